@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  // Inside the workspace the packages resolve to their sources, so a test never runs against a stale build.
+  resolve: { conditions: ["@x/source"] },
+  ssr: { resolve: { conditions: ["@x/source"], externalConditions: ["@x/source"] } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
+    maxWorkers: 2,
+  },
+});
