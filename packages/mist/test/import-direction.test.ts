@@ -1,0 +1,178 @@
+// The house's one-way streets (ARCHITECTURE.md, "Import direction"), checked on the source text of all three packages.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+
+const packages = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+
+interface SourceFile {
+  /** Path below the package's `src`, such as `http1/framing.ts`. */
+  readonly path: string;
+  /** Specifiers of every import and export, type-only ones too; relative ones as paths below `src`. */
+  readonly imports: readonly string[];
+  /** The code without comments and without the text of strings. */
+  readonly code: string;
+}
+
+const mug = sourcesOf("mug");
+const glisten = sourcesOf("glisten");
+const mist = sourcesOf("mist");
+
+describe("the parser of imports", () => {
+  test.each([
+    ['import { a } from "./a.ts";', ["./a.ts"]],
+    ['import type { A } from "x";\nimport y, { type Z } from "y";', ["x", "y"]],
+    ['import * as z\n  from "z";', ["z"]],
+    ['export * from "./b.ts"; export { c } from "./c.ts";', ["./b.ts", "./c.ts"]],
+    ['import "effect";', ["effect"]],
+    ['const d = await import("d");', ["d"]],
+    ['let e: import("e").E;', ["e"]],
+    ['// import "no";\n/* export * from "no" */ const text = \'import "no"\';', []],
+    ['const s = "export from"; const t = "x";', []],
+  ])("%s", (text, expected) => {
+    expect(importsOf(text)).toEqual(expected);
+  });
+});
+
+test("there are sources to check", () => {
+  for (const files of [mug, glisten, mist]) expect(files.length).toBeGreaterThan(0);
+});
+
+describe("mug", () => {
+  test("imports nothing but Node", () => {
+    expect(breaches(mug, (specifier) => isOwn(specifier) || isNode(specifier))).toEqual([]);
+  });
+});
+
+describe("glisten", () => {
+  test("imports nothing but Node", () => {
+    expect(breaches(glisten, (specifier) => isOwn(specifier) || isNode(specifier))).toEqual([]);
+  });
+
+  test("its actors know no sockets", () => {
+    const allowed = (specifier: string) =>
+      specifier.startsWith("actor/") || (isNode(specifier) && !isNetwork(specifier));
+    expect(breaches(under(glisten, "actor"), allowed)).toEqual([]);
+  });
+
+  test("its transports know nothing of servers", () => {
+    const allowed = (specifier: string) =>
+      specifier.startsWith("transport/") || specifier === "errors.ts" || isNode(specifier);
+    expect(breaches(under(glisten, "transport"), allowed)).toEqual([]);
+  });
+});
+
+describe("mist", () => {
+  const layers: Record<string, readonly string[]> = {
+    http: ["http"],
+    http1: ["http1", "http"],
+    websocket: ["websocket", "http"],
+    sse: ["sse", "http"],
+    server: ["server", "sse", "websocket", "http1", "http"],
+  };
+
+  test.each(Object.entries(layers))("%s imports only from %j", (folder, below) => {
+    const values = ["errors.ts", ...(folder === "server" ? ["options.ts"] : [])];
+    const inside = (specifier: string) =>
+      values.includes(specifier) || below.some((name) => specifier.startsWith(`${name}/`));
+    expect(breaches(under(mist, folder), (specifier) => !isOwn(specifier) || inside(specifier))).toEqual([]);
+  });
+
+  test("nothing imports index.ts, and only index.ts imports mist.ts", () => {
+    const rest = mist.filter((file) => file.path !== "index.ts" && dirname(file.path) !== ".");
+    expect(breaches(rest, (specifier) => specifier !== "index.ts" && specifier !== "mist.ts")).toEqual([]);
+  });
+
+  test("reaches glisten by its public entry points, and little else", () => {
+    const libraries = [
+      "@x/glisten",
+      "@x/glisten/actor",
+      "@x/glisten/tcp",
+      "@x/glisten/tls",
+      "mrmime",
+      "negotiator",
+      "range-parser",
+    ];
+    const allowed = (specifier: string) =>
+      isOwn(specifier) || isNode(specifier) || libraries.includes(specifier);
+    expect(breaches(mist, allowed)).toEqual([]);
+  });
+
+  const sansIo = ["http", "http1", "websocket", "sse"].flatMap((folder) => under(mist, folder));
+
+  test("the sans-IO folders touch no input or output", () => {
+    const pure = ["node:buffer", "node:crypto", "mrmime", "negotiator", "range-parser"];
+    expect(breaches(sansIo, (specifier) => isOwn(specifier) || pure.includes(specifier))).toEqual([]);
+  });
+
+  test("the sans-IO folders take time and randomness as arguments", () => {
+    const impure =
+      /\b(Date\.now|new Date\(\)|performance\.|Math\.random|randomBytes|randomUUID|getRandomValues|setTimeout|setInterval|setImmediate|queueMicrotask|process\.|fetch\()/;
+    const found = sansIo.flatMap((file) => {
+      const match = impure.exec(file.code);
+      return match === null ? [] : [`${file.path}: ${match[0]}`];
+    });
+    expect(found).toEqual([]);
+  });
+});
+
+test("no package uses what Node does not document", () => {
+  const hidden = /\bprocess\.binding\b|\._handle\b|\._readableState\b|\._writableState\b|\binternalBinding\b/;
+  const all = [...mug, ...glisten, ...mist];
+  expect(all.filter((file) => hidden.test(file.code)).map((file) => file.path)).toEqual([]);
+});
+
+function sourcesOf(name: string): SourceFile[] {
+  const folder = join(packages, name, "src");
+  return readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts"))
+    .map((path) => {
+      const text = readFileSync(join(folder, path), "utf8");
+      const imports = importsOf(text).map((specifier) =>
+        specifier.startsWith(".") ? relative(folder, resolve(folder, dirname(path), specifier)) : specifier,
+      );
+      return { path, imports, code: strip(text).replace(/"[^"\n]*"/g, '""') };
+    });
+}
+
+function under(files: readonly SourceFile[], folder: string): SourceFile[] {
+  return files.filter((file) => file.path.startsWith(`${folder}/`));
+}
+
+/** `file → specifier` for every import that is not allowed. */
+function breaches(files: readonly SourceFile[], allowed: (specifier: string) => boolean): string[] {
+  return files.flatMap((file) =>
+    file.imports.filter((specifier) => !allowed(specifier)).map((specifier) => `${file.path} → ${specifier}`),
+  );
+}
+
+/** A path below the same `src`; a path that leaves it starts with `..` and belongs to no one. */
+function isOwn(specifier: string): boolean {
+  return specifier.endsWith(".ts") && !specifier.startsWith("..");
+}
+
+function isNode(specifier: string): boolean {
+  return specifier.startsWith("node:") && builtinModules.includes(specifier.slice(5));
+}
+
+function isNetwork(specifier: string): boolean {
+  return /^node:(net|tls|http|https|http2|dgram|dns|fs|cluster|child_process)(\/|$)/.test(specifier);
+}
+
+function importsOf(text: string): string[] {
+  const code = strip(text);
+  const pattern =
+    /(?:^|[;}\s])(?:import|export)\s(?:[^"';()]*?\sfrom\s*)?"([^"\n]+)"|\bimport\s*\(\s*"([^"\n]+)"\s*\)/g;
+  return [...code.matchAll(pattern)].map((match) => (match[1] ?? match[2])!);
+}
+
+/** Without comments, and with 'single-quoted' and `template` texts emptied: Biome writes specifiers in double quotes. */
+function strip(text: string): string {
+  return text.replace(
+    /\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[\s\S])*`/g,
+    (match) => (match.startsWith('"') ? match : match.startsWith("/") ? " " : '""'),
+  );
+}

@@ -1,0 +1,182 @@
+// The packages as a stranger meets them: packed as for publishing, installed with npm into an empty project outside
+// the workspace, and used with only their READMEs open.
+//
+//   1. Each tarball holds what it should and no more; nothing of the workspace is left in its manifest.
+//   2. @x/mug alone, and @x/glisten alone, bring nothing else with them.
+//   3. The first ```ts example of each README type-checks in a strict project (nodenext, library types checked too)
+//      and runs. Server examples are met by a client, the client example by a server: see consumer-probes.mjs.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { probe } from "./consumer-probes.mjs";
+import { build, main, manifest, pack, prepare, root, Stop } from "./workspace.mjs";
+
+const PACKAGES = ["glisten", "mist", "mug"];
+
+/** What each package may bring into a project that installs it. */
+const BRINGS = { glisten: [], mug: [], mist: ["@x/glisten", "mrmime", "negotiator", "range-parser"] };
+
+let passed = 0;
+const failures = [];
+
+await main(async () => {
+  await prepare();
+  await build("./packages/*");
+  const place = mkdtempSync(join(tmpdir(), "consumer-"));
+  try {
+    const tarballs = await packAll(place);
+    for (const name of PACKAGES) checkTarball(name, tarballs[name]);
+    for (const name of PACKAGES) installAlone(name, tarballs, join(place, `alone-${name}`));
+    await runReadmes(tarballs, join(place, "project"));
+  } finally {
+    if (process.env.KEEP_CONSUMER === undefined) rmSync(place, { recursive: true, force: true });
+    else console.log(`kept: ${place}`);
+  }
+  console.log(`\n${passed} passed, ${failures.length} failed`);
+  if (failures.length > 0) throw new Stop(failures.join("\n"));
+});
+
+function check(what, problem) {
+  if (problem === undefined) passed++;
+  else failures.push(`${what}: ${problem}`);
+  console.log(
+    `${problem === undefined ? "ok  " : "FAIL"} ${what}${problem === undefined ? "" : `: ${problem}`}`,
+  );
+}
+
+async function packAll(place) {
+  const tarballs = {};
+  for (const name of PACKAGES) {
+    const target = join(place, `pack-${name}`);
+    mkdirSync(target);
+    if ((await pack(join("packages", name), target)) !== 0) throw new Stop(`@x/${name} cannot be packed`);
+    tarballs[name] = join(target, readdirSync(target)[0]);
+  }
+  return tarballs;
+}
+
+function checkTarball(name, tarball) {
+  const files = command("tar", ["-tzf", tarball]).trim().split("\n");
+  const stray = files.filter(
+    (file) => !/^package\/(dist\/.+\.(js|d\.ts)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file),
+  );
+  check(
+    `@x/${name}: the tarball holds only what is published`,
+    stray.length > 0 ? stray.join(", ") : undefined,
+  );
+  const needed = [
+    "package/package.json",
+    "package/README.md",
+    "package/LICENSE",
+    "package/dist/index.js",
+    "package/dist/index.d.ts",
+  ];
+  const lacking = needed.filter((file) => !files.includes(file));
+  check(
+    `@x/${name}: the tarball is complete`,
+    lacking.length > 0 ? `lacks ${lacking.join(", ")}` : undefined,
+  );
+  const text = command("tar", ["-xzOf", tarball, "package/package.json"]);
+  const left = ["workspace:", "@x/source", "src/"].filter((word) => text.includes(word));
+  check(
+    `@x/${name}: the manifest knows no workspace`,
+    left.length > 0 ? `still says ${left.join(", ")}` : undefined,
+  );
+}
+
+function installAlone(name, tarballs, folder) {
+  const brought = install(folder, withNeeds(name, tarballs));
+  const allowed = [`@x/${name}`, ...BRINGS[name]].sort();
+  const problem = brought.join() === allowed.join() ? undefined : `installed ${brought.join(", ")}`;
+  check(
+    `@x/${name} alone brings ${BRINGS[name].length === 0 ? "nothing else" : BRINGS[name].join(", ")}`,
+    problem,
+  );
+}
+
+/** mist's range for glisten is met by the glisten packed beside it, never by a registry. */
+function withNeeds(name, tarballs) {
+  const needs = name === "mist" ? ["mist", "glisten"] : [name];
+  return Object.fromEntries(needs.map((need) => [`@x/${need}`, `file:${tarballs[need]}`]));
+}
+
+/** npm install in a new folder; the names of all installed packages, sorted. */
+function install(folder, dependencies) {
+  mkdirSync(folder, { recursive: true });
+  const overrides = dependencies["@x/glisten"] === undefined ? {} : { "@x/glisten": "$@x/glisten" };
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({ private: true, type: "module", dependencies, overrides }, null, 2),
+  );
+  command("npm", ["install", "--no-audit", "--no-fund", "--loglevel=error"], folder);
+  const { packages } = JSON.parse(readFileSync(join(folder, "package-lock.json"), "utf8"));
+  return Object.keys(packages)
+    .filter((path) => path !== "")
+    .map((path) => path.replace(/^.*node_modules\//, ""))
+    .sort();
+}
+
+async function runReadmes(tarballs, folder) {
+  const { devDependencies } = manifest(".");
+  install(folder, {
+    ...Object.fromEntries(PACKAGES.map((name) => [`@x/${name}`, `file:${tarballs[name]}`])),
+    typescript: devDependencies.typescript,
+    "@types/node": devDependencies["@types/node"],
+  });
+  const examples = {};
+  for (const name of PACKAGES) {
+    const source = firstExample(join(folder, "node_modules", "@x", name, "README.md"));
+    check(
+      `@x/${name}: the README opens with an example`,
+      source === undefined ? "no ```ts block" : undefined,
+    );
+    if (source !== undefined) examples[name] = source;
+  }
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({ compilerOptions: STRICT, include: ["*.ts"] }, null, 2),
+  );
+  for (const [name, source] of Object.entries(examples)) {
+    writeFileSync(join(folder, `${name}.ts`), source);
+  }
+  const compiled = spawnSync(join("node_modules", ".bin", "tsc"), ["-p", "."], {
+    cwd: folder,
+    encoding: "utf8",
+  });
+  check(
+    "the README examples type-check, strict and with library types",
+    compiled.status === 0 ? undefined : `\n${compiled.stdout}`,
+  );
+  for (const [name, source] of Object.entries(examples))
+    check(`@x/${name}: the README example runs`, await probe(name, source, folder));
+}
+
+const STRICT = {
+  target: "es2023",
+  lib: ["es2023", "esnext.disposable"],
+  types: ["node"],
+  module: "nodenext",
+  moduleResolution: "nodenext",
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  skipLibCheck: false,
+  outDir: "out",
+};
+
+/** The first fenced block marked `ts` of a Markdown file. */
+function firstExample(file) {
+  return /^```ts\n([\s\S]*?)^```/m.exec(readFileSync(file, "utf8"))?.[1];
+}
+
+function command(name, args, cwd = root) {
+  const { status, stdout, stderr, error } = spawnSync(name, args, {
+    cwd,
+    encoding: "utf8",
+    maxBuffer: 1 << 26,
+  });
+  if (status !== 0) throw new Stop(`${name} ${args.join(" ")} failed: ${error?.message ?? stderr}`);
+  return stdout;
+}

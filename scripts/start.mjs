@@ -1,0 +1,22 @@
+// `npx pnpm@12.21.0 start [example]`: installs and builds what is missing, then runs an example in this process
+// (the showcase when none is named). The example itself reads PORT, reports a taken port, and stops on signals.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { build, main, prepare, root, Stop, workspaceFolders } from "./workspace.mjs";
+
+await main(async () => {
+  const name = process.argv[2] ?? "showcase";
+  const examples = workspaceFolders().filter((folder) => folder.startsWith("examples"));
+  const folder = join("examples", name);
+  if (!examples.includes(folder))
+    throw new Stop(
+      `There is no example "${name}". There are: ${examples.map((path) => path.slice(9)).join(", ")}.`,
+    );
+  await prepare();
+  await build(`./${folder}...`);
+  const program = join(root, folder, "dist", "main.js");
+  if (!existsSync(program)) throw new Stop(`The build left no ${program}.`);
+  await import(pathToFileURL(program).href);
+});
