@@ -16,7 +16,25 @@ import { build, main, manifest, pack, prepare, root, Stop } from "./workspace.mj
 const PACKAGES = ["glisten", "mist", "mug"];
 
 /** What each package may bring into a project that installs it. */
-const BRINGS = { glisten: [], mug: [], mist: ["@x/glisten", "mrmime", "negotiator", "range-parser"] };
+const BRINGS = {
+  glisten: [],
+  mug: [],
+  mist: ["@x/glisten", "content-type", "mrmime", "negotiator", "range-parser"],
+};
+
+/** How the README examples are compiled: as strict as a careful user, with the library types checked too. */
+const STRICT = {
+  target: "es2023",
+  lib: ["es2023", "esnext.disposable"],
+  types: ["node"],
+  module: "nodenext",
+  moduleResolution: "nodenext",
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  skipLibCheck: false,
+  outDir: "out",
+};
 
 let passed = 0;
 const failures = [];
@@ -152,19 +170,6 @@ async function runReadmes(tarballs, folder) {
   for (const [name, source] of Object.entries(examples))
     check(`@x/${name}: the README example runs`, await probe(name, source, folder));
 }
-
-const STRICT = {
-  target: "es2023",
-  lib: ["es2023", "esnext.disposable"],
-  types: ["node"],
-  module: "nodenext",
-  moduleResolution: "nodenext",
-  strict: true,
-  exactOptionalPropertyTypes: true,
-  noUncheckedIndexedAccess: true,
-  skipLibCheck: false,
-  outDir: "out",
-};
 
 /** The first fenced block marked `ts` of a Markdown file. */
 function firstExample(file) {

@@ -77,7 +77,9 @@ export async function prepare() {
     throw new Stop(`Node.js ${OLDEST_NODE.join(".")} or newer is needed; this is ${process.versions.node}.`);
   if (missing() === undefined) return;
   console.log("Installing dependencies …");
-  const code = await runPnpm(["install", "--frozen-lockfile"]);
+  // Started by pnpm, its own install has just failed with all its patience: this second try only says why.
+  const patience = process.env.npm_lifecycle_event === undefined ? {} : { pnpm_config_fetch_retries: "0" };
+  const code = await runPnpm(["install", "--frozen-lockfile"], { env: { ...process.env, ...patience } });
   if (code !== 0)
     throw new Stop(`Installing the dependencies failed (exit code ${code}); see the lines above.`);
   const still = missing();
