@@ -1,0 +1,155 @@
+/**
+ * Every error mist throws or rejects with. A class says whose fault it was and who can be told:
+ *
+ * - `ProtocolError`  the peer's; it can be told (a status for HTTP, a close code for WebSocket)
+ * - `LimitError`     the peer asked for more than we allow; a ProtocolError with the limit's name
+ * - `DeadlineError`  the peer was too slow; names the deadline
+ * - `BodyError`      reading a request body failed; uncaught, it becomes the status it carries
+ * - `FileError`      a file could not be served
+ * - `UsageError`     our caller's; thrown at the call that was wrong
+ * - `HandlerError`   the user's handler failed; carries what it threw
+ *
+ * This file is pure: the sans-IO cores import it.
+ */
+
+/** What a `ProtocolError` says besides its message. */
+export interface ProtocolErrorOptions {
+  /** The clause that was broken, for example `"RFC 9112 §6.3"`. */
+  readonly section: string;
+  /** The HTTP status to answer with, where an HTTP answer is still possible. */
+  readonly status?: number;
+  /** The WebSocket close code to answer with (RFC 6455 §7.4). */
+  readonly closeCode?: number;
+  /** The message ended early: what there was of it was not wrong, only unfinished. */
+  readonly incomplete?: boolean;
+  readonly cause?: unknown;
+}
+
+/** The peer broke the protocol. The connection cannot go on; the peer can be told why. */
+export class ProtocolError extends Error {
+  override readonly name: string = "ProtocolError";
+  readonly status: number | undefined;
+  readonly closeCode: number | undefined;
+  readonly section: string;
+  readonly incomplete: boolean;
+
+  constructor(message: string, options: ProtocolErrorOptions) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.section = options.section;
+    this.status = options.status;
+    this.closeCode = options.closeCode;
+    this.incomplete = options.incomplete === true;
+  }
+}
+
+/** What a `LimitError` says besides its message. */
+export interface LimitErrorOptions extends ProtocolErrorOptions {
+  /** The option that set the limit, for example `"maxTarget"`. */
+  readonly limit: string;
+  /** The limit itself, in the option's unit (bytes or a count). */
+  readonly max: number;
+}
+
+/** The peer asked for more than a limit allows. */
+export class LimitError extends ProtocolError {
+  override readonly name: string = "LimitError";
+  readonly limit: string;
+  readonly max: number;
+
+  constructor(message: string, options: LimitErrorOptions) {
+    super(message, options);
+    this.limit = options.limit;
+    this.max = options.max;
+  }
+}
+
+/** The caller used the library wrongly; thrown at the call, never sent to the peer. */
+export class UsageError extends Error {
+  override readonly name: string = "UsageError";
+}
+
+/** The user's handler threw or rejected; `cause` is what it threw. */
+export class HandlerError extends Error {
+  override readonly name: string = "HandlerError";
+
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+  }
+}
+
+/** A deadline passed. `deadline` is its option name; `status` what a waiting HTTP peer is told. */
+export class DeadlineError extends Error {
+  override readonly name: string = "DeadlineError";
+  readonly deadline: string;
+  /** The length of the deadline, in milliseconds. */
+  readonly ms: number;
+  readonly status: number;
+
+  constructor(deadline: string, ms: number, status = 408) {
+    super(`the ${deadline} deadline of ${ms} ms passed`);
+    this.deadline = deadline;
+    this.ms = ms;
+    this.status = status;
+  }
+}
+
+/**
+ * Why a request body could not be read: it was longer than the reader allowed, or it was broken
+ * (bad coding, or the peer went away in the middle of it).
+ */
+export type BodyErrorReason = "excess-body" | "malformed-body";
+
+/** A request body could not be read. Left uncaught in a handler it is answered with `status`. */
+export class BodyError extends Error {
+  override readonly name: string = "BodyError";
+  readonly reason: BodyErrorReason;
+  /** 413 for `excess-body`, 400 for `malformed-body`. */
+  readonly status: number;
+
+  constructor(reason: BodyErrorReason, message?: string, cause?: unknown) {
+    super(message ?? bodyErrorMessages[reason], cause === undefined ? undefined : { cause });
+    this.reason = reason;
+    this.status = reason === "excess-body" ? 413 : 400;
+  }
+}
+
+const bodyErrorMessages: Readonly<Record<BodyErrorReason, string>> = {
+  "excess-body": "the request body is longer than allowed",
+  "malformed-body": "the request body is malformed or incomplete",
+};
+
+/** Why a file could not be served. */
+export type FileErrorReason = "is-dir" | "no-access" | "no-entry" | "unknown";
+
+/**
+ * A file could not be served; `cause` is the system's error where there was one. Left uncaught in a handler it is
+ * answered with `status`.
+ */
+export class FileError extends Error {
+  override readonly name: string = "FileError";
+  readonly reason: FileErrorReason;
+  readonly path: string;
+  /** 404 for `no-entry` and `is-dir`, 403 for `no-access`, 500 for `unknown`. */
+  readonly status: number;
+
+  constructor(reason: FileErrorReason, path: string, cause?: unknown) {
+    super(`${fileErrorMessages[reason]}: ${path}`, cause === undefined ? undefined : { cause });
+    this.reason = reason;
+    this.path = path;
+    this.status = fileErrorStatuses[reason];
+  }
+}
+
+const fileErrorStatuses: Readonly<Record<FileErrorReason, number>> = {
+  "is-dir": 404,
+  "no-access": 403,
+  "no-entry": 404,
+  unknown: 500,
+};
+
+const fileErrorMessages: Readonly<Record<FileErrorReason, string>> = {
+  "is-dir": "is a directory",
+  "no-access": "no access",
+  "no-entry": "no such file",
+  unknown: "cannot be read",
+};
