@@ -1,0 +1,41 @@
+// What happens to connections, told on `node:diagnostics_channel`. Nobody listening: one property read per event.
+import { channel } from "node:diagnostics_channel";
+import type { Connection } from "./connection.ts";
+import type { HandlerError } from "./errors.ts";
+import type { CloseReason } from "./protocol.ts";
+
+/** Why a socket was turned away before it became a connection. */
+export type Rejection = "max-connections" | "queue-full" | "stopping";
+
+/** Message of `glisten:connection:open`: the protocol is there and reading begins. */
+export interface OpenEvent {
+  readonly connection: Connection<never>;
+}
+
+/** Message of `glisten:connection:close`: the last thing ever told of a connection. */
+export interface CloseEvent {
+  readonly connection: Connection<never>;
+  readonly reason: CloseReason;
+}
+
+/** Message of `glisten:connection:error`: user code failed on this connection. */
+export interface ErrorEvent {
+  readonly connection: Connection<never>;
+  readonly error: HandlerError;
+}
+
+/** Message of `glisten:connection:rejected`. */
+export interface RejectedEvent {
+  readonly reason: Rejection;
+}
+
+/** A diagnostics channel, as far as it is used here. */
+export interface Teller<Event> {
+  readonly hasSubscribers: boolean;
+  publish(event: Event): void;
+}
+
+export const openChannel: Teller<OpenEvent> = channel("glisten:connection:open");
+export const closeChannel: Teller<CloseEvent> = channel("glisten:connection:close");
+export const errorChannel: Teller<ErrorEvent> = channel("glisten:connection:error");
+export const rejectedChannel: Teller<RejectedEvent> = channel("glisten:connection:rejected");

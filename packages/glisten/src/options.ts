@@ -1,0 +1,132 @@
+// Every option of a server, its default and its validation: one table. Builders only write into it.
+import { isIP } from "node:net";
+import { UsageError } from "./errors.ts";
+import type { ErrorHandler } from "./server.ts";
+
+/** How far packets are read ahead of a handler whose promise is open. */
+export type ActiveState =
+  /** Not at all: the socket is left unread (one chunk may already be on its way in). */
+  | "once"
+  /** As far as {@link READ_AHEAD_BYTES}. */
+  | "active"
+  /** Up to this many chunks, at least 2. */
+  | { readonly count: number };
+
+/** What `"active"` reads ahead of a pending handler before backpressure reaches the peer. */
+export const READ_AHEAD_BYTES: number = 1024 * 1024;
+
+/** Every option of a server. */
+export interface ServerOptions {
+  /** Acceptors, which is also how many connections may be initialising at once. */
+  readonly poolSize: number;
+  /** Connections at once; one more is closed at once and counted. */
+  readonly maxConnections: number;
+  /** Accepted sockets that wait for an acceptor; one more is closed at once and counted. */
+  readonly maxQueue: number;
+  /** Connections the kernel holds for us before they are accepted. */
+  readonly backlog: number;
+  /** `"localhost"` or an IPv4 or IPv6 address. */
+  readonly interface: string;
+  /** Both families, where the interface is `"localhost"` or an unspecified address. */
+  readonly ipv6: boolean;
+  readonly activeState: ActiveState;
+  /** A TLS handshake, or a PROXY header, must be complete within this. */
+  readonly handshakeTimeoutMs: number;
+  /** An `init` must be done within this. */
+  readonly initTimeoutMs: number;
+  /** After `close`: how long to read and discard until the peer hangs up. */
+  readonly lingerMs: number;
+  /** After `close`: how long a peer may take nothing of what is left to send. */
+  readonly stallMs: number;
+  /** How long `stop` waits for connections when it is not told. */
+  readonly stopDeadlineMs: number;
+  /** Bytes written and not taken by the kernel from which on `send` waits. */
+  readonly highWaterMark: number;
+  /** Failures of listener or acceptors within `withinMs` that make the server give up. */
+  readonly intensity: { readonly restarts: number; readonly withinMs: number };
+  /** Stops the server when aborted. */
+  readonly signal: AbortSignal | undefined;
+  /** Hears of every failure of user code once. */
+  readonly onError: ErrorHandler | undefined;
+}
+
+interface Row<Value> {
+  readonly default: Value;
+  /** What the value must be; undefined: it is. */
+  readonly check: (value: Value) => string | undefined;
+}
+
+function whole(least: number, most: number): (value: number) => string | undefined {
+  return (value) =>
+    Number.isSafeInteger(value) && value >= least && value <= most
+      ? undefined
+      : `a whole number from ${least} to ${most}`;
+}
+
+// Node's timers fire at once beyond this.
+const LONGEST_MS = 2_147_483_647;
+const milliseconds = whole(1, LONGEST_MS);
+
+function activeState(value: ActiveState): string | undefined {
+  if (value === "once" || value === "active") return undefined;
+  const valid = typeof value === "object" && value !== null && whole(2, 65_536)(value.count) === undefined;
+  return valid ? undefined : '"once", "active" or { count: n } with n from 2 to 65536';
+}
+
+function networkInterface(value: string): string | undefined {
+  return value === "localhost" || isIP(value) !== 0 ? undefined : '"localhost" or an IPv4 or IPv6 address';
+}
+
+function intensity(value: { readonly restarts: number; readonly withinMs: number }): string | undefined {
+  return whole(0, 1_000_000)(value.restarts) ?? milliseconds(value.withinMs);
+}
+
+function optionalFunction(value: unknown): string | undefined {
+  return value === undefined || typeof value === "function" ? undefined : "a function";
+}
+
+function flag(value: unknown): string | undefined {
+  return typeof value === "boolean" ? undefined : "true or false";
+}
+
+function optionalSignal(value: unknown): string | undefined {
+  return value === undefined || value instanceof AbortSignal ? undefined : "an AbortSignal";
+}
+
+const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> } = {
+  poolSize: { default: 10, check: whole(1, 65_536) },
+  maxConnections: { default: 16_384, check: whole(1, 16_777_216) },
+  maxQueue: { default: 1024, check: whole(0, 1_048_576) },
+  backlog: { default: 1024, check: whole(1, 65_535) },
+  interface: { default: "localhost", check: networkInterface },
+  ipv6: { default: false, check: flag },
+  activeState: { default: "once", check: activeState },
+  handshakeTimeoutMs: { default: 15_000, check: milliseconds },
+  initTimeoutMs: { default: 10_000, check: milliseconds },
+  lingerMs: { default: 2_000, check: milliseconds },
+  stallMs: { default: 10_000, check: milliseconds },
+  stopDeadlineMs: { default: 10_000, check: whole(0, LONGEST_MS) },
+  highWaterMark: { default: 65_536, check: whole(1024, 1_073_741_824) },
+  intensity: { default: { restarts: 3, withinMs: 5_000 }, check: intensity },
+  signal: { default: undefined, check: optionalSignal },
+  onError: { default: undefined, check: optionalFunction },
+};
+
+/** The options of a server nobody has told anything. */
+export const DEFAULTS: ServerOptions = Object.freeze(
+  Object.fromEntries(Object.entries(TABLE).map(([name, row]) => [name, row.default])),
+) as unknown as ServerOptions;
+
+/** The options with some replaced. Throws a UsageError that names the option and what it must be. */
+export function withOptions(options: ServerOptions, patch: Partial<ServerOptions>): ServerOptions {
+  for (const [name, value] of Object.entries(patch)) {
+    const row = TABLE[name as keyof ServerOptions] as Row<unknown>;
+    const wanted = row.check(value);
+    if (wanted !== undefined) throw new UsageError(`${name} must be ${wanted}, not ${show(value)}`);
+  }
+  return { ...options, ...patch };
+}
+
+function show(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,126 @@
+// One coarse clock for every deadline of a server: handshakes, idle peers, lingering closes.
+//
+// A slot holds a doubly linked ring of entries, so arming, moving and clearing cost a few field writes and
+// no allocation. Moving a deadline later does not touch the ring at all: the entry stays where it is and is
+// put forward when its slot comes up. That makes "again, 75 seconds from now" per request almost free.
+//
+// The wheel counts its own turns rather than the wall clock. While the event loop is blocked no turn passes,
+// so a peer whose bytes already wait in the kernel is not punished for our own stall.
+
+const SLOTS = 512;
+
+/** Granularity of every deadline kept here, in milliseconds. A deadline is never early, and late by at most two turns. */
+export const TURN_MS = 100;
+
+/** Something that can be due. Entries are reused for their owner's whole life. */
+export abstract class WheelEntry {
+  /** The turn at which this is due; 0 when nothing is armed. */
+  dueTurn = 0;
+  /** The turn whose slot holds the entry; 0 when it is in none. */
+  slotTurn = 0;
+  next: WheelEntry | undefined = undefined;
+  previous: WheelEntry | undefined = undefined;
+
+  /** Called once when the armed instant has passed. */
+  abstract due(): void;
+}
+
+export class TimerWheel {
+  private readonly slots: (WheelEntry | undefined)[] = new Array<WheelEntry | undefined>(SLOTS).fill(
+    undefined,
+  );
+  private turn = 1;
+  private held = 0;
+  private lastTurnAt = 0;
+  private timer: NodeJS.Timeout | undefined = undefined;
+
+  /** Due in `ms` milliseconds, instead of whenever it was due before. */
+  arm(entry: WheelEntry, ms: number): void {
+    // The turn under way is partly over and the first must be whole: hence one more.
+    const dueTurn = this.turn + Math.ceil(ms / TURN_MS) + 1;
+    entry.dueTurn = dueTurn;
+    if (entry.slotTurn !== 0) {
+      if (entry.slotTurn <= dueTurn) return;
+      this.unlink(entry);
+    }
+    this.link(entry);
+  }
+
+  /** Nothing is due any more. The entry leaves its slot lazily, so that arming it again stays cheap. */
+  disarm(entry: WheelEntry): void {
+    entry.dueTurn = 0;
+  }
+
+  /** Forgets the entry at once: its owner is gone and must not be kept alive by a slot. */
+  remove(entry: WheelEntry): void {
+    entry.dueTurn = 0;
+    if (entry.slotTurn !== 0) this.unlink(entry);
+  }
+
+  /** How many entries stand in slots. */
+  get size(): number {
+    return this.held;
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  private link(entry: WheelEntry): void {
+    const slotTurn = Math.min(entry.dueTurn, this.turn + SLOTS - 1);
+    const slot = slotTurn % SLOTS;
+    const first = this.slots[slot];
+    entry.slotTurn = slotTurn;
+    entry.previous = undefined;
+    entry.next = first;
+    if (first !== undefined) first.previous = entry;
+    this.slots[slot] = entry;
+    this.held += 1;
+    if (this.timer === undefined) this.start();
+  }
+
+  private unlink(entry: WheelEntry): void {
+    const { next, previous } = entry;
+    if (previous === undefined) this.slots[entry.slotTurn % SLOTS] = next;
+    else previous.next = next;
+    if (next !== undefined) next.previous = previous;
+    entry.next = undefined;
+    entry.previous = undefined;
+    entry.slotTurn = 0;
+    this.held -= 1;
+  }
+
+  private start(): void {
+    this.lastTurnAt = performance.now();
+    this.timer = setInterval(() => this.tick(), TURN_MS);
+    this.timer.unref();
+  }
+
+  private tick(): void {
+    const now = performance.now();
+    // A late timer makes up for a little drift, never for a stall.
+    const turns = now - this.lastTurnAt >= 2 * TURN_MS ? 2 : 1;
+    this.lastTurnAt = turns === 2 ? now : this.lastTurnAt + TURN_MS;
+    for (let i = 0; i < turns; i++) this.advance();
+    if (this.held === 0) this.stop();
+  }
+
+  private advance(): void {
+    this.turn += 1;
+    const turn = this.turn;
+    let entry = this.slots[turn % SLOTS];
+    while (entry !== undefined) {
+      this.unlink(entry);
+      const dueTurn = entry.dueTurn;
+      if (dueTurn > turn) this.link(entry);
+      else if (dueTurn !== 0) {
+        entry.dueTurn = 0;
+        entry.due();
+      }
+      // Nothing is ever linked into the slot being emptied: a new deadline lies at least two turns ahead,
+      // one put forward at least one turn and at most a whole wheel less one.
+      entry = this.slots[turn % SLOTS];
+    }
+  }
+}
