@@ -1,1 +1,32 @@
-export {};
+// @x/mist: HTTP/1.1, WebSocket and Server-Sent Events on glisten.
+
+export { type ConnectionInfo, type IpAddress, ipAddressToString, StartError, TransportError } from "@x/glisten";
+export {
+  BodyError,
+  type BodyErrorReason,
+  DeadlineError,
+  FileError,
+  type FileErrorReason,
+  HandlerError,
+  LimitError,
+  ProtocolError,
+  UsageError,
+} from "./errors.ts";
+export type { Field, Fields } from "./http/fields.ts";
+export { Request } from "./http/request.ts";
+export { Response, response } from "./http/response.ts";
+export {
+  type AfterStart,
+  Builder,
+  create as new,
+  getConnectionInfo,
+  type ListenTarget,
+  type ReadRequestBodyOptions,
+  Server,
+  type ServerAddress,
+  sendInformational,
+} from "./mist.ts";
+export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
+export { type BodyPart, type BodyReader, IncomingBody, type ReadBodyOptions, readBody, stream } from "./server/request-body.ts";
+export { bytes, type BytesBody, type ResponseBody, type ServerResponse } from "./server/response-body.ts";
+export type { ErrorReport, Handler } from "./server/service.ts";

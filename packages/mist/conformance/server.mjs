@@ -1,0 +1,79 @@
+// The server that conformance suites talk to: node server.mjs PORT [timeouts]
+//
+// With `timeouts`, head, body and idle deadlines are one second.
+
+import * as mist from "@x/mist";
+
+const port = Number(process.argv[2] ?? 8080);
+const short = process.argv[3] === "timeouts";
+
+const maxBodyLimit = 64 * 1024 * 1024;
+
+const text = (body) => mist.response(200).setHeader("content-type", "text/plain").setBody(mist.bytes(body));
+
+const isUpgrade = (request) => request.getHeader("upgrade")?.toLowerCase() === "websocket";
+
+function echoSocket(request) {
+  return mist.websocket({
+    request,
+    onInit: () => undefined,
+    handler(_state, message, conn) {
+      if (message.type === "text") conn.sendText(message.data);
+      else if (message.type === "binary") conn.sendBinary(message.data);
+    },
+  });
+}
+
+const routes = {
+  "/status/204": () => mist.response(204),
+  "/status/304": () => mist.response(304),
+  "/stream": () =>
+    mist
+      .response(200)
+      .setHeader("content-type", "text/plain")
+      .setBody(mist.chunked(["a", "b", "c"])),
+  "/noread": () => text("noread"),
+  "/close": () => text("bye").setHeader("connection", "close"),
+  "/method": (request) => text(request.method),
+  "/host": (request) => text(request.port === undefined ? request.host : `${request.host}:${request.port}`),
+  "/crash": () => {
+    throw new Error("crash, as asked");
+  },
+  "/ws": echoSocket,
+  "/echo": (request) => text(request.headers.map(([name, value]) => `${name}: ${value}\n`).join("")),
+  "/cookie": (request) => text(cookies(request.getHeader("cookie") ?? "")),
+};
+
+function cookies(header) {
+  const lines = [];
+  for (const pair of header.split(";")) {
+    const equals = pair.indexOf("=");
+    if (equals > 0) lines.push(`${pair.slice(0, equals).trim()}=${pair.slice(equals + 1).trim()}\n`);
+  }
+  return lines.join("");
+}
+
+async function echoContent(request) {
+  const content = await mist.readBody(request, { maxBodyLimit });
+  if (content.length > 0) return text(content);
+  return text(request.method === "GET" || request.method === "HEAD" ? "OK" : "");
+}
+
+function handle(request) {
+  const { path } = request;
+  if (Object.hasOwn(routes, path)) return routes[path](request);
+  if (isUpgrade(request)) return echoSocket(request);
+  if (path.startsWith("/header/")) return text(request.getHeader(path.slice("/header/".length)) ?? "");
+  if (path.startsWith("/url")) return text(request.query === undefined ? path : `${path}?${request.query}`);
+  return echoContent(request);
+}
+
+const server = await mist
+  .new(handle)
+  .bind("127.0.0.1")
+  .port(port)
+  .onError(() => {}) // `/crash` is part of the game
+  .withDeadlines(short ? { headMs: 1000, bodyIdleMs: 1000, keepAliveMs: 1000 } : {})
+  .start();
+
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => server.stop({ deadlineMs: 1000 }));

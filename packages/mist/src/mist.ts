@@ -1,0 +1,286 @@
+// The builder: from a handler to a running server.
+
+import * as glisten from "@x/glisten";
+import { UsageError } from "./errors.ts";
+import type { Fields } from "./http/fields.ts";
+import type { Request } from "./http/request.ts";
+import { type Deadlines, defaultDeadlines, defaultLimits, type Limits, withOverrides } from "./options.ts";
+import { HttpConnection } from "./server/connection.ts";
+import { Exchange } from "./server/exchange.ts";
+import { type IncomingBody, readBody } from "./server/request-body.ts";
+import type { ServerResponse } from "./server/response-body.ts";
+import type { ErrorReport, Handler, Service } from "./server/service.ts";
+
+/** Called when the server listens. `port` and `host` are undefined on a unix socket or an inherited one without. */
+export type AfterStart = (address: ServerAddress) => void;
+
+/** Where a server listens. */
+export interface ServerAddress {
+  readonly scheme: "http" | "https";
+  readonly port: number | undefined;
+  /** The IP address, IPv6 without brackets; the path of a unix socket. */
+  readonly host: string;
+  /** What to type into a client, such as `http://127.0.0.1:4000`. */
+  readonly url: string;
+}
+
+/** Where to listen, if not on `.port(…)`. */
+export type ListenTarget = glisten.ListenTarget;
+
+/** Options of {@link Builder.readRequestBody}. */
+export interface ReadRequestBodyOptions {
+  /** Most bytes of a request body. */
+  readonly bytesLimit: number;
+  /** Answered in place of the handler when the body is too long or broken. Default: 413 or 400. */
+  readonly failureResponse?: ServerResponse;
+}
+
+interface Settings {
+  readonly handler: Handler;
+  readonly port: number;
+  readonly afterStart: AfterStart;
+  readonly onError: (report: ErrorReport) => void;
+  readonly limits: Limits;
+  readonly deadlines: Deadlines;
+  readonly secure: boolean;
+  /** What was said to the server below, in order. */
+  readonly transport: (builder: glisten.Builder) => glisten.Builder;
+}
+
+/** An HTTP server to be. Immutable: every method gives a new builder. */
+export class Builder<Body = IncomingBody> {
+  readonly #settings: Settings;
+
+  /** @internal Use `mist.new(handler)`. */
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  /** Port to listen on; 0 takes a free one. Default 4000. @throws UsageError unless from 0 to 65535. */
+  port(port: number): Builder<Body> {
+    if (!Number.isInteger(port) || port < 0 || port > 65535) {
+      throw new UsageError(`a port is an integer from 0 to 65535, not ${port}`);
+    }
+    return this.#with({ port });
+  }
+
+  /**
+   * Interface to listen on: `"localhost"`, an IPv4 or IPv6 address, `"0.0.0.0"` or `"::"`. Default: loopback.
+   *
+   * @throws UsageError for anything else.
+   */
+  bind(host: string): Builder<Body> {
+    return this.#below((builder) => builder.bind(host));
+  }
+
+  /** Listens on IPv6 as well. */
+  withIpv6(): Builder<Body> {
+    return this.#below((builder) => builder.withIpv6());
+  }
+
+  /** Serves HTTPS. The options are glisten's: certificate files, PEM or DER, several by server name. */
+  withTls(options: glisten.TlsOptions): Builder<Body> {
+    const secured = this.#with({ secure: true });
+    return secured.#below((builder) => builder.withTls({ alpnProtocols: ["http/1.1"], ...options }));
+  }
+
+  /** Asks TLS clients for a certificate. */
+  withClientVerification(options: glisten.ClientVerificationOptions): Builder<Body> {
+    return this.#below((builder) => builder.withClientVerification(options));
+  }
+
+  /** Expects the PROXY protocol in front of every connection of a trusted peer. */
+  withProxyProtocol(options: glisten.ProxyProtocolOptions): Builder<Body> {
+    return this.#below((builder) => builder.withProxyProtocol(options));
+  }
+
+  /** Most connections at once; more are closed at once and counted. Default 16 384. */
+  withMaxConnections(count: number): Builder<Body> {
+    return this.#below((builder) => builder.withMaxConnections(count));
+  }
+
+  /** Acceptors, that is connections being set up at the same time. Default 10. */
+  withPoolSize(size: number): Builder<Body> {
+    return this.#below((builder) => builder.withPoolSize(size));
+  }
+
+  /** Stops the server when the signal aborts. */
+  withSignal(signal: AbortSignal): Builder<Body> {
+    return this.#below((builder) => builder.withSignal(signal));
+  }
+
+  /** Limits in place of the defaults. @throws UsageError for an unknown name or a negative number. */
+  withLimits(limits: Partial<Limits>): Builder<Body> {
+    return this.#with({ limits: withOverrides(this.#settings.limits, limits, "limit") });
+  }
+
+  /** Deadlines in place of the defaults, in milliseconds. @throws UsageError as {@link Builder.withLimits}. */
+  withDeadlines(deadlines: Partial<Deadlines>): Builder<Body> {
+    return this.#with({ deadlines: withOverrides(this.#settings.deadlines, deadlines, "deadline") });
+  }
+
+  /** Called when the server listens. Default: prints the address. */
+  afterStart(afterStart: AfterStart): Builder<Body> {
+    return this.#with({ afterStart });
+  }
+
+  /** Hears of every failure in a handler or in what produces a body. Default: prints it to standard error. */
+  onError(onError: (report: ErrorReport) => void): Builder<Body> {
+    return this.#with({ onError });
+  }
+
+  /**
+   * Reads every request's body before the handler is called, which then gets a `Request<Uint8Array>`.
+   *
+   * @throws UsageError if `bytesLimit` is no number of at least 0.
+   */
+  readRequestBody(this: Builder<Uint8Array>, options: ReadRequestBodyOptions): Builder<IncomingBody> {
+    const { bytesLimit, failureResponse } = options;
+    if (!(bytesLimit >= 0)) throw new UsageError(`bytesLimit is a number of bytes of at least 0, not ${bytesLimit}`);
+    const inner = this.#settings.handler as unknown as Handler<Uint8Array>;
+    const handler: Handler = async (request) => {
+      let body: Uint8Array;
+      try {
+        body = await readBody(request, { maxBodyLimit: bytesLimit });
+      } catch (error) {
+        if (failureResponse === undefined) throw error;
+        return failureResponse;
+      }
+      return inner(request.setBody(body));
+    };
+    return new Builder({ ...this.#settings, handler });
+  }
+
+  /**
+   * Starts the server.
+   *
+   * @param target a unix socket's path, an inherited descriptor; default the builder's port.
+   * @throws StartError (rejects) if it cannot listen, CertificateError if a certificate or key cannot be had.
+   */
+  async start(this: Builder<IncomingBody>, target?: ListenTarget): Promise<Server> {
+    const { port, secure, afterStart } = this.#settings;
+    const server = new Server(await this.#build().start(target ?? port), secure ? "https" : "http");
+    afterStart(server.where);
+    return server;
+  }
+
+  /** A specification of this server for a supervision tree of yours. */
+  supervised(this: Builder<IncomingBody>, target?: ListenTarget): glisten.ServerSpecification {
+    return this.#build().supervised(target ?? this.#settings.port);
+  }
+
+  #build(): glisten.Builder {
+    const { handler, limits, deadlines, onError, transport } = this.#settings;
+    const service: Service = { handler, limits, deadlines, onError };
+    return transport(glisten.protocol((connection) => new HttpConnection(service, connection)));
+  }
+
+  #with(changes: Partial<Settings>): Builder<Body> {
+    return new Builder({ ...this.#settings, ...changes });
+  }
+
+  #below(change: (builder: glisten.Builder) => glisten.Builder): Builder<Body> {
+    const { transport } = this.#settings;
+    // Tried on a builder nobody starts, so that a wrong option is told at the call that was wrong.
+    change(glisten.protocol(() => ({ data() {} })));
+    return this.#with({ transport: (builder) => change(transport(builder)) });
+  }
+}
+
+/** A running HTTP server. `await using` stops it. */
+export class Server {
+  readonly #server: glisten.Server;
+  readonly #scheme: "http" | "https";
+
+  /** @internal */
+  constructor(server: glisten.Server, scheme: "http" | "https") {
+    this.#server = server;
+    this.#scheme = scheme;
+  }
+
+  /** The glisten server below: its tree, its TLS certificates, its counters. */
+  get supervisor(): glisten.Server {
+    return this.#server;
+  }
+
+  /** The port it listens on. @throws UsageError on a unix socket. */
+  get port(): number {
+    return this.#server.port;
+  }
+
+  /** Scheme, host and port. */
+  get where(): ServerAddress {
+    return addressOf(this.#server, this.#scheme);
+  }
+
+  /** What to type into a client, such as `http://127.0.0.1:4000`. */
+  get url(): string {
+    return this.where.url;
+  }
+
+  /** Connections by state, accepted, rejected, bytes. */
+  info(): glisten.ServerInfo {
+    return this.#server.info();
+  }
+
+  /** Resolves when the server has ended, whoever ended it; rejects if it gave up. */
+  get closed(): Promise<void> {
+    return this.#server.closed;
+  }
+
+  /**
+   * Stops: no new connections, answers in flight are finished, idle connections and event streams end, WebSockets
+   * are closed with 1001; what is left at the deadline is destroyed.
+   */
+  stop(options?: glisten.StopOptions): Promise<glisten.StopReport> {
+    return this.#server.stop(options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+}
+
+function addressOf(server: glisten.Server, scheme: "http" | "https"): ServerAddress {
+  const info = server.info();
+  if ("path" in info) return { scheme, port: undefined, host: info.path, url: `${scheme}+unix://${info.path}` };
+  const host = glisten.ipAddressToString(info.ipAddress);
+  const authority = host.includes(":") ? `[${host}]` : host;
+  return { scheme, port: info.port, host, url: `${scheme}://${authority}:${info.port}` };
+}
+
+/** A server that answers with `handler`. Give the request a type to read bodies beforehand: see `readRequestBody`. */
+export function create<Body = IncomingBody>(handler: Handler<Body>): Builder<Body> {
+  if (typeof handler !== "function") throw new UsageError("mist.new takes a handler function");
+  return new Builder<Body>({
+    handler: handler as unknown as Handler,
+    port: 4000,
+    afterStart: ({ url }) => console.log(`Listening on ${url}`),
+    onError: ({ error, request }) => console.error(`${request.method} ${request.path} failed:`, error),
+    limits: defaultLimits,
+    deadlines: defaultDeadlines,
+    secure: false,
+    transport: (builder) => builder,
+  });
+}
+
+/**
+ * Sends an informational response, such as 103 Early Hints (RFC 8297), ahead of the final one. An HTTP/1.0 client
+ * gets none.
+ *
+ * @param status 100 to 199, but not 101.
+ * @throws UsageError if the final response is under way or a field is malformed.
+ */
+export function sendInformational(request: Request, status: number, fields: Fields): void {
+  exchangeOf(request).inform(status, fields);
+}
+
+/** The client's address and port: the real client's, where the PROXY protocol is on. */
+export function getConnectionInfo(request: Request): glisten.ConnectionInfo {
+  return exchangeOf(request).host.connection.info();
+}
+
+function exchangeOf(request: Request): Exchange {
+  if (request.context instanceof Exchange) return request.context;
+  throw new UsageError("this request did not come from a connection");
+}

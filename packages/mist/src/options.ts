@@ -1,0 +1,64 @@
+// Every limit and deadline of a mist server: its default, its unit, what happens when it is exceeded.
+// One table; the README's table is checked against it by a test.
+
+import { UsageError } from "./errors.ts";
+import { DEFAULT_LIMITS, type Http1Limits } from "./http1/limits.ts";
+
+/** Limits of what one request may cost: those of its parts (see `Http1Limits`), and of its content. Bytes or counts. */
+export interface Limits extends Http1Limits {
+  /** Of a body the handler left unread, drained to keep the connection. Default 1 MiB; above, it closes. */
+  readonly maxDrain: number;
+  /** Received and not yet asked for by the handler, above which the socket is not read. Default 64 KiB. */
+  readonly maxBuffered: number;
+}
+
+/** Deadlines in milliseconds, and the rate below which a body counts as stalled. 0 turns one off. */
+export interface Deadlines {
+  /** From the first byte of a head to its end. Default 10 000; 408. */
+  readonly headMs: number;
+  /** Between two pieces of a body the handler waits for. Default 15 000; 408. */
+  readonly bodyIdleMs: number;
+  /** Bytes per second a body must keep to, after five seconds of waiting for it. Default 240; 408. */
+  readonly minBodyRate: number;
+  /** Between two requests on a connection. Default 75 000; closed without a word. */
+  readonly keepAliveMs: number;
+  /** Without the peer taking a byte of what was written. Default 30 000; the connection is destroyed. */
+  readonly sendMs: number;
+  /** How long an idle connection is kept after `stop`, for a request that is already under way. Default 100. */
+  readonly stopGraceMs: number;
+}
+
+/** The default limits. */
+export const defaultLimits: Limits = Object.freeze({
+  ...DEFAULT_LIMITS,
+  maxDrain: 1024 * 1024,
+  maxBuffered: 64 * 1024,
+});
+
+/** The default deadlines. */
+export const defaultDeadlines: Deadlines = Object.freeze({
+  headMs: 10_000,
+  bodyIdleMs: 15_000,
+  minBodyRate: 240,
+  keepAliveMs: 75_000,
+  sendMs: 30_000,
+  stopGraceMs: 100,
+});
+
+/** `defaults` with what `given` names in their place. @throws UsageError for an unknown name or a bad number. */
+export function withOverrides<Options extends object>(
+  defaults: Options,
+  given: Partial<Options>,
+  what: string,
+): Options {
+  const merged: Record<string, number> = { ...(defaults as Record<string, number>) };
+  for (const [name, value] of Object.entries(given)) {
+    if (!(name in defaults)) throw new UsageError(`there is no ${what} called ${name}`);
+    if (value === undefined) continue;
+    if (typeof value !== "number" || !(value >= 0)) {
+      throw new UsageError(`${what} ${name} is a number of at least 0, not ${String(value)}`);
+    }
+    merged[name] = value;
+  }
+  return Object.freeze(merged) as Options;
+}

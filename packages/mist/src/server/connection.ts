@@ -1,0 +1,471 @@
+// The pump: moves bytes between one glisten connection and the HTTP/1 core, one exchange at a time.
+//
+// Bytes that arrive go into the core; `core.next()` is asked in two places only: `#advance`, between exchanges,
+// for the next request head, and `pullBody`/`#drainContent`, during one, for its content. What is written is
+// queued in `#out` and leaves in one write per turn, so that pipelined answers share it.
+//
+//   phase       waits for                       when late
+//   fresh       the first byte                  close without a word
+//   head        the rest of a request head      408
+//   exchange    the handler, or content         408 for content; the handler may take its time
+//   idle        the next request                close without a word
+//   closing     nothing: glisten flushes, half-closes, and reads on for a moment (RFC 9112 §9.6)
+//   upgraded    nothing here: another protocol has the connection
+
+import { Buffer } from "node:buffer";
+import { performance } from "node:perf_hooks";
+import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
+import { BodyError, DeadlineError, ProtocolError } from "../errors.ts";
+import { dateField } from "../http/date.ts";
+import { Http1Connection } from "../http1/connection.ts";
+import type { Http1Event } from "../http1/events.ts";
+import type { RequestHead } from "../http1/request-head.ts";
+import { ConnectionDeadlines, type DeadlineKind } from "./deadlines.ts";
+import { errorResponse } from "./error-response.ts";
+import { Exchange, type ExchangeHost } from "./exchange.ts";
+import type { IncomingBody } from "./request-body.ts";
+import type { BytesBody, UpgradeBody } from "./response-body.ts";
+import type { Service } from "./service.ts";
+
+type Phase = "fresh" | "head" | "exchange" | "idle" | "closing" | "upgraded" | "closed";
+
+// Text is gathered up to this size before it is written within a turn.
+const maxGathered = 64 * 1024;
+// Bytes this few are cheaper copied into the gathered text than written on their own.
+const maxCopied = 4 * 1024;
+// Waiting time a body may have before its rate counts.
+const rateGraceMs = 5_000;
+
+/** One HTTP/1 connection, as glisten's protocol. */
+export class HttpConnection implements Protocol, ExchangeHost {
+  readonly kind = "http";
+  readonly service: Service;
+  readonly connection: Connection;
+  readonly core: Http1Connection;
+  readonly scheme: "http" | "https";
+  readonly #deadlines: ConnectionDeadlines;
+  #phase: Phase = "fresh";
+  #exchange: Exchange | undefined = undefined;
+  #next: Protocol | undefined = undefined;
+  /** Text in Latin-1, not yet handed to the socket. */
+  #out = "";
+  #advancing = false;
+  #flushScheduled = false;
+  /** The socket holds more than it should: nothing new is begun before it drains. */
+  #blocked = false;
+  #paused = false;
+  #draining = false;
+  #drained = 0;
+  #writeMark = 0;
+  #waitingSince = 0;
+  #waitedMs = 0;
+  #shutdownDeadlineMs = -1;
+
+  constructor(service: Service, connection: Connection) {
+    this.service = service;
+    this.connection = connection;
+    this.core = new Http1Connection(service.limits);
+    this.scheme = connection.transport === "tls" ? "https" : "http";
+    this.#deadlines = new ConnectionDeadlines(connection);
+    this.#deadlines.set("read", service.deadlines.headMs);
+  }
+
+  get stopping(): boolean {
+    return this.#shutdownDeadlineMs >= 0;
+  }
+
+  get bufferedAmount(): number {
+    return this.connection.bufferedAmount + this.#out.length;
+  }
+
+  // ── what glisten tells ──────────────────────────────────────────────────────────────────────────────────
+
+  data(chunk: Buffer): void | Promise<void> {
+    if (this.#next !== undefined) return this.#next.data(chunk);
+    if (this.#phase === "closing") return;
+    this.core.receive(chunk);
+    if (this.#exchange === undefined) this.#advance();
+    else this.#feedExchange();
+  }
+
+  end(): void {
+    if (this.#next !== undefined) {
+      if (this.#next.end === undefined) this.connection.close();
+      else this.#next.end();
+      return;
+    }
+    if (this.#phase === "closing") return;
+    this.core.receiveEnd();
+    const exchange = this.#exchange;
+    if (exchange === undefined) {
+      this.#advance();
+      return;
+    }
+    this.#feedExchange();
+    exchange.peerEnded();
+  }
+
+  drain(): void {
+    if (this.#next !== undefined) {
+      this.#next.drain?.();
+      return;
+    }
+    this.#blocked = false;
+    this.#deadlines.set("write", 0);
+    if (this.#exchange === undefined) this.#advance();
+    else this.#exchange.drain();
+  }
+
+  shutdown(deadlineMs: number): void {
+    this.#shutdownDeadlineMs = deadlineMs;
+    if (this.#next !== undefined) this.#next.shutdown?.(deadlineMs);
+    else if (this.#exchange !== undefined) this.#exchange.shutdown(deadlineMs);
+    else if (this.#phase === "idle" || this.#phase === "fresh") this.#awaitRequest(this.#phase);
+  }
+
+  deadline(): void {
+    if (this.#next !== undefined) this.#next.deadline?.();
+    else this.#deadlines.dispatch((kind) => this.#late(kind));
+  }
+
+  closed(reason: CloseReason): void | Promise<void> {
+    this.#phase = "closed";
+    if (this.#next !== undefined) return this.#next.closed?.(reason);
+    this.#exchange?.abandon(clientGone(reason));
+    this.#exchange = undefined;
+  }
+
+  // ── requests ────────────────────────────────────────────────────────────────────────────────────────────
+
+  #advance(): void {
+    if (this.#advancing) return;
+    this.#advancing = true;
+    while (this.#exchange === undefined && !this.#blocked && this.#takesRequests()) {
+      if (!this.#takeRequest()) break;
+    }
+    this.#advancing = false;
+    // An exchange under way may answer within this very tick; then its answer shares the write.
+    if (this.#exchange === undefined) this.#flush();
+    else if (this.#out !== "") this.flushSoon();
+  }
+
+  #takesRequests(): boolean {
+    return this.#phase !== "closing" && this.#phase !== "upgraded" && this.#phase !== "closed";
+  }
+
+  // False: no request to take now.
+  #takeRequest(): boolean {
+    let event: Http1Event;
+    try {
+      event = this.core.next();
+    } catch (error) {
+      this.#refuse(error);
+      return false;
+    }
+    switch (event.type) {
+      case "request":
+        this.#begin(event);
+        return true;
+      case "need-data":
+        this.#awaitMore();
+        return false;
+      default:
+        this.#close(); // the peer has sent its last
+        return false;
+    }
+  }
+
+  #begin(head: RequestHead): void {
+    const exchange = new Exchange(this, head);
+    this.#exchange = exchange;
+    this.#phase = "exchange";
+    exchange.run();
+    if (this.#exchange === exchange && !exchange.body.waiting && !this.#draining) this.#deadlines.set("read", 0);
+  }
+
+  #awaitMore(): void {
+    this.#resume();
+    if (this.core.retainedBytes === 0) {
+      this.#awaitRequest(this.#phase === "fresh" ? "fresh" : "idle");
+    } else if (this.#phase !== "head") {
+      this.#phase = "head";
+      this.#deadlines.set("read", this.service.deadlines.headMs);
+    }
+  }
+
+  #awaitRequest(phase: "fresh" | "idle"): void {
+    const { deadlines } = this.service;
+    const wasFresh = this.#phase === "fresh";
+    this.#phase = phase;
+    // While stopping, a request already under way is still answered; who says nothing is let go.
+    if (this.stopping) this.#deadlines.set("read", Math.max(1, deadlines.stopGraceMs));
+    else if (!(phase === "fresh" && wasFresh)) this.#deadlines.set("read", deadlines.keepAliveMs);
+  }
+
+  // What came is no request: say so once and hang up. Nothing behind it is looked at.
+  #refuse(error: unknown): void {
+    if (!(error instanceof ProtocolError || error instanceof DeadlineError)) throw error;
+    const refusal = errorResponse(error);
+    const { data } = refusal.body as BytesBody;
+    const head = { status: refusal.status, fields: refusal.headers, length: data.length, checked: true };
+    this.write(this.core.sendHead(head, dateField(Date.now())));
+    this.write(data);
+    this.#close();
+  }
+
+  // ── content ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  pullBody(body: IncomingBody): Uint8Array | null | undefined {
+    const exchange = this.#exchange;
+    exchange?.beforeBody();
+    let event: Http1Event;
+    try {
+      event = this.core.next();
+    } catch (error) {
+      throw bodyError(error);
+    }
+    if (event.type === "need-data") {
+      this.#awaitContent();
+      return undefined;
+    }
+    this.#endWait();
+    if (event.type === "data") return event.data;
+    if (event.type === "end") body.trailers = event.trailers;
+    return null;
+  }
+
+  #feedExchange(): void {
+    const exchange = this.#exchange;
+    if (this.#draining) this.#drainContent();
+    else if (exchange?.body.waiting) {
+      this.#countWait();
+      if (!this.#tooSlow(exchange.body)) exchange.body.resume();
+    }
+    if (this.core.retainedBytes > this.service.limits.maxBuffered) this.#pause();
+  }
+
+  #awaitContent(): void {
+    this.#resume();
+    this.#waitingSince = performance.now();
+    this.#deadlines.set("read", this.service.deadlines.bodyIdleMs);
+  }
+
+  #countWait(): void {
+    const now = performance.now();
+    this.#waitedMs += now - this.#waitingSince;
+    this.#waitingSince = now;
+  }
+
+  #endWait(): void {
+    if (this.#waitingSince === 0) return;
+    this.#waitingSince = 0;
+    this.#deadlines.set("read", 0);
+  }
+
+  // A peer that dribbles would otherwise keep a handler waiting for as long as it likes.
+  #tooSlow(body: IncomingBody): boolean {
+    const { minBodyRate } = this.service.deadlines;
+    if (minBodyRate === 0 || this.#waitedMs < rateGraceMs) return false;
+    if (body.received + this.core.retainedBytes >= (minBodyRate * this.#waitedMs) / 1000) return false;
+    body.fail(new DeadlineError("minBodyRate", Math.round(this.#waitedMs)));
+    return true;
+  }
+
+  // Content the handler did not want stands before the next request.
+  #drainContent(): void {
+    this.#draining = true;
+    for (;;) {
+      let event: Http1Event;
+      try {
+        event = this.core.next();
+      } catch {
+        this.#close();
+        return;
+      }
+      if (event.type === "need-data") {
+        this.#resume();
+        this.#deadlines.set("read", this.service.deadlines.bodyIdleMs);
+        return;
+      }
+      if (event.type !== "data") break;
+      this.#drained += event.data.length;
+      if (this.#drained > this.service.limits.maxDrain) {
+        this.#close();
+        return;
+      }
+    }
+    this.#recycle();
+  }
+
+  // ── answers ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  write(data: string | Uint8Array, onSent?: () => void): boolean {
+    if (typeof data === "string") {
+      this.#out += data;
+      if (this.#out.length > maxGathered) this.#flush();
+    } else if (data.length <= maxCopied && onSent === undefined) {
+      this.#out += latin1(data);
+      if (this.#out.length > maxGathered) this.#flush();
+    } else {
+      this.#writeBytes(data, onSent);
+    }
+    return !this.#blocked;
+  }
+
+  flushSoon(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    process.nextTick(flushScheduled, this);
+  }
+
+  /** @internal */
+  runScheduledFlush(): void {
+    this.#flushScheduled = false;
+    this.#flush();
+  }
+
+  answered(exchange: Exchange): void {
+    if (exchange !== this.#exchange) return;
+    if (!this.core.persistent) this.#close();
+    else if (exchange.body.ended) this.#recycle();
+    else if (exchange.body.waiting || exchange.body.failed) this.#close();
+    else this.#drainContent();
+  }
+
+  breakOff(): void {
+    this.#exchange = undefined;
+    this.#flush();
+    // Without a length or a coding, a FIN would look like the end of the message (RFC 9112 §8): only a reset tells.
+    if (this.core.bodyMode === "until-close") this.connection.reset();
+    else this.connection.destroy();
+  }
+
+  upgrade(body: UpgradeBody): void {
+    this.#exchange = undefined;
+    this.#phase = "upgraded";
+    this.#deadlines.set("read", 0);
+    const leftover = this.core.takeRemaining();
+    const next = body.start(this.connection);
+    this.connection.cork();
+    this.#flush();
+    this.#next = next;
+    this.#resume();
+    if (this.stopping) next.shutdown?.(this.#shutdownDeadlineMs);
+    if (leftover.length > 0) this.#hand(next, leftover);
+    this.connection.uncork();
+  }
+
+  setActorDeadline(ms: number): void {
+    this.#deadlines.set("actor", ms);
+  }
+
+  #hand(next: Protocol, leftover: Buffer): void {
+    const busy = next.data(leftover);
+    if (busy === undefined) return;
+    this.connection.pause();
+    busy.then(
+      () => this.connection.resume(),
+      (error) => this.connection.destroy(error),
+    );
+  }
+
+  #recycle(): void {
+    this.#exchange = undefined;
+    this.#draining = false;
+    this.#drained = 0;
+    this.#waitedMs = 0;
+    if (this.core.startNextCycle()) this.#advance();
+    else this.#close();
+  }
+
+  #close(): void {
+    this.#exchange = undefined;
+    this.#draining = false;
+    this.#phase = "closing";
+    this.#deadlines.set("read", 0);
+    this.#flush();
+    this.#resume();
+    this.connection.close();
+  }
+
+  #flush(): void {
+    if (this.#out === "") return;
+    const out = this.#out;
+    this.#out = "";
+    if (!this.connection.write(out, "latin1")) this.#block();
+  }
+
+  #writeBytes(data: Uint8Array, onSent: (() => void) | undefined): void {
+    this.connection.cork();
+    this.#flush();
+    const room = this.connection.write(data, undefined, onSent);
+    this.connection.uncork();
+    if (!room) this.#block();
+  }
+
+  #block(): void {
+    this.#blocked = true;
+    this.#writeMark = this.#acknowledged();
+    this.#deadlines.set("write", this.service.deadlines.sendMs);
+  }
+
+  #acknowledged(): number {
+    return this.connection.bytesWritten - this.connection.bufferedAmount;
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.connection.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.connection.resume();
+  }
+
+  // ── deadlines ───────────────────────────────────────────────────────────────────────────────────────────
+
+  #late(kind: DeadlineKind): void {
+    if (this.#phase === "closed") return;
+    if (kind === "write") this.#writeLate();
+    else if (kind === "actor") this.#exchange?.actorDeadline();
+    else this.#readLate();
+  }
+
+  #writeLate(): void {
+    if (this.#acknowledged() > this.#writeMark) this.#block(); // slow, but taking bytes
+    else this.connection.destroy();
+  }
+
+  #readLate(): void {
+    if (this.#phase === "head") {
+      this.#refuse(new DeadlineError("headMs", this.service.deadlines.headMs));
+    } else if (this.#phase === "exchange") {
+      if (this.#draining) this.#close();
+      else this.#exchange?.body.fail(new DeadlineError("bodyIdleMs", this.service.deadlines.bodyIdleMs));
+    } else {
+      this.connection.close();
+    }
+  }
+}
+
+function flushScheduled(connection: HttpConnection): void {
+  connection.runScheduledFlush();
+}
+
+function latin1(data: Uint8Array): string {
+  const buffer = data instanceof Buffer ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return buffer.toString("latin1");
+}
+
+function bodyError(error: unknown): unknown {
+  if (!(error instanceof ProtocolError)) return error;
+  return new BodyError("malformed-body", error.message, error);
+}
+
+function clientGone(reason: CloseReason): TransportError {
+  const code = reason.type === "reset" ? reason.code : "closed";
+  return new TransportError(code, "the connection was closed before the response was complete");
+}

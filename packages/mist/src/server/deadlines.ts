@@ -1,0 +1,58 @@
+// The deadlines of one HTTP connection, folded into the one slot glisten gives it.
+//
+// Three may run side by side: what we wait for from the peer (`read`), the peer taking what was written
+// (`write`), and what a streaming response asked for itself (`actor`). Usually only `read` is set, and then
+// nothing is compared.
+
+import { performance } from "node:perf_hooks";
+import type { Connection } from "@x/glisten";
+
+/** The three things that can be late. */
+export type DeadlineKind = "read" | "write" | "actor";
+
+/** Sets, clears and tells apart the deadlines of one connection. */
+export class ConnectionDeadlines {
+  readonly #connection: Connection;
+  #read = 0;
+  #write = 0;
+  #actor = 0;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Has `kind` fall due in `ms` milliseconds; 0 clears it. */
+  set(kind: DeadlineKind, ms: number): void {
+    const instant = ms === 0 ? 0 : performance.now() + ms;
+    if (kind === "read") this.#read = instant;
+    else if (kind === "write") this.#write = instant;
+    else this.#actor = instant;
+    if (this.#write === 0 && this.#actor === 0 && kind === "read") this.#connection.setDeadline(ms);
+    else this.#arm();
+  }
+
+  /** Calls `late` for each kind that is due, clears it, and arms the slot for the next. */
+  dispatch(late: (kind: DeadlineKind) => void): void {
+    // The slot is coarse and may come a moment early for an instant set by another clock reading.
+    const now = performance.now() + 1;
+    const read = this.#read !== 0 && this.#read <= now;
+    const write = this.#write !== 0 && this.#write <= now;
+    const actor = this.#actor !== 0 && this.#actor <= now;
+    if (read) this.#read = 0;
+    if (write) this.#write = 0;
+    if (actor) this.#actor = 0;
+    this.#arm();
+    if (write) late("write");
+    if (read) late("read");
+    if (actor) late("actor");
+  }
+
+  #arm(): void {
+    let next = Number.POSITIVE_INFINITY;
+    if (this.#read !== 0) next = this.#read;
+    if (this.#write !== 0 && this.#write < next) next = this.#write;
+    if (this.#actor !== 0 && this.#actor < next) next = this.#actor;
+    const ms = next === Number.POSITIVE_INFINITY ? 0 : Math.max(1, next - performance.now());
+    this.#connection.setDeadline(ms);
+  }
+}

@@ -1,0 +1,27 @@
+// What all connections of one server share: the handler, the limits, the reports.
+
+import type { Request } from "../http/request.ts";
+import type { Deadlines, Limits } from "../options.ts";
+import type { IncomingBody } from "./request-body.ts";
+import type { ServerResponse } from "./response-body.ts";
+
+/** Answers one request. A throw or rejection answers 500, or its own status for an error that carries one. */
+export type Handler<Body = IncomingBody> = (
+  request: Request<Body>,
+) => ServerResponse | Promise<ServerResponse>;
+
+/** A failure in the user's code while a request was served. */
+export interface ErrorReport {
+  readonly error: unknown;
+  readonly request: Request<IncomingBody>;
+  /** `"handler"`: no response came of it. `"body"`: the response was under way and has been broken off. */
+  readonly during: "handler" | "body";
+}
+
+/** Shared by every connection of one server. */
+export interface Service {
+  readonly handler: Handler;
+  readonly limits: Limits;
+  readonly deadlines: Deadlines;
+  onError(report: ErrorReport): void;
+}
