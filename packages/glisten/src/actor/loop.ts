@@ -1,0 +1,386 @@
+/**
+ * The engine under everything that handles one message at a time: actors, glisten's connections, WebSocket,
+ * SSE and chunked-response loops.
+ *
+ * Owns the state, the order of messages, and the one exit. A handler that answers synchronously costs no
+ * promise, no microtask and no allocation beyond its own. Knows nothing of names, monitors or supervisors.
+ */
+
+import { abnormalExit, type ExitReason, normalExit } from "./exit.ts";
+import { checkMailboxLimits, Mailbox, type MailboxLimits } from "./mailbox.ts";
+import type { LoopResult, Next } from "./next.ts";
+import { Queue } from "./queue.ts";
+import { type Runnable, scheduler } from "./scheduler.ts";
+import type { Selector, Unsubscribe } from "./selector.ts";
+import { raiseUncaught } from "./uncaught.ts";
+
+/** What a {@link Loop} is made of. */
+export interface LoopOptions<State, Message> extends MailboxLimits {
+  /** The first state. */
+  readonly state: State;
+  /**
+   * Handles one message. Returns (or resolves to) what comes next; nothing means: go on, state unchanged. A
+   * throw or a rejection ends the loop with `abnormal`.
+   */
+  readonly handle: (
+    state: State,
+    message: Message,
+  ) => LoopResult<State, Message> | PromiseLike<LoopResult<State, Message>>;
+  /** Sources to listen to besides `deliver` and `post`. */
+  readonly selector?: Selector<Message> | undefined;
+  /** Told exactly once that the loop has ended, with its last state; never while a handler is on the stack. */
+  readonly onExit?: ((reason: ExitReason, state: State) => void) | undefined;
+}
+
+/** Nothing is being handled and nothing waits. */
+const IDLE = 0;
+/** Nothing is being handled; messages wait, and the loop stands in line for its turn. */
+const READY = 1;
+/** The handler is on the stack. */
+const RUNNING = 2;
+/** The handler returned a promise that has not settled. */
+const PENDING = 3;
+/** Ended; the handler may still be on the stack, in which case the exit has not been told yet. */
+const DEAD = 4;
+
+type Status = typeof IDLE | typeof READY | typeof RUNNING | typeof PENDING | typeof DEAD;
+
+/** A delivered message that had to wait, and who waits with it. */
+class Delivery<Message> {
+  readonly message: Message;
+  readonly settle: () => void;
+
+  constructor(message: Message, settle: () => void) {
+    this.message = message;
+    this.settle = settle;
+  }
+}
+
+/** Handles messages one at a time, in order of arrival, until it is stopped. */
+export class Loop<State, Message> implements Runnable {
+  #status: Status = IDLE;
+  #state: State;
+  readonly #handle: LoopOptions<State, Message>["handle"];
+  readonly #onExit: LoopOptions<State, Message>["onExit"];
+  readonly #limits: MailboxLimits;
+  #mailbox: Mailbox<Message> | undefined;
+  /** Delivered messages that wait. Not subject to the mailbox's bound: their senders wait with them. */
+  #deliveries: Queue<Delivery<Message>> | undefined;
+  /** Whether the last message taken was a delivered one; the two queues take turns. */
+  #tookDelivery = false;
+  /** Whether the loop stands in the scheduler's line. */
+  #inLine = false;
+  #selector: Selector<Message> | undefined;
+  #leaveSelector: Unsubscribe | undefined;
+  /** Tells whoever waits for the message now being handled that it has been. */
+  #settle: (() => void) | undefined;
+  /** The reason to end with once the handler at work is done. */
+  #endReason: ExitReason | undefined;
+  /** The exit has been told. */
+  #told = false;
+
+  /**
+   * Begins to listen to the selector. Nothing is handled before the constructor has returned.
+   *
+   * Throws a RangeError or TypeError for mailbox limits that make no sense, and what a source's `subscribe` throws.
+   */
+  constructor(options: LoopOptions<State, Message>) {
+    if (options.maxMailbox !== undefined || options.overflow !== undefined) checkMailboxLimits(options);
+    this.#state = options.state;
+    this.#handle = options.handle;
+    this.#onExit = options.onExit;
+    this.#limits = options;
+    if (options.selector !== undefined) this.#listenFirst(options.selector);
+  }
+
+  /** The state after the last message that has been handled. */
+  get state(): State {
+    return this.#state;
+  }
+
+  /** False as soon as the loop has been stopped, by whomever. */
+  get alive(): boolean {
+    return this.#status !== DEAD;
+  }
+
+  /** Whether a handler is at work: on the stack, or with a promise that has not settled. */
+  get busy(): boolean {
+    return this.#status === RUNNING || this.#status === PENDING;
+  }
+
+  /** How many messages wait. */
+  get mailboxLength(): number {
+    return (this.#mailbox?.length ?? 0) + (this.#deliveries?.length ?? 0);
+  }
+
+  /** How many messages a `drop-…` policy has forgotten. */
+  get dropped(): number {
+    return this.#mailbox?.dropped ?? 0;
+  }
+
+  /**
+   * Handles a message now, on the caller's stack, when no handler is at work. Otherwise the message waits for
+   * its turn; it is not subject to the mailbox's bound, since its sender can hold back until the promise settles.
+   *
+   * Returns undefined when the message has been handled, else a promise that resolves when it has been, or when
+   * the loop has ended. The promise never rejects: a handler's failure is the loop's exit.
+   */
+  deliver(message: Message): void | Promise<void> {
+    const status = this.#status;
+    if (status === IDLE || (status === READY && !this.#deliveries?.length)) {
+      this.#run(message);
+      if (this.#status === PENDING) return this.#untilSettled();
+      return;
+    }
+    if (status === DEAD) return;
+    return new Promise<void>((settle) => {
+      this.#deliveries ??= new Queue<Delivery<Message>>();
+      this.#deliveries.push(new Delivery(message, settle));
+      if (this.#status === IDLE) this.#queueUp();
+    });
+  }
+
+  /**
+   * Takes a message from a sender who does not wait. Handles it now when the loop is idle and no handler of any
+   * loop is on the stack; otherwise it waits in the mailbox. Never throws; a loop that has ended drops it.
+   */
+  post(message: Message): void {
+    const status = this.#status;
+    if (status === IDLE && scheduler.depth === 0) {
+      this.#run(message);
+      return;
+    }
+    if (status === DEAD || this.#endReason !== undefined) return;
+    this.#mailbox ??= new Mailbox<Message>(this.#limits);
+    if (!this.#mailbox.offer(message)) {
+      this.stop(abnormalExit(this.#mailbox.overflowError()));
+    } else if (status === IDLE) {
+      this.#queueUp();
+    }
+  }
+
+  /**
+   * Ends the loop now: leaves the selector, drops the mailbox, tells `onExit` once. A handler's promise that is
+   * still open is left behind and its outcome ignored. From inside the handler the exit is told when the handler
+   * returns. A loop that has ended stays ended, with its first reason.
+   */
+  stop(reason: ExitReason): void {
+    if (this.#status === DEAD) return;
+    const running = this.#status === RUNNING;
+    this.#status = DEAD;
+    this.#endReason = reason;
+    this.#leave();
+    if (!running) this.#tell();
+  }
+
+  /**
+   * Ends the loop as soon as the handler at work, if there is one, is done. No further message is handled.
+   * Should that handler fail, its failure is the exit reason.
+   */
+  finish(reason: ExitReason): void {
+    if (this.#status !== PENDING) {
+      this.stop(reason);
+    } else if (this.#endReason === undefined) {
+      this.#endReason = reason;
+      this.#leave();
+    }
+  }
+
+  /** One message from the queues. For the scheduler. */
+  step(): void {
+    this.#inLine = false;
+    if (this.#status !== READY) return;
+    this.#status = IDLE;
+    const mailbox = this.#mailbox;
+    const deliveries = this.#deliveries;
+    const posted = mailbox !== undefined && mailbox.length > 0;
+    if (deliveries !== undefined && deliveries.length > 0 && !(posted && this.#tookDelivery)) {
+      this.#tookDelivery = true;
+      const delivery = deliveries.shift();
+      this.#settle = delivery.settle;
+      this.#run(delivery.message);
+    } else if (posted) {
+      this.#tookDelivery = false;
+      this.#run(mailbox.take());
+    }
+  }
+
+  #run(message: Message): void {
+    const handle = this.#handle;
+    this.#status = RUNNING;
+    scheduler.depth += 1;
+    try {
+      const result = handle(this.#state, message);
+      if (result === undefined && (this.#status as Status) === RUNNING) this.#rest();
+      else this.#react(result);
+    } catch (error) {
+      this.#fail(error);
+    }
+    scheduler.depth -= 1;
+    if (scheduler.waiting && scheduler.depth === 0) scheduler.flush();
+  }
+
+  /** The handler returned something, or the loop was stopped under it. */
+  #react(result: LoopResult<State, Message> | PromiseLike<LoopResult<State, Message>>): void {
+    if (result !== undefined && typeof (result as PromiseLike<unknown>).then === "function") {
+      this.#await(result as PromiseLike<LoopResult<State, Message>>);
+    } else {
+      this.#apply(result as LoopResult<State, Message>);
+    }
+  }
+
+  #await(promise: PromiseLike<LoopResult<State, Message>>): void {
+    if (this.#status === DEAD) this.#tell();
+    else this.#status = PENDING;
+    Promise.resolve(promise).then(
+      (result) => scheduler.afterPromise(() => this.#resume(result)),
+      (error: unknown) => scheduler.afterPromise(() => this.#failLate(error)),
+    );
+  }
+
+  #resume(result: LoopResult<State, Message>): void {
+    if (this.#status !== PENDING) return;
+    this.#status = RUNNING;
+    scheduler.depth += 1;
+    try {
+      this.#apply(result);
+    } catch (error) {
+      this.#fail(error);
+    }
+    scheduler.depth -= 1;
+    if (scheduler.waiting && scheduler.depth === 0) scheduler.flush();
+  }
+
+  #failLate(error: unknown): void {
+    if (this.#status !== PENDING) return;
+    scheduler.depth += 1;
+    this.#fail(error);
+    scheduler.depth -= 1;
+    if (scheduler.waiting && scheduler.depth === 0) scheduler.flush();
+  }
+
+  /** Takes the handler's answer. The status is RUNNING, or DEAD when the handler stopped its own loop. */
+  #apply(result: LoopResult<State, Message>): void {
+    if (result === undefined) {
+      this.#rest();
+      return;
+    }
+    switch (result.kind) {
+      case "continue":
+        this.#state = result.state as State;
+        if (result.selector !== undefined) this.#listen(result);
+        this.#rest();
+        break;
+      case "stop":
+        this.#end(normalExit);
+        break;
+      case "stop-abnormal":
+        this.#end(abnormalExit(result.reason));
+        break;
+      default:
+        throw new TypeError("a handler must return continue(…), stop(), stopAbnormal(…) or undefined");
+    }
+  }
+
+  /** A message has been handled and the loop goes on, unless it has been told to end. */
+  #rest(): void {
+    if (this.#endReason !== undefined) {
+      this.#end(this.#endReason);
+      return;
+    }
+    this.#status = IDLE;
+    if (this.#settle !== undefined) this.#settleHandled();
+    if (this.#mailbox?.length || this.#deliveries?.length) this.#queueUp();
+  }
+
+  #queueUp(): void {
+    this.#status = READY;
+    if (this.#inLine) return;
+    this.#inLine = true;
+    scheduler.enqueue(this);
+  }
+
+  /** The handler threw or rejected: that is the exit reason, whatever the loop had been told before. */
+  #fail(error: unknown): void {
+    this.#endReason = undefined;
+    this.#end(abnormalExit(error));
+  }
+
+  #end(reason: ExitReason): void {
+    this.#status = DEAD;
+    this.#endReason ??= reason;
+    this.#leave();
+    this.#tell();
+  }
+
+  #leave(): void {
+    this.#mailbox?.clear();
+    const leave = this.#leaveSelector;
+    this.#leaveSelector = undefined;
+    this.#selector = undefined;
+    if (leave === undefined) return;
+    try {
+      leave();
+    } catch (error) {
+      raiseUncaught(error);
+    }
+  }
+
+  #tell(): void {
+    if (this.#told) return;
+    this.#told = true;
+    scheduler.depth += 1;
+    try {
+      this.#onExit?.(this.#endReason as ExitReason, this.#state);
+    } catch (error) {
+      raiseUncaught(error);
+    }
+    scheduler.depth -= 1;
+    this.#settleHandled();
+    const deliveries = this.#deliveries;
+    this.#deliveries = undefined;
+    while (deliveries !== undefined && deliveries.length > 0) deliveries.shift().settle();
+    if (scheduler.waiting && scheduler.depth === 0) scheduler.flush();
+  }
+
+  #settleHandled(): void {
+    const settle = this.#settle;
+    this.#settle = undefined;
+    settle?.();
+  }
+
+  #untilSettled(): Promise<void> {
+    return new Promise<void>((settle) => {
+      this.#settle = settle;
+    });
+  }
+
+  /** The first selector: what its sources have in store waits until the constructor has returned. */
+  #listenFirst(selector: Selector<Message>): void {
+    this.#status = RUNNING;
+    this.#subscribe(selector);
+    if ((this.#status as Status) === DEAD) {
+      setImmediate(() => this.#tell());
+      return;
+    }
+    this.#status = IDLE;
+    if (this.#mailbox?.length) this.#queueUp();
+  }
+
+  #listen(next: Next<State, Message>): void {
+    if (this.#status === DEAD || this.#endReason !== undefined || next.selector === this.#selector) return;
+    this.#leaveSelector?.();
+    this.#leaveSelector = undefined;
+    this.#subscribe(next.selector as Selector<Message>);
+  }
+
+  #subscribe(selector: Selector<Message>): void {
+    this.#selector = selector;
+    this.#leaveSelector = selector.subscribe(
+      (message) => this.post(message),
+      (error) => this.stop(abnormalExit(error)),
+    );
+    // A source may have overflowed the mailbox while it was being subscribed to.
+    if (this.#status === DEAD) this.#leave();
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Messages that wait their turn, with a bound on request.
+ *
+ * Owns the count and the overflow policy. Refuses nothing else: who sends and who receives is not its affair.
+ */
+
+import { Queue } from "./queue.ts";
+
+/**
+ * What a full mailbox does with one message too many:
+ *
+ * - `drop-oldest`: forgets the one that has waited longest, takes the new one.
+ * - `drop-newest`: forgets the new one.
+ * - `stop`: its owner exits `abnormal` with a {@link MailboxOverflowError}.
+ */
+export type OverflowPolicy = "drop-oldest" | "drop-newest" | "stop";
+
+/** The bound of a mailbox. */
+export interface MailboxLimits {
+  /**
+   * The most messages that may wait, the one being handled not counted; a whole number, at least 1.
+   * Default: no bound.
+   */
+  readonly maxMailbox?: number | undefined;
+  /** What happens to one too many. Default: `stop`, since it is the only one that loses nothing in silence. */
+  readonly overflow?: OverflowPolicy | undefined;
+}
+
+/** A mailbox with the `stop` policy was full. */
+export class MailboxOverflowError extends Error {
+  override readonly name: string = "MailboxOverflowError";
+  /** The bound that was met. */
+  readonly maxMailbox: number;
+
+  constructor(maxMailbox: number) {
+    super(`the mailbox is full: ${maxMailbox} messages are waiting`);
+    this.maxMailbox = maxMailbox;
+  }
+}
+
+/** A bounded or unbounded FIFO of messages. */
+export class Mailbox<Message> {
+  readonly #queue: Queue<Message> = new Queue<Message>();
+  readonly #max: number;
+  readonly #overflow: OverflowPolicy;
+  #dropped = 0;
+
+  /** Throws a RangeError or TypeError for limits that make no sense. */
+  constructor(limits: MailboxLimits = {}) {
+    checkMailboxLimits(limits);
+    this.#max = limits.maxMailbox ?? Number.POSITIVE_INFINITY;
+    this.#overflow = limits.overflow ?? "stop";
+  }
+
+  /** How many messages wait. */
+  get length(): number {
+    return this.#queue.length;
+  }
+
+  /** How many messages a `drop-…` policy has forgotten so far. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Takes a message in, as the policy has it; false: the mailbox is full and its owner must stop. */
+  offer(message: Message): boolean {
+    if (this.#queue.length < this.#max) {
+      this.#queue.push(message);
+      return true;
+    }
+    if (this.#overflow === "stop") return false;
+    this.#dropped += 1;
+    if (this.#overflow === "drop-oldest") {
+      this.#queue.shift();
+      this.#queue.push(message);
+    }
+    return true;
+  }
+
+  /** Takes the oldest message out. Only when `length` is not 0: a message may be `undefined`. */
+  take(): Message {
+    return this.#queue.shift();
+  }
+
+  /** Forgets all messages, without counting them as dropped. */
+  clear(): void {
+    this.#queue.clear();
+  }
+
+  /** The error of an owner that must stop. */
+  overflowError(): MailboxOverflowError {
+    return new MailboxOverflowError(this.#max);
+  }
+}
+
+/** Throws a RangeError or TypeError for limits that make no sense. */
+export function checkMailboxLimits(limits: MailboxLimits): void {
+  const { maxMailbox, overflow } = limits;
+  if (maxMailbox !== undefined && maxMailbox !== Number.POSITIVE_INFINITY) {
+    if (!Number.isSafeInteger(maxMailbox) || maxMailbox < 1) {
+      throw new RangeError(`maxMailbox must be a whole number of at least 1, not ${String(maxMailbox)}`);
+    }
+  }
+  if (
+    overflow !== undefined &&
+    overflow !== "stop" &&
+    overflow !== "drop-oldest" &&
+    overflow !== "drop-newest"
+  ) {
+    throw new TypeError(`overflow must be "drop-oldest", "drop-newest" or "stop", not ${String(overflow)}`);
+  }
+}

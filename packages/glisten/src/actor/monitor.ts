@@ -1,0 +1,96 @@
+/**
+ * Watching a process end.
+ *
+ * Owns the shape of the news, and the list of those who want to hear it.
+ */
+
+import type { ExitReason } from "./exit.ts";
+import type { Receiver, Source, Unsubscribe } from "./selector.ts";
+import { raiseUncaught } from "./uncaught.ts";
+
+/** A process has ended. */
+export interface ProcessDown {
+  readonly type: "process-down";
+  /** Why. */
+  readonly reason: ExitReason;
+  /** Which: the value that was monitored. */
+  readonly process: unknown;
+}
+
+/** Something whose end can be watched: an ActorRef, a Supervisor, or anything with an `exited` promise. */
+export interface Monitored {
+  readonly exited: Promise<ExitReason>;
+  /** Watches without a promise, where the process knows how. */
+  monitor?(receiver: Receiver<ProcessDown>): Unsubscribe;
+}
+
+/**
+ * The end of a process as a source for a selector. Every subscriber hears it once; whoever subscribes to a
+ * process that is already dead hears it at once.
+ *
+ * ```ts
+ * selector<Event>().selectMap(monitor(worker), (down) => ({ type: "worker-down", reason: down.reason }))
+ * ```
+ */
+export function monitor(process: Monitored): Source<ProcessDown> {
+  return {
+    subscribe(receiver) {
+      if (process.monitor !== undefined) return process.monitor(receiver);
+      let listening = true;
+      void process.exited.then((reason) => {
+        if (listening) receiver({ type: "process-down", reason, process });
+      });
+      return () => {
+        listening = false;
+      };
+    },
+  };
+}
+
+/** Those who watch one process. Costs nothing until somebody does. */
+export class Monitors {
+  #receivers: Set<{ receiver: Receiver<ProcessDown> }> | undefined;
+  #down: ProcessDown | undefined;
+
+  /** Whether anybody watches. */
+  get watched(): boolean {
+    return this.#receivers !== undefined && this.#receivers.size > 0;
+  }
+
+  /** Why the process ended, once it has. */
+  get reason(): ExitReason | undefined {
+    return this.#down?.reason;
+  }
+
+  /** Adds one who watches; tells at once when the process has already ended. */
+  add(receiver: Receiver<ProcessDown>): Unsubscribe {
+    if (this.#down !== undefined) {
+      tell(receiver, this.#down);
+      return () => {};
+    }
+    const entry = { receiver };
+    this.#receivers ??= new Set();
+    this.#receivers.add(entry);
+    return () => {
+      this.#receivers?.delete(entry);
+    };
+  }
+
+  /** Tells all, once. */
+  down(reason: ExitReason, process: unknown): void {
+    if (this.#down !== undefined) return;
+    this.#down = { type: "process-down", reason, process };
+    const receivers = this.#receivers;
+    this.#receivers = undefined;
+    if (receivers === undefined) return;
+    for (const { receiver } of receivers) tell(receiver, this.#down);
+  }
+}
+
+function tell(receiver: Receiver<ProcessDown>, down: ProcessDown): void {
+  try {
+    receiver(down);
+  } catch (error) {
+    raiseUncaught(error);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Ending one child: ask, wait, kill.
+ */
+
+import type { Child } from "./child-specification.ts";
+import { type ExitReason, killedExit } from "./exit.ts";
+import { within } from "./timer.ts";
+
+/** How long a killed child is waited for before it is given up as lost, in milliseconds. */
+const KILL_GRACE_MS = 1000;
+
+/** How a child ended. `asked`: it ended by itself when told to. */
+export interface Stopped {
+  readonly reason: ExitReason;
+  readonly killed: boolean;
+}
+
+/**
+ * Asks a child to stop, and kills it when `limitMs` pass (0: without asking). Aborting
+ * `hurry` cuts the time short. Never rejects: a child whose `stop` fails is killed.
+ */
+export async function stopChild(child: Child, limitMs: number, hurry?: AbortSignal): Promise<Stopped> {
+  if (limitMs > 0) {
+    const exited = Promise.race([child.exited, askToStop(child, limitMs)]);
+    const reason = await within(exited, limitMs, hurry);
+    if (reason !== undefined) return { reason, killed: reason.type === "killed" };
+  }
+  killChild(child);
+  const reason = await within(child.exited, KILL_GRACE_MS);
+  return { reason: reason ?? killedExit, killed: true };
+}
+
+/** Kills a child, whatever it throws. */
+export function killChild(child: Child): void {
+  try {
+    child.kill();
+  } catch {
+    // It is being got rid of; its exit is waited for, and that is all there is to do.
+  }
+}
+
+/** Resolves with undefined when asking failed; never with the answer, for `exited` is what counts. */
+function askToStop(child: Child, limitMs: number): Promise<undefined> {
+  return new Promise((resolve) => {
+    try {
+      child.stop(limitMs).then(undefined, () => resolve(undefined));
+    } catch {
+      resolve(undefined);
+    }
+  });
+}
