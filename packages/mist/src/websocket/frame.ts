@@ -1,0 +1,204 @@
+// Frames (RFC 6455 §5.2): reading their headers and writing them.
+//
+// The header reader consumes nothing until a header is complete, and keeps at most the 13 octets of an incomplete
+// one. It refuses what no later octet could put right: RSV bits nobody negotiated, reserved opcodes, long or
+// fragmented control frames, frames without a mask, lengths not in their shortest form or above 2^53.
+
+import { Buffer } from "node:buffer";
+import { PROTOCOL_ERROR } from "./close-code.ts";
+import { protocolFailure } from "./failure.ts";
+import { readMaskingKey } from "./mask.ts";
+
+export const CONTINUATION = 0x0;
+export const TEXT = 0x1;
+export const BINARY = 0x2;
+export const CLOSE = 0x8;
+export const PING = 0x9;
+export const PONG = 0xa;
+
+export const FIN = 0x80;
+/** Marks a compressed message (RFC 7692 §6). */
+export const RSV1 = 0x40;
+
+/** RFC 6455 §5.5 */
+export const maxControlPayload = 125;
+/** Two octets, eight of length, four of masking key. */
+const maxHeaderBytes = 14;
+
+/** The header last read by a {@link FrameHeaderReader}. */
+export interface FrameHeader {
+  readonly fin: boolean;
+  readonly rsv1: boolean;
+  readonly opcode: number;
+  readonly length: number;
+  readonly key: number;
+}
+
+/** Reads frame headers out of packets cut anywhere. One object for a connection's life: it is its own result. */
+export class FrameHeaderReader implements FrameHeader {
+  fin = false;
+  rsv1 = false;
+  opcode = 0;
+  length = 0;
+  key = 0;
+  readonly #rsv1Allowed: boolean;
+  /** The beginning of a header that a packet's end cut off. */
+  #partial: Buffer | undefined;
+  #partialLength = 0;
+
+  /** @param rsv1Allowed has an extension claimed RSV1? */
+  constructor(rsv1Allowed: boolean) {
+    this.#rsv1Allowed = rsv1Allowed;
+  }
+
+  /** Octets kept of an incomplete header. */
+  get retainedBytes(): number {
+    return this.#partialLength;
+  }
+
+  /**
+   * Reads the header beginning at `offset`.
+   *
+   * @returns where its payload begins in `chunk`, or -1 if the header is not complete: then all of `chunk` has been
+   *   taken.
+   * @throws ProtocolError 1002
+   */
+  read(chunk: Buffer, offset: number): number {
+    if (this.#partialLength > 0) return this.#resume(chunk, offset);
+    const available = chunk.length - offset;
+    if (available >= 2) {
+      const size = this.#checkStart(chunk[offset]!, chunk[offset + 1]!);
+      if (available >= size) {
+        this.#finish(chunk, offset, size);
+        return offset + size;
+      }
+    }
+    if (available > 0) this.#keep(chunk, offset, chunk.length);
+    return -1;
+  }
+
+  #resume(chunk: Buffer, offset: number): number {
+    const partial = this.#partial!;
+    let from = offset;
+    if (this.#partialLength < 2) {
+      if (from === chunk.length) return -1;
+      partial[this.#partialLength++] = chunk[from++]!;
+    }
+    const size = this.#checkStart(partial[0]!, partial[1]!);
+    const until = Math.min(chunk.length, from + size - this.#partialLength);
+    this.#keep(chunk, from, until);
+    if (this.#partialLength < size) return -1;
+    this.#partialLength = 0;
+    this.#finish(partial, 0, size);
+    return until;
+  }
+
+  #keep(chunk: Buffer, from: number, until: number): void {
+    this.#partial ??= Buffer.allocUnsafe(maxHeaderBytes);
+    chunk.copy(this.#partial, this.#partialLength, from, until);
+    this.#partialLength += until - from;
+  }
+
+  /** Judges the first two octets; returns the size of the whole header. */
+  #checkStart(first: number, second: number): number {
+    const opcode = first & 0x0f;
+    this.fin = (first & FIN) !== 0;
+    this.rsv1 = (first & RSV1) !== 0;
+    this.opcode = opcode;
+    const length = second & 0x7f;
+    // The common case in one test: FIN, no RSV, text or binary, masked.
+    if (!((first === 0x81 || first === 0x82) && second >= 0x80))
+      this.#checkRules(first, second, opcode, length);
+    return length < 126 ? 6 : length === 126 ? 8 : 14;
+  }
+
+  #checkRules(first: number, second: number, opcode: number, length: number): void {
+    // §5.2: RSV bits MUST be 0 unless an extension is negotiated that defines them.
+    if ((first & 0x30) !== 0) throw protocolFailure(PROTOCOL_ERROR, "RSV2 or RSV3 is set", "5.2");
+    if (this.rsv1 && !this.#rsv1Allowed) throw protocolFailure(PROTOCOL_ERROR, "RSV1 is set", "5.2");
+    if (opcode > PONG || (opcode > BINARY && opcode < CLOSE)) {
+      throw protocolFailure(PROTOCOL_ERROR, `opcode ${opcode} is reserved`, "5.2");
+    }
+    if (opcode >= CLOSE) {
+      if (!this.fin) throw protocolFailure(PROTOCOL_ERROR, "fragmented control frame", "5.5");
+      if (length > maxControlPayload)
+        throw protocolFailure(PROTOCOL_ERROR, "control frame above 125 octets", "5.5");
+    }
+    // RFC 7692 §6.1: only the first frame of a data message may carry the bit.
+    if (this.rsv1 && (opcode >= CLOSE || opcode === CONTINUATION)) {
+      throw protocolFailure(
+        PROTOCOL_ERROR,
+        "RSV1 is set on a control or continuation frame",
+        "RFC 7692 §6.1",
+      );
+    }
+    // §5.1: a server MUST close the connection upon receiving a frame that is not masked.
+    if (second < 0x80) throw protocolFailure(PROTOCOL_ERROR, "frame is not masked", "5.1");
+  }
+
+  #finish(bytes: Buffer, offset: number, size: number): void {
+    this.length = size === 6 ? bytes[offset + 1]! & 0x7f : readLongLength(bytes, offset + 2, size);
+    this.key = readMaskingKey(bytes, offset + size - 4);
+  }
+}
+
+function readLongLength(bytes: Buffer, offset: number, size: number): number {
+  if (size === 8) {
+    const length = bytes.readUInt16BE(offset);
+    // §5.2: the minimal number of bytes MUST be used.
+    if (length < 126) throw protocolFailure(PROTOCOL_ERROR, "length is not in its shortest form", "5.2");
+    return length;
+  }
+  const high = bytes.readUInt32BE(offset);
+  const length = high * 0x1_0000_0000 + bytes.readUInt32BE(offset + 4);
+  // §5.2: the most significant bit MUST be 0. Above 2^53 a length is no exact number here, and no limit admits it.
+  if (high >= 0x8000_0000) throw protocolFailure(PROTOCOL_ERROR, "length has its highest bit set", "5.2");
+  if (length < 65_536) throw protocolFailure(PROTOCOL_ERROR, "length is not in its shortest form", "5.2");
+  return length;
+}
+
+/** Octets of an unmasked header in front of that many octets of payload. */
+export function headerSize(length: number): number {
+  return length < 126 ? 2 : length < 65_536 ? 4 : 10;
+}
+
+/** Writes an unmasked header; `first` is the octet of FIN, RSV and opcode. Returns where the payload begins. */
+export function writeHeader(target: Buffer, offset: number, first: number, length: number): number {
+  target[offset] = first;
+  if (length < 126) {
+    target[offset + 1] = length;
+    return offset + 2;
+  }
+  if (length < 65_536) {
+    target[offset + 1] = 126;
+    return target.writeUInt16BE(length, offset + 2);
+  }
+  target[offset + 1] = 127;
+  target.writeUInt32BE(Math.floor(length / 0x1_0000_0000), offset + 2);
+  return target.writeUInt32BE(length >>> 0, offset + 6);
+}
+
+/** The header of an unfragmented text message as text itself, one character an octet (latin1). */
+export function textHeader(length: number): string {
+  if (length < 126) return shortTextHeaders[length]!;
+  if (length < 65_536) return String.fromCharCode(FIN | TEXT, 126, length >>> 8, length & 0xff);
+  return encodeHeader(FIN | TEXT, length).toString("latin1");
+}
+
+const shortTextHeaders: readonly string[] = Array.from({ length: 126 }, (_, length) =>
+  String.fromCharCode(FIN | TEXT, length),
+);
+
+/** An unmasked header alone. */
+export function encodeHeader(first: number, length: number): Buffer {
+  const header = Buffer.allocUnsafe(headerSize(length));
+  writeHeader(header, 0, first, length);
+  return header;
+}
+
+/** A whole unmasked frame: servers never mask (RFC 6455 §5.1). */
+export function encodeFrame(first: number, payload: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(headerSize(payload.length) + payload.length);
+  frame.set(payload, writeHeader(frame, 0, first, payload.length));
+  return frame;
+}
