@@ -1,0 +1,74 @@
+/**
+ * How long a request body is (RFC 9112 §6.3).
+ *
+ * There are three answers and no fallback: none, so many bytes, or chunked. Everything two parsers
+ * could read differently is refused and the connection closed: Transfer-Encoding beside
+ * Content-Length, several lengths even when they agree, a length that is no plain number, any
+ * coding list but the one word `chunked`, Transfer-Encoding in HTTP/1.0. That is request smuggling
+ * in all its known forms.
+ */
+
+import { ProtocolError } from "../errors.ts";
+import { isToken, trimWhitespace } from "../http/fields.ts";
+import { CONTENT_LENGTH, type FieldSection, TRANSFER_ENCODING } from "./field-section.ts";
+
+/** The body of a request: none, that many bytes, or chunked. */
+export type Framing = "none" | "chunked" | { readonly length: number };
+
+/** Decide, or throw a `ProtocolError` (400, 501). `http10`: the request is HTTP/1.0. */
+export function requestFraming(section: FieldSection, http10: boolean): Framing {
+  const coded = (section.seen & TRANSFER_ENCODING) !== 0;
+  const measured = (section.seen & CONTENT_LENGTH) !== 0;
+  if (coded) {
+    if (http10) throw refused("Transfer-Encoding in HTTP/1.0", "RFC 9112 §6.1");
+    if (measured) throw refused("Transfer-Encoding and Content-Length together", "RFC 9112 §6.3");
+    checkCodings(section.getAll("transfer-encoding"));
+    return "chunked";
+  }
+  if (!measured) return "none";
+  const lengths = section.getAll("content-length");
+  if (lengths.length !== 1) throw refused("several Content-Length fields", "RFC 9112 §6.3");
+  const length = parseContentLength(lengths[0] as string);
+  if (length === undefined) throw refused("Content-Length is no single decimal number", "RFC 9110 §8.6");
+  return length === 0 ? "none" : { length };
+}
+
+/** `1*DIGIT`, at most 2^53-1, at most 16 digits; `undefined` for anything else. */
+export function parseContentLength(text: string): number | undefined {
+  if (text.length === 0 || text.length > 16) return undefined;
+  let length = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return undefined;
+    length = length * 10 + digit;
+  }
+  return length <= Number.MAX_SAFE_INTEGER ? length : undefined;
+}
+
+/** The one acceptable list is `chunked`. Other lists differ only in what they are told. */
+function checkCodings(values: readonly string[]): void {
+  if (values.length === 1 && isChunked(values[0] as string)) return;
+  const codings = values.join(",").split(",").map(trimWhitespace);
+  for (let i = 0; i < codings.length; i++) {
+    const coding = codings[i] as string;
+    const last = i === codings.length - 1;
+    if (!isToken((coding.split(";", 1)[0] as string).trimEnd())) {
+      throw refused("Transfer-Encoding is no list of codings", "RFC 9112 §6.1");
+    }
+    if (isChunked(coding) && !(last && codings.length > 1)) {
+      throw refused("chunked is not the final coding, or is applied twice", "RFC 9112 §6.3");
+    }
+  }
+  if (codings.filter(isChunked).length > 1 || codings.some((coding) => /^chunked\s*;/i.test(coding))) {
+    throw refused("chunked is applied twice, or has parameters", "RFC 9112 §7.1");
+  }
+  throw new ProtocolError("a transfer coding is not implemented", { status: 501, section: "RFC 9112 §6.1" });
+}
+
+function isChunked(coding: string): boolean {
+  return coding.length === 7 && coding.toLowerCase() === "chunked";
+}
+
+function refused(message: string, section: string): ProtocolError {
+  return new ProtocolError(message, { status: 400, section });
+}

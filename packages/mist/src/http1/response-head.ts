@@ -1,0 +1,266 @@
+/**
+ * Response heads as text: status line, fields, and the framing, which is the server's business
+ * alone (RFC 9112 §6).
+ *
+ * The user's framing fields are read, never copied: a Content-Length must agree with the body, a
+ * Transfer-Encoding may only name what we do anyway, `connection: close` is obeyed. So there is
+ * exactly one framing in every head. Refuses what could split the response (CR, LF, NUL).
+ *
+ * Heads are made from few, repeating pieces; those are remembered in small bounded tables.
+ */
+
+import { UsageError } from "../errors.ts";
+import { type Field, type Fields, fieldName, fieldValue, listTokens } from "../http/fields.ts";
+import { isStatus, reasonPhrase } from "../http/status.ts";
+import { parseContentLength } from "./framing.ts";
+
+/** How the body behind a head is coded; `"none"`: no byte of it may be sent. */
+export type BodyMode = "none" | "length" | "chunked" | "until-close";
+
+/** What to answer with. */
+export interface ResponseHead {
+  readonly status: number;
+  readonly fields: Fields;
+  /** Bytes of the body; `undefined`: not known, it is streamed. */
+  readonly length: number | undefined;
+  /** Close the connection after this answer. */
+  readonly close?: boolean;
+  /** Every field was made by `field()` of http/fields: lower-case, valid. They are not checked again. */
+  readonly checked?: boolean;
+}
+
+/** What the answered request, or the lack of one, says about the answer. */
+export interface ResponseContext {
+  /** The peer speaks HTTP/1.0. */
+  readonly http10: boolean;
+  /** The request was HEAD. */
+  readonly head: boolean;
+  /** The connection could go on as far as the request and the core are concerned. */
+  readonly persistent: boolean;
+}
+
+/** Makes response heads; one instance per connection. Its properties tell what the last head settled. */
+export class ResponseHeadEncoder {
+  mode: BodyMode = "none";
+  /** Declared bytes; 0 unless `mode` is `"length"`. */
+  length = 0;
+  persistent = true;
+  // What the user's own fields asked for.
+  private userLength: number | undefined = undefined;
+  private userDate = false;
+  private userClose = false;
+  private userOptions = "";
+
+  /** The head up to and including its empty line. Throws `UsageError`. */
+  encode(response: ResponseHead, date: string, context: ResponseContext): string {
+    const { status } = response;
+    const lines = this.encodeFields(response.fields, response.checked === true);
+    const framing = this.settleFraming(response, context);
+    this.persistent =
+      context.persistent && this.mode !== "until-close" && response.close !== true && !this.userClose;
+    const start = this.userDate || date === "" ? statusLine(status) : datedStatusLine(status, date);
+    if (this.persistent && !context.http10 && this.userOptions === "")
+      return start + lines + framing + "\r\n";
+    return start + lines + framing + this.connectionLine(context.http10);
+  }
+
+  private encodeFields(fields: Fields, checked: boolean): string {
+    this.userLength = undefined;
+    this.userDate = false;
+    this.userClose = false;
+    this.userOptions = "";
+    let lines = "";
+    for (let i = 0; i < fields.length; i++) {
+      const [given, value] = fields[i] as Field;
+      const name = checked ? given : fieldName(given);
+      if (!checked) fieldValue(name, value);
+      if (!this.takeOwnField(name, value)) lines += fieldLine(name, value);
+    }
+    return lines;
+  }
+
+  /** True: the field concerns framing or persistence, and is not copied. */
+  private takeOwnField(name: string, value: string): boolean {
+    switch (name.length) {
+      case 4:
+        if (name === "date") this.userDate = true;
+        return false;
+      case 10:
+        return name === "connection" && this.takeConnection(value);
+      case 14:
+        return name === "content-length" && this.takeLength(value);
+      case 17:
+        return name === "transfer-encoding" && takeCoding(value);
+      default:
+        return name === "keep-alive";
+    }
+  }
+
+  private takeConnection(value: string): true {
+    for (const token of listTokens(value)) {
+      if (token === "close") this.userClose = true;
+      else if (token !== "keep-alive") this.userOptions += `${this.userOptions === "" ? "" : ", "}${token}`;
+    }
+    return true;
+  }
+
+  private takeLength(value: string): true {
+    const length = parseContentLength(value);
+    if (length === undefined || (this.userLength !== undefined && this.userLength !== length)) {
+      throw new UsageError(`content-length ${JSON.stringify(value)} is no length (RFC 9110 §8.6)`);
+    }
+    this.userLength = length;
+    return true;
+  }
+
+  /** RFC 9112 §6.3, the sender's side: sets mode and length, returns the framing line. */
+  private settleFraming(response: ResponseHead, context: ResponseContext): string {
+    const { status } = response;
+    const length = this.declaredLength(response, context);
+    this.length = 0;
+    if (status === 204) return this.noBody("");
+    if (status === 304) return this.noBody(this.userLength === undefined ? "" : lengthLine(this.userLength));
+    if (status === 205) return this.noBody(lengthLine(0));
+    if (context.head) return this.noBody(length === undefined ? "" : lengthLine(length));
+    if (length !== undefined) {
+      this.mode = "length";
+      this.length = length;
+      return lengthLine(length);
+    }
+    this.mode = context.http10 ? "until-close" : "chunked";
+    return context.http10 ? "" : "transfer-encoding: chunked\r\n";
+  }
+
+  private noBody(line: string): string {
+    this.mode = "none";
+    return line;
+  }
+
+  /** The body's length, and the user's word for it: they must agree where there is a body to count. */
+  private declaredLength(response: ResponseHead, context: ResponseContext): number | undefined {
+    const { length, status } = response;
+    const declared = this.userLength;
+    if (length === undefined || declared === undefined || length === declared) return length ?? declared;
+    // The answer to HEAD, and a 304, may tell the length of a body that is not there.
+    if (context.head || status === 304) return declared;
+    throw new UsageError(`content-length is ${declared}, but the body has ${length} bytes`);
+  }
+
+  /** The Connection field, if one must be sent, and the empty line. */
+  private connectionLine(http10: boolean): string {
+    let options = this.userOptions;
+    if (!this.persistent) options += options === "" ? "close" : ", close";
+    else if (http10) options += options === "" ? "keep-alive" : ", keep-alive";
+    return options === "" ? "\r\n" : `connection: ${options}\r\n\r\n`;
+  }
+}
+
+/** An interim head: 1xx, no framing, no date (RFC 9110 §15.2). */
+export function encodeInformational(status: number, fields: Fields): string {
+  let text = statusLine(status);
+  for (const [name, value] of fields) text += ownFieldLine(name, value);
+  return `${text}\r\n`;
+}
+
+/** The head of a 101: the upgrade's fields and `connection: upgrade` (RFC 9110 §7.8). */
+export function encodeUpgrade(fields: Fields): string {
+  let text = statusLine(101);
+  for (const [name, value] of fields) {
+    if (fieldName(name) !== "connection") text += ownFieldLine(name, value);
+  }
+  return `${text}connection: upgrade\r\n\r\n`;
+}
+
+/** A 1xx has no content, so no framing either (RFC 9110 §8.6, RFC 9112 §6.1). */
+function ownFieldLine(given: string, value: string): string {
+  const name = fieldName(given);
+  if (name === "content-length" || name === "transfer-encoding") {
+    throw new UsageError(`${name} may not stand in a 1xx response`);
+  }
+  return fieldLine(name, fieldValue(name, value));
+}
+
+function takeCoding(value: string): true {
+  if (value.toLowerCase() === "chunked") return true;
+  throw new UsageError(`transfer-encoding is the server's to choose, not ${JSON.stringify(value)}`);
+}
+
+// --- remembered pieces -------------------------------------------------------------------------
+
+const statusLines: (string | undefined)[] = [];
+
+function statusLine(status: number): string {
+  return statusLines[status] ?? newStatusLine(status);
+}
+
+function newStatusLine(status: number): string {
+  if (!isStatus(status)) throw new UsageError(`${status} is no status code (RFC 9110 §15)`);
+  // The space before the reason phrase stays when the phrase is empty (RFC 9112 §4).
+  const line = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
+  while (statusLines.length <= status) statusLines.push(undefined);
+  statusLines[status] = line;
+  return line;
+}
+
+let datedStatus = 0;
+let dated = "";
+let datedLine = "";
+
+/** Status line and Date field in one piece; both change rarely. */
+function datedStatusLine(status: number, date: string): string {
+  if (status !== datedStatus || date !== dated) {
+    datedLine = flat(`${statusLine(status)}date: ${date}\r\n`);
+    datedStatus = status;
+    dated = date;
+  }
+  return datedLine;
+}
+
+const lengthLines: (string | undefined)[] = [];
+const MAX_LENGTH_LINES = 4096;
+
+function lengthLine(length: number): string {
+  if (length < lengthLines.length) {
+    const line = lengthLines[length];
+    if (line !== undefined) return line;
+  }
+  return newLengthLine(length);
+}
+
+function newLengthLine(length: number): string {
+  const line = flat(`content-length: ${length}\r\n`);
+  if (length < MAX_LENGTH_LINES) {
+    while (lengthLines.length <= length) lengthLines.push(undefined);
+    lengthLines[length] = line;
+  }
+  return line;
+}
+
+/** The last line made for a name. Servers send few names, and most with the same value again. */
+interface RememberedLine {
+  value: string;
+  line: string;
+}
+
+const rememberedLines = new Map<string, RememberedLine>();
+const MAX_REMEMBERED = 64;
+const MAX_REMEMBERED_VALUE = 256;
+
+function fieldLine(name: string, value: string): string {
+  const remembered = rememberedLines.get(name);
+  if (remembered !== undefined && remembered.value === value) return remembered.line;
+  const line = `${name}: ${value}\r\n`;
+  if (value.length > MAX_REMEMBERED_VALUE) return line;
+  if (remembered !== undefined) {
+    remembered.value = value;
+    remembered.line = line;
+  } else if (rememberedLines.size < MAX_REMEMBERED) {
+    rememberedLines.set(name, { value, line });
+  }
+  return line;
+}
+
+/** A concatenation is a tree until it is read as a whole; a remembered piece should be one string. */
+function flat(text: string): string {
+  return Buffer.from(text, "latin1").toString("latin1");
+}
