@@ -30,25 +30,16 @@ const openFlags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.
 export async function openRegularFile(path: string, root?: string): Promise<OpenFile> {
   const descriptor = await openDescriptor(path);
   try {
-    const stats = fstatSync(descriptor);
-    if (!stats.isFile()) throw new FileError(stats.isDirectory() ? "is-dir" : "no-access", path);
+    // First where it is, then what it is: nothing is told of what lies outside.
     if (root !== undefined && !(await liesBelow(root, descriptor, path))) {
       throw new FileError("no-access", path);
     }
+    const stats = fstatSync(descriptor);
+    if (!stats.isFile()) throw new FileError(stats.isDirectory() ? "is-dir" : "no-access", path);
     return { descriptor, stats };
   } catch (error) {
     closeSync(descriptor);
     throw toFileError(error, path);
-  }
-}
-
-/** Whether `path` is a directory below `root`, symbolic links resolved. Says no rather than throw. */
-export async function isDirectoryBelow(root: string, path: string): Promise<boolean> {
-  try {
-    const real = await realPathOf(path);
-    return isInside(await realPathOf(root), real) && (await statOf(real)).isDirectory();
-  } catch {
-    return false;
   }
 }
 
@@ -101,7 +92,7 @@ async function liesBelow(root: string, descriptor: number, path: string): Promis
 }
 
 function isInside(directory: string, path: string): boolean {
-  return path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
+  return path === directory || path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
 }
 
 /** Where the kernel says that an open descriptor lies; undefined where there is no such answer. Waits for no disk. */
@@ -130,11 +121,5 @@ export async function openedPathByName(descriptor: number, path: string): Promis
 function realPathOf(path: string): Promise<string> {
   return new Promise((fulfil, reject) => {
     realpath.native(resolve(path), (error, real) => (error === null ? fulfil(real) : reject(error)));
-  });
-}
-
-function statOf(path: string): Promise<Stats> {
-  return new Promise((fulfil, reject) => {
-    stat(path, (error, stats) => (error === null ? fulfil(stats) : reject(error)));
   });
 }
