@@ -10,13 +10,14 @@ import { Loop } from "./loop.ts";
 import { checkMailboxLimits, Mailbox, type MailboxLimits } from "./mailbox.ts";
 import { Monitors, type ProcessDown } from "./monitor.ts";
 import type { LoopResult } from "./next.ts";
+import { scheduler } from "./scheduler.ts";
 import { type Initialised, type Receiver, splitInitialised, type Unsubscribe } from "./selector.ts";
 import { OwnedSubject, type Subject } from "./subject.ts";
 import { after } from "./timer.ts";
 import { raiseUncaught } from "./uncaught.ts";
 
 /** A running actor. It is a `Child`: a supervisor can look after it. */
-export interface ActorRef<Message> {
+export interface ActorRef<Message> extends AsyncDisposable {
   /** The name given to `start`, for people. */
   readonly name: string | undefined;
   /** Where to send messages. */
@@ -83,7 +84,7 @@ class ActorCell<State, Message> implements ActorRef<Message> {
   readonly subject: OwnedSubject<Message>;
   readonly #options: ActorOptions<State, Message>;
   readonly #monitors = new Monitors();
-  /** Messages sent before the loop exists. */
+  /** Messages sent during init. */
   #early: Mailbox<Message> | undefined;
   #loop: Loop<State, Message> | undefined;
   #exited: Promise<ExitReason> | undefined;
@@ -95,7 +96,6 @@ class ActorCell<State, Message> implements ActorRef<Message> {
 
   constructor(options: ActorOptions<State, Message>) {
     this.#options = options;
-    this.#early = new Mailbox<Message>(options);
     this.subject = new OwnedSubject<Message>((message) => this.#receive(message));
   }
 
@@ -136,6 +136,10 @@ class ActorCell<State, Message> implements ActorRef<Message> {
 
   monitor(receiver: Receiver<ProcessDown>): Unsubscribe {
     return this.#monitors.add(receiver);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 
   /** Runs `init` and, when it is done, the loop. */
@@ -216,15 +220,20 @@ class ActorCell<State, Message> implements ActorRef<Message> {
   #deliverEarly(): void {
     const early = this.#early;
     this.#early = undefined;
-    while (early !== undefined && early.length > 0) this.#loop?.post(early.take());
+    if (early === undefined) return;
+    // Held, so that no answer to the first overtakes the second.
+    scheduler.hold(() => {
+      while (early.length > 0) this.#loop?.post(early.take());
+    });
   }
 
   #receive(message: Message): void {
     if (this.#loop !== undefined) {
       this.#loop.post(message);
-    } else if (this.#early !== undefined && !this.#early.offer(message)) {
-      this.#failInit(this.#early.overflowError());
+      return;
     }
+    this.#early ??= new Mailbox<Message>(this.#options);
+    if (!this.#early.offer(message)) this.#failInit(this.#early.overflowError());
   }
 
   /** A state nobody will use: its owner timed out, or was stopped, before it came. */

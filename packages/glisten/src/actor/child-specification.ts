@@ -2,7 +2,7 @@
  * What a supervisor needs to know of a child: how to start it, when to start it again, how to end it.
  */
 
-import type { ExitReason } from "./exit.ts";
+import { abnormalExit, type ExitReason } from "./exit.ts";
 
 /** A running process as its supervisor sees it. Structural: an actor, a supervisor, a server are such. */
 export interface Child {
@@ -55,6 +55,11 @@ export function isChild(value: unknown): value is Child {
     typeof it.kill === "function" &&
     typeof (it.exited as Partial<Promise<ExitReason>> | undefined)?.then === "function"
   );
+}
+
+/** A child's end, also that of one which breaks its promise never to reject. */
+export function exitOf(child: Child): Promise<ExitReason> {
+  return child.exited.then(undefined, abnormalExit);
 }
 
 /** The time a child has for stopping when nothing else is said, in milliseconds. */

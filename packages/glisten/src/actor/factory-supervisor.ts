@@ -11,6 +11,7 @@ import {
   type ChildSpecification,
   checkRestart,
   checkShutdown,
+  exitOf,
   isChild,
   type Restart,
   type Shutdown,
@@ -20,6 +21,7 @@ import { abnormalExit, describeExit, type ExitReason, isFailure, killedExit, shu
 import { type RestartIntensity, RestartIntensityError, RestartWindow } from "./intensity.ts";
 import { Monitors, type ProcessDown } from "./monitor.ts";
 import type { Receiver, Unsubscribe } from "./selector.ts";
+import { killChild } from "./stop-child.ts";
 import { after } from "./timer.ts";
 import { raiseUncaught } from "./uncaught.ts";
 
@@ -72,7 +74,7 @@ export class FactoryClosedError extends Error {
 }
 
 /** A running factory supervisor. It is itself a `Child`. */
-export interface FactorySupervisor<Arg, C extends Child = Child> extends Child {
+export interface FactorySupervisor<Arg, C extends Child = Child> extends Child, AsyncDisposable {
   /** False once it has ended. */
   readonly alive: boolean;
   /** Whether it takes children: not since `stop`, `kill` or giving up. */
@@ -118,12 +120,17 @@ class Incarnation<Arg, C extends Child> implements LightChild {
 
   shutdown(deadlineMs: number): void {
     const { child } = this;
-    // A child whose stop fails is killed, at the latest with the rest at the deadline.
-    child?.stop(deadlineMs).then(undefined, () => child.kill());
+    if (child === undefined) return;
+    // A child whose stop fails is killed.
+    try {
+      child.stop(deadlineMs).then(undefined, () => killChild(child));
+    } catch {
+      killChild(child);
+    }
   }
 
   kill(): void {
-    this.child?.kill();
+    if (this.child !== undefined) killChild(this.child);
   }
 }
 
@@ -179,7 +186,7 @@ class DynamicSupervisor<Arg, C extends Child> implements FactorySupervisor<Arg, 
     if (!this.#open) throw new FactoryClosedError();
     const child = await this.#startOne(argument);
     if (!this.#open) {
-      child.kill();
+      killChild(child);
       throw new FactoryClosedError();
     }
     const entry = new Incarnation<Arg, C>(argument);
@@ -206,12 +213,17 @@ class DynamicSupervisor<Arg, C extends Child> implements FactorySupervisor<Arg, 
 
   stop(deadline?: number | { readonly deadlineMs?: number | undefined }): Promise<FactoryReport> {
     const given = typeof deadline === "object" ? deadline.deadlineMs : deadline;
-    this.#close(shutdownExit, given ?? shutdownLimit(this.#options));
+    const usual = this.#open ? shutdownLimit(this.#options) : Number.POSITIVE_INFINITY;
+    this.#close(shutdownExit, given ?? usual);
     return this.exited;
   }
 
   kill(): void {
     this.#close(killedExit, 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 
   async #startOne(argument: Arg): Promise<C> {
@@ -224,7 +236,7 @@ class DynamicSupervisor<Arg, C extends Child> implements FactorySupervisor<Arg, 
 
   #run(entry: Incarnation<Arg, C>, child: C): void {
     entry.child = child;
-    void child.exited.then((reason) => {
+    void exitOf(child).then((reason) => {
       if (!this.#children.has(entry)) return;
       entry.child = undefined;
       this.#report({ type: "child-exited", argument: entry.argument, reason });
@@ -261,7 +273,7 @@ class DynamicSupervisor<Arg, C extends Child> implements FactorySupervisor<Arg, 
   }
 
   #arrivedLate(entry: Incarnation<Arg, C>, child: C): void {
-    child.kill();
+    killChild(child);
     this.childExited(entry);
   }
 

@@ -241,22 +241,17 @@ export class Loop<State, Message> implements Runnable {
   #resume(result: LoopResult<State, Message>): void {
     if (this.#status !== PENDING) return;
     this.#status = RUNNING;
-    scheduler.depth += 1;
-    try {
-      this.#apply(result);
-    } catch (error) {
-      this.#fail(error);
-    }
-    scheduler.depth -= 1;
-    if (scheduler.waiting && scheduler.depth === 0) scheduler.flush();
+    scheduler.hold(() => {
+      try {
+        this.#apply(result);
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
   }
 
   #failLate(error: unknown): void {
-    if (this.#status !== PENDING) return;
-    scheduler.depth += 1;
-    this.#fail(error);
-    scheduler.depth -= 1;
-    if (scheduler.waiting && scheduler.depth === 0) scheduler.flush();
+    if (this.#status === PENDING) scheduler.hold(() => this.#fail(error));
   }
 
   /** Takes the handler's answer. The status is RUNNING, or DEAD when the handler stopped its own loop. */
@@ -329,18 +324,20 @@ export class Loop<State, Message> implements Runnable {
   #tell(): void {
     if (this.#told) return;
     this.#told = true;
-    scheduler.depth += 1;
-    try {
-      this.#onExit?.(this.#endReason as ExitReason, this.#state);
-    } catch (error) {
-      raiseUncaught(error);
+    const onExit = this.#onExit;
+    if (onExit !== undefined) {
+      scheduler.hold(() => {
+        try {
+          onExit(this.#endReason as ExitReason, this.#state);
+        } catch (error) {
+          raiseUncaught(error);
+        }
+      });
     }
-    scheduler.depth -= 1;
     this.#settleHandled();
     const deliveries = this.#deliveries;
     this.#deliveries = undefined;
     while (deliveries !== undefined && deliveries.length > 0) deliveries.shift().settle();
-    if (scheduler.waiting && scheduler.depth === 0) scheduler.flush();
   }
 
   #settleHandled(): void {

@@ -38,7 +38,7 @@ export function monitor(process: Monitored): Source<ProcessDown> {
       if (process.monitor !== undefined) return process.monitor(receiver);
       let listening = true;
       void process.exited.then((reason) => {
-        if (listening) receiver({ type: "process-down", reason, process });
+        if (listening) tell(receiver, { type: "process-down", reason, process });
       });
       return () => {
         listening = false;

@@ -34,6 +34,17 @@ class Scheduler {
     if (this.depth === 0 && !this.#flushing) this.#yieldTurn();
   }
 
+  /** Runs something that is no handler but may send: what it sends is handled when it has returned. */
+  hold(run: () => void): void {
+    this.depth += 1;
+    try {
+      run();
+    } finally {
+      this.depth -= 1;
+      if (this.waiting && this.depth === 0) this.flush();
+    }
+  }
+
   /** Lets the loops in line run. For the outermost handler, after it returned. */
   flush(): void {
     if (this.#flushing || this.#yielded) return;

@@ -2,7 +2,7 @@
  * Ending one child: ask, wait, kill.
  */
 
-import type { Child } from "./child-specification.ts";
+import { type Child, exitOf } from "./child-specification.ts";
 import { type ExitReason, killedExit } from "./exit.ts";
 import { within } from "./timer.ts";
 
@@ -21,12 +21,12 @@ export interface Stopped {
  */
 export async function stopChild(child: Child, limitMs: number, hurry?: AbortSignal): Promise<Stopped> {
   if (limitMs > 0) {
-    const exited = Promise.race([child.exited, askToStop(child, limitMs)]);
+    const exited = Promise.race([exitOf(child), askToStop(child, limitMs)]);
     const reason = await within(exited, limitMs, hurry);
     if (reason !== undefined) return { reason, killed: reason.type === "killed" };
   }
   killChild(child);
-  const reason = await within(child.exited, KILL_GRACE_MS);
+  const reason = await within(exitOf(child), KILL_GRACE_MS);
   return { reason: reason ?? killedExit, killed: true };
 }
 

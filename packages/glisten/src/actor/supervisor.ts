@@ -10,6 +10,7 @@ import {
   type Child,
   type ChildSpecification,
   checkChildSpecification,
+  exitOf,
   isChild,
   type Restart,
   shutdownLimit,
@@ -71,7 +72,7 @@ export interface ChildInfo {
 }
 
 /** A running supervisor. It is itself a `Child`. */
-export interface Supervisor extends Child {
+export interface Supervisor extends Child, AsyncDisposable {
   /** False once it has ended. */
   readonly alive: boolean;
   /**
@@ -90,8 +91,8 @@ export interface Supervisor extends Child {
   monitor(receiver: Receiver<ProcessDown>): Unsubscribe;
   /** All children, in order of start. A temporary child that has ended is not among them. */
   children(): ChildInfo[];
-  /** The running child of this id. */
-  which(id: string): Child | undefined;
+  /** The running child of this id; its type is the caller's to know. */
+  which<C extends Child = Child>(id: string): C | undefined;
 }
 
 /** A supervisor's child did not start, so the supervisor did not. `cause` is the child's error. */
@@ -140,6 +141,8 @@ class StaticSupervisor implements Supervisor {
   #working = true;
   #stopRequested = false;
   #dead = false;
+  #deadlineAt = Number.POSITIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
   #resolveExited!: (reason: ExitReason) => void;
 
   constructor(options: SupervisorOptions) {
@@ -170,8 +173,8 @@ class StaticSupervisor implements Supervisor {
     }));
   }
 
-  which(id: string): Child | undefined {
-    return this.#entries.find(({ specification }) => specification.id === id)?.child;
+  which<C extends Child = Child>(id: string): C | undefined {
+    return this.#entries.find(({ specification }) => specification.id === id)?.child as C | undefined;
   }
 
   monitor(receiver: Receiver<ProcessDown>): Unsubscribe {
@@ -181,9 +184,8 @@ class StaticSupervisor implements Supervisor {
   stop(deadlineMs: number = Number.POSITIVE_INFINITY): Promise<ExitReason> {
     if (this.#dead) return this.exited;
     this.#stopRequested = true;
+    this.#limitTo(deadlineMs);
     this.#starting.abort();
-    const timer = after(deadlineMs, () => this.#hurry.abort());
-    if (timer !== undefined) void this.exited.then(() => clearTimeout(timer));
     if (!this.#working) void this.#work();
     return this.exited;
   }
@@ -198,6 +200,10 @@ class StaticSupervisor implements Supervisor {
       entry.child = undefined;
       entry.state = "stopped";
     }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 
   /** Starts all children; on failure ends those that run, and rejects. */
@@ -316,10 +322,10 @@ class StaticSupervisor implements Supervisor {
     entry.child = child;
     entry.state = "running";
     this.#report({ type: "child-started", id: entry.specification.id, child });
-    void child.exited.then((reason) => this.#exitOf(entry, child, reason));
+    void exitOf(child).then((reason) => this.#noteExit(entry, child, reason));
   }
 
-  #exitOf(entry: Entry, child: Child, reason: ExitReason): void {
+  #noteExit(entry: Entry, child: Child, reason: ExitReason): void {
     if (this.#dead || entry.child !== child) return;
     this.#incidents.push({ type: "exit", entry, child, reason });
     if (!this.#working) void this.#work();
@@ -333,10 +339,10 @@ class StaticSupervisor implements Supervisor {
     for (const entry of entries.toReversed()) {
       if (this.#dead) return;
       const { child, specification } = entry;
+      entry.child = undefined;
+      entry.state = "stopped";
       if (child !== undefined) {
-        entry.child = undefined;
-        entry.state = "stopped";
-        const limit = this.#hurry.signal.aborted ? 0 : shutdownLimit(specification);
+        const limit = Math.min(shutdownLimit(specification), this.#remaining());
         const { reason, killed } = await stopChild(child, limit, this.#hurry.signal);
         this.#report({ type: "child-stopped", id: specification.id, reason, killed });
       }
@@ -346,9 +352,24 @@ class StaticSupervisor implements Supervisor {
     }
   }
 
+  #remaining(): number {
+    return this.#hurry.signal.aborted ? 0 : Math.max(1, this.#deadlineAt - performance.now());
+  }
+
+  /** Brings the stop deadline nearer; never puts it off. */
+  #limitTo(deadlineMs: number): void {
+    const at = performance.now() + deadlineMs;
+    if (at >= this.#deadlineAt) return;
+    this.#deadlineAt = at;
+    clearTimeout(this.#timer);
+    if (deadlineMs <= 0) this.#hurry.abort();
+    else this.#timer = after(deadlineMs, () => this.#hurry.abort());
+  }
+
   #end(reason: ExitReason): void {
     if (this.#dead) return;
     this.#dead = true;
+    clearTimeout(this.#timer);
     this.#monitors.down(reason, this);
     this.#resolveExited(reason);
   }
