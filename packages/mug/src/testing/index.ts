@@ -1,1 +1,23 @@
-export {};
+/** The harness kit: scripted peers and servers for tests of network programs. Works with any test runner. */
+
+export { ExpectationError } from "./expectation-error.ts";
+export {
+  type CloseKind,
+  connect,
+  type ExpectOptions,
+  type PacingOptions,
+  Peer,
+  type PeerOptions,
+} from "./peer.ts";
+export { type ListenOptions, listen, type Script, ScriptedServer, type ServerTls } from "./server.ts";
+export {
+  type Bytes,
+  chop,
+  type EverySplitOptions,
+  everySplit,
+  forEverySplit,
+  type Split,
+  type SplitOptions,
+  splitAt,
+} from "./splits.ts";
+export { type EntryKind, escapeBytes, Transcript, type TranscriptEntry } from "./transcript.ts";
