@@ -1,0 +1,37 @@
+/**
+ * The port between the server and the system's sockets: every way to listen behind one call.
+ *
+ * Owns: telling the kinds of target apart. A listener is one `OpenListener` whether it stands on TCP, on a unix
+ * socket or on inherited descriptors; TLS and the PROXY protocol come after it, per connection.
+ */
+
+import { UsageError } from "../errors.ts";
+import {
+  type DescriptorTarget,
+  openDescriptorListener,
+  openSystemdListener,
+  type SystemdTarget,
+} from "./inherited-sockets.ts";
+import type { ListenerOptions, OpenListener } from "./listening-socket.ts";
+import { openTcpListener, type TcpTarget } from "./tcp.ts";
+import { openUnixListener, type UnixTarget } from "./unix.ts";
+
+export type { ListenerOptions, OpenListener } from "./listening-socket.ts";
+export type { DescriptorTarget, SystemdTarget, TcpTarget, UnixTarget };
+
+/** Where to listen. */
+export type ListenTarget = TcpTarget | UnixTarget | DescriptorTarget | SystemdTarget;
+
+/**
+ * Listens, and gives every accepted socket to `options.onConnection`: paused, half-open allowed, Nagle off.
+ *
+ * @throws StartError when the system refuses, in one sentence with the address; UsageError for a target that
+ *   cannot be meant.
+ */
+export function openListener(target: ListenTarget, options: ListenerOptions): Promise<OpenListener> {
+  if ("port" in target) return openTcpListener(target, options);
+  if ("path" in target) return openUnixListener(target, options);
+  if ("fd" in target) return openDescriptorListener(target, options);
+  if ("systemd" in target) return openSystemdListener(target, options);
+  return Promise.reject(new UsageError("A listen target is { port }, { path }, { fd } or { systemd }."));
+}

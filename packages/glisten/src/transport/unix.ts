@@ -1,0 +1,114 @@
+/**
+ * Unix listening sockets.
+ *
+ * Owns: the path, what stands there already, abstract names (`"@name"`, Linux). A stale socket file is replaced;
+ * a live one, and any file that is no socket, is not. The file is removed when the socket is closed.
+ */
+
+import { lstat, stat, unlink } from "node:fs/promises";
+import { connect } from "node:net";
+import { dirname } from "node:path";
+import { StartError, UsageError } from "../errors.ts";
+import {
+  createListeningServer,
+  type ListenerOptions,
+  listenOn,
+  listenRefused,
+  type OpenListener,
+  openListenerOf,
+} from "./listening-socket.ts";
+
+/** A unix socket to listen on. */
+export interface UnixTarget {
+  /** The path of the socket file, or `"@name"` for an abstract socket (Linux only). */
+  readonly path: string;
+  /** Lets every user connect, whatever the umask. Default: false. */
+  readonly everyone?: boolean;
+}
+
+// sun_path holds 108 bytes on Linux and 104 elsewhere, with its NUL. Longer paths were cut off in silence by
+// older Nodes: the socket would then stand where nobody looks for it.
+const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103;
+
+/**
+ * Listens on a unix socket.
+ *
+ * @throws StartError (`"system-error"`) when the path is taken or refused; UsageError for a bad path.
+ */
+export async function openUnixListener(target: UnixTarget, options: ListenerOptions): Promise<OpenListener> {
+  const { path } = target;
+  const name = checkedName(path);
+  for (let cleared = false; ; cleared = true) {
+    const server = createListeningServer(options);
+    try {
+      await listenOn(server, { path: name, ...permissions(target) }, options);
+      return openListenerOf([server], [{ type: "unix", path }]);
+    } catch (cause) {
+      const taken = (cause as NodeJS.ErrnoException).code === "EADDRINUSE";
+      if (!taken || cleared || !(await removeStale(path))) throw await refused(path, cause);
+    }
+  }
+}
+
+async function refused(path: string, cause: unknown): Promise<StartError> {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === "EADDRINUSE") {
+    return listenRefused(path, cause, "a live server, or a file that is no socket, is in the way");
+  }
+  // Node says EACCES for a directory that is not there, too.
+  const missing = code === "EACCES" && !path.startsWith("@") ? await missingDirectory(path) : undefined;
+  return missing === undefined
+    ? listenRefused(path, cause)
+    : listenRefused(path, missing, "its directory is missing");
+}
+
+function missingDirectory(path: string): Promise<Error | undefined> {
+  return stat(dirname(path)).then(
+    () => undefined,
+    (error: NodeJS.ErrnoException) => (error.code === "ENOENT" ? error : undefined),
+  );
+}
+
+function permissions({ everyone = false }: UnixTarget): { readableAll?: true; writableAll?: true } {
+  return everyone ? { readableAll: true, writableAll: true } : {};
+}
+
+/** The name as Node takes it: an abstract one begins with NUL. */
+function checkedName(path: string): string {
+  if (path === "" || path.includes("\0")) {
+    throw new UsageError(`A unix socket needs a path without NUL characters; got ${JSON.stringify(path)}.`);
+  }
+  const abstract = path.startsWith("@");
+  if (abstract && process.platform !== "linux") {
+    throw new UsageError(`Abstract unix sockets exist on Linux only; got ${JSON.stringify(path)}.`);
+  }
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
+    const message = `Cannot listen on ${path}: a socket path has at most ${MAX_PATH_BYTES} bytes (enametoolong).`;
+    throw new StartError("system-error", { message, socketReason: "enametoolong", address: path });
+  }
+  return abstract ? `\0${path.slice(1)}` : path;
+}
+
+/** Removes a socket file nobody listens on; false when it must stay. */
+async function removeStale(path: string): Promise<boolean> {
+  if (path.startsWith("@") || !(await isSocketFile(path)) || (await isLive(path))) return false;
+  await unlink(path).catch(() => {});
+  return true;
+}
+
+async function isSocketFile(path: string): Promise<boolean> {
+  const stats = await lstat(path).catch(() => undefined);
+  return stats?.isSocket() ?? false;
+}
+
+/** Only a refused connection proves that nobody listens: a full backlog or a missing right does not. */
+function isLive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", (error: NodeJS.ErrnoException) => resolve(error.code !== "ECONNREFUSED"));
+  });
+}
