@@ -185,7 +185,7 @@ class TrailerReader {
       buffer.consumeTo(end);
       return NO_FIELDS;
     }
-    const section = new FieldSection(buffer.bytes.toString("latin1", buffer.start, end), this.scan.seen);
+    const section = new FieldSection(buffer.bytes.toString("latin1", buffer.start, end));
     buffer.consumeTo(end);
     const kept = section.fields.filter(([name]) => isTrailerField(name));
     return kept.length === 0 ? NO_FIELDS : kept;

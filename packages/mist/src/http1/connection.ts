@@ -25,14 +25,8 @@ import {
   type ResponseHead,
   ResponseHeadEncoder,
 } from "./response-head.ts";
-import {
-  type ReaderState,
-  type ReaderStep,
-  readerAfter,
-  type WriterState,
-  type WriterStep,
-  writerAfter,
-} from "./state.ts";
+import * as state from "./state.ts";
+import { readerAfter, writerAfter, writerStateName } from "./state.ts";
 
 const EMPTY = Buffer.alloc(0);
 
@@ -42,8 +36,8 @@ export class Http1Connection implements ResponseContext {
   private readonly heads: HeadReader;
   private readonly responseHead = new ResponseHeadEncoder();
   private readonly bodyEncoder = new BodyEncoder();
-  private reader: ReaderState = "idle";
-  private writer: WriterState = "idle";
+  private reader: number = state.R_IDLE;
+  private writer: number = state.W_IDLE;
   private decoder: BodyDecoder | undefined = undefined;
   private request: RequestHead | undefined = undefined;
   /** The client waits for a 100 that was not sent yet. */
@@ -62,7 +56,7 @@ export class Http1Connection implements ResponseContext {
 
   /** Take bytes from the peer. The buffer belongs to the core from here on (it may write in it). */
   receive(bytes: Buffer): void {
-    if (bytes.length === 0 || this.reader === "closed" || this.reader === "error") return;
+    if (bytes.length === 0 || this.reader >= state.R_CLOSED) return;
     this.buffer.append(bytes);
   }
 
@@ -78,12 +72,12 @@ export class Http1Connection implements ResponseContext {
   next(): Http1Event {
     try {
       switch (this.reader) {
-        case "idle":
+        case state.R_IDLE:
           return this.nextHead();
-        case "body":
+        case state.R_BODY:
           return this.nextBody();
-        case "done":
-        case "switched":
+        case state.R_DONE:
+        case state.R_SWITCHED:
           return PAUSED;
         default:
           return CLOSED;
@@ -101,11 +95,11 @@ export class Http1Connection implements ResponseContext {
     this.request = head;
     this.persistent = head.keepAlive;
     this.continueDue = head.expectContinue;
-    this.stepWriter("request");
+    this.writer = writerAfter(this.writer, state.REQUEST);
     if (head.framing === "none") {
-      this.stepReader("head-only");
+      this.reader = readerAfter(this.reader, state.HEAD_ALONE);
     } else {
-      this.stepReader("head");
+      this.reader = readerAfter(this.reader, state.HEAD_WITH_BODY);
       this.decoder =
         head.framing === "chunked" ? new ChunkedDecoder(this.limits) : new LengthDecoder(head.framing.length);
     }
@@ -117,7 +111,7 @@ export class Http1Connection implements ResponseContext {
     if (this.buffer.length > 0 && !this.heads.onlyEmptyLines(this.buffer)) {
       throw cutOff("the peer closed in the middle of a request head");
     }
-    this.stepReader("end");
+    this.reader = readerAfter(this.reader, state.PEER_END);
     this.buffer.clear();
     this.persistent = false;
     return CLOSED;
@@ -132,7 +126,7 @@ export class Http1Connection implements ResponseContext {
     // A client that sends its body did not wait (RFC 9110 §10.1.1).
     this.continueDue = false;
     if (event.type === "end") {
-      this.stepReader("body-end");
+      this.reader = readerAfter(this.reader, state.BODY_END);
       this.decoder = undefined;
     }
     return event;
@@ -140,8 +134,8 @@ export class Http1Connection implements ResponseContext {
 
   /** Nothing more is parsed, and nothing received is kept. */
   private fail(): void {
-    this.stepReader("fault");
-    this.stepWriter("fault-answer");
+    this.reader = readerAfter(this.reader, state.READ_FAULT);
+    this.writer = writerAfter(this.writer, state.FAULT_ANSWER_DUE);
     this.buffer.clear();
     this.decoder = undefined;
     this.persistent = false;
@@ -149,7 +143,7 @@ export class Http1Connection implements ResponseContext {
 
   /** Has the request been read to its end? True while there is none. */
   get requestComplete(): boolean {
-    return this.reader !== "body";
+    return this.reader !== state.R_BODY;
   }
 
   /** Bytes of the request body not read yet; `undefined` when its coding does not say. */
@@ -171,12 +165,12 @@ export class Http1Connection implements ResponseContext {
 
   /** Is the answer due in this cycle complete? */
   get responseComplete(): boolean {
-    return this.writer === "done";
+    return this.writer === state.W_DONE;
   }
 
   /** Has a final head been sent in this cycle? */
   get responseStarted(): boolean {
-    return this.writer === "body" || this.writer === "done";
+    return this.writer === state.W_BODY || this.writer === state.W_DONE;
   }
 
   /** How the body behind the head sent last is coded. */
@@ -203,7 +197,7 @@ export class Http1Connection implements ResponseContext {
    */
   sendInformational(status: number, fields: Fields = NO_FIELDS): string {
     if (!isInformational(status) || status === 101) throw new UsageError(`${status} is no interim status`);
-    if (this.writer !== "head") throw outOfTurn("an interim response", this.writer);
+    if (this.writer !== state.W_HEAD) throw outOfTurn("an interim response", this.writer);
     if (this.http10) return "";
     const text = encodeInformational(status, fields);
     if (status === 100) this.continueDue = false;
@@ -215,7 +209,7 @@ export class Http1Connection implements ResponseContext {
    * for none. Throws `UsageError` and changes nothing when the response cannot be sent like that.
    */
   sendHead(response: ResponseHead, date: string): string {
-    if (this.writer !== "head") throw outOfTurn("a response head", this.writer);
+    if (this.writer !== state.W_HEAD) throw outOfTurn("a response head", this.writer);
     if (response.status < 200) throw new UsageError(`${response.status} is no final status`);
     // Without the 100 it waits for, a client may leave the body out: what comes next is anyone's guess.
     const requested = this.persistent;
@@ -229,7 +223,7 @@ export class Http1Connection implements ResponseContext {
     }
     this.persistent = this.responseHead.persistent;
     this.bodyEncoder.begin(this.responseHead.mode, this.responseHead.length);
-    this.stepWriter("head");
+    this.writer = writerAfter(this.writer, state.HEAD_SENT);
     return text;
   }
 
@@ -238,12 +232,12 @@ export class Http1Connection implements ResponseContext {
    * `takeRemaining` has what the peer sent already. Throws `UsageError`.
    */
   sendUpgrade(fields: Fields): string {
-    if (this.writer !== "head") throw outOfTurn("an upgrade", this.writer);
+    if (this.writer !== state.W_HEAD) throw outOfTurn("an upgrade", this.writer);
     if (this.request?.upgrade !== true) throw new UsageError("the request asks for no upgrade");
-    if (this.reader !== "done") throw new UsageError("the request body must be read before an upgrade");
+    if (this.reader !== state.R_DONE) throw new UsageError("the request body must be read before an upgrade");
     const text = encodeUpgrade(fields);
-    this.stepWriter("upgrade");
-    this.stepReader("upgrade");
+    this.writer = writerAfter(this.writer, state.WRITE_UPGRADE);
+    this.reader = readerAfter(this.reader, state.READ_UPGRADE);
     this.persistent = false;
     return text;
   }
@@ -254,7 +248,7 @@ export class Http1Connection implements ResponseContext {
    * Throws `UsageError` when the body gets longer than declared.
    */
   sendData(byteLength: number): string {
-    if (this.writer !== "body") throw outOfTurn("body data", this.writer);
+    if (this.writer !== state.W_BODY) throw outOfTurn("body data", this.writer);
     return this.bodyEncoder.prefix(byteLength);
   }
 
@@ -271,7 +265,7 @@ export class Http1Connection implements ResponseContext {
    * bytes were sent than declared; the response is then broken off, as by `abort`.
    */
   sendEnd(trailers: Fields = NO_FIELDS): string {
-    if (this.writer !== "body") throw outOfTurn("the end of a body", this.writer);
+    if (this.writer !== state.W_BODY) throw outOfTurn("the end of a body", this.writer);
     let text: string;
     try {
       text = this.bodyEncoder.end(trailers);
@@ -279,14 +273,14 @@ export class Http1Connection implements ResponseContext {
       this.abort();
       throw error;
     }
-    this.stepWriter("end");
+    this.writer = writerAfter(this.writer, state.BODY_SENT);
     return text;
   }
 
   /** The answer is broken off where it stands; only closing the connection tells the peer. */
   abort(): void {
-    if (this.writer === "switched") return;
-    this.stepWriter("fault");
+    if (this.writer === state.W_SWITCHED) return;
+    this.writer = writerAfter(this.writer, state.WRITE_FAULT);
     this.persistent = false;
   }
 
@@ -301,30 +295,22 @@ export class Http1Connection implements ResponseContext {
       this.endCycles();
       return false;
     }
-    if (this.reader !== "done" || this.writer !== "done") {
+    if (this.reader !== state.R_DONE || this.writer !== state.W_DONE) {
       throw new UsageError(
-        `no new cycle while the request is ${this.reader} and the response ${this.writer}`,
+        `no new cycle yet: the response is ${writerStateName(this.writer)}, the request ${this.requestComplete ? "" : "not "}read to its end`,
       );
     }
-    this.stepReader("next-cycle");
-    this.stepWriter("next-cycle");
+    this.reader = readerAfter(this.reader, state.READ_NEXT_CYCLE);
+    this.writer = writerAfter(this.writer, state.WRITE_NEXT_CYCLE);
     this.request = undefined;
     return true;
   }
 
   private endCycles(): void {
-    if (this.reader === "switched") return;
-    this.stepReader("last-cycle");
+    if (this.reader === state.R_SWITCHED) return;
+    this.reader = readerAfter(this.reader, state.LAST_CYCLE_OVER);
     this.buffer.clear();
     this.decoder = undefined;
-  }
-
-  private stepReader(step: ReaderStep): void {
-    this.reader = readerAfter(this.reader, step) ?? this.reader;
-  }
-
-  private stepWriter(step: WriterStep): void {
-    this.writer = writerAfter(this.writer, step) ?? this.writer;
   }
 }
 
@@ -332,6 +318,6 @@ function cutOff(message: string): ProtocolError {
   return new ProtocolError(message, { status: 400, section: "RFC 9112 §8", incomplete: true });
 }
 
-function outOfTurn(what: string, state: WriterState): UsageError {
-  return new UsageError(`${what} cannot be sent now (the response is ${state})`);
+function outOfTurn(what: string, writer: number): UsageError {
+  return new UsageError(`${what} cannot be sent now: the response is ${writerStateName(writer)}`);
 }

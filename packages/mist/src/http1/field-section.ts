@@ -17,13 +17,16 @@ import {
 } from "../http/fields.ts";
 import { CLASS, COLON, CR, FIELD_VALUE, LF, SP, TAB, TCHAR } from "./grammar.ts";
 
-/** Fields whose meaning the core itself needs, and the bit that stands for each. */
-export const HOST = 1;
-export const EXPECT = 2;
-export const UPGRADE = 4;
-export const CONNECTION = 8;
-export const CONTENT_LENGTH = 16;
-export const TRANSFER_ENCODING = 32;
+/** The fields whose meaning the core itself needs. */
+export const HOST = 0;
+export const EXPECT = 1;
+export const UPGRADE = 2;
+export const CONNECTION = 3;
+export const CONTENT_LENGTH = 4;
+export const TRANSFER_ENCODING = 5;
+const NONE = -1;
+
+const OWN_NAMES = ["host", "expect", "upgrade", "connection", "content-length", "transfer-encoding"] as const;
 
 /** The answer of a scan that ran out of bytes. */
 export const INCOMPLETE = -1;
@@ -33,16 +36,20 @@ export const INCOMPLETE = -1;
  * has not finished, so a section that arrives in many packets is not scanned from its start again.
  */
 export class SectionScan {
-  /** Which of the core's own fields are there (bits above). */
-  seen = 0;
   /** Lines found so far. */
   count = 0;
-  /** Start of the line not finished yet, relative to the start of the section. */
+  /** Which of the core's own fields are there, and which of them more than once: one bit each. */
+  seen = 0;
+  repeated = 0;
+  /** Where the first line of each of the core's own fields starts, relative to the section. */
+  readonly lineAt: number[] = [0, 0, 0, 0, 0, 0];
+  /** Start of the line not finished yet, relative to the section. */
   private line = 0;
 
   reset(): void {
-    this.seen = 0;
     this.count = 0;
+    this.seen = 0;
+    this.repeated = 0;
     this.line = 0;
   }
 
@@ -74,8 +81,30 @@ export class SectionScan {
       if (bytes[i] !== LF) throw malformed("bare CR in a field line", "RFC 9112 §2.2");
       i++;
       this.count++;
-      this.seen |= ownField(bytes, line, nameEnd);
+      const own = ownField(bytes, line, nameEnd);
+      if (own !== NONE) this.remember(own, line - start);
     }
+  }
+
+  private remember(own: number, at: number): void {
+    const bit = 1 << own;
+    if ((this.seen & bit) !== 0) this.repeated |= bit;
+    else this.lineAt[own] = at;
+    this.seen |= bit;
+  }
+
+  has(own: number): boolean {
+    return (this.seen & (1 << own)) !== 0;
+  }
+
+  hasSeveral(own: number): boolean {
+    return (this.repeated & (1 << own)) !== 0;
+  }
+
+  /** The value of the first line of one of the core's own fields, out of the scanned section's text. */
+  value(own: number, text: string): string {
+    const start = (this.lineAt[own] as number) + (OWN_NAMES[own] as string).length + 1;
+    return fieldText(text, start, text.indexOf("\r", start));
   }
 
   private pauseAt(line: number): number {
@@ -84,23 +113,23 @@ export class SectionScan {
   }
 }
 
-/** The bit of a field the core understands, or 0. Length first: most names fail there. */
+/** Which of the core's own fields a name is, or `NONE`. Length first: most names fail there. */
 function ownField(bytes: Buffer, start: number, end: number): number {
   switch (end - start) {
     case 4:
-      return isName(bytes, start, "host") ? HOST : 0;
+      return isName(bytes, start, "host") ? HOST : NONE;
     case 6:
-      return isName(bytes, start, "expect") ? EXPECT : 0;
+      return isName(bytes, start, "expect") ? EXPECT : NONE;
     case 7:
-      return isName(bytes, start, "upgrade") ? UPGRADE : 0;
+      return isName(bytes, start, "upgrade") ? UPGRADE : NONE;
     case 10:
-      return isName(bytes, start, "connection") ? CONNECTION : 0;
+      return isName(bytes, start, "connection") ? CONNECTION : NONE;
     case 14:
-      return isName(bytes, start, "content-length") ? CONTENT_LENGTH : 0;
+      return isName(bytes, start, "content-length") ? CONTENT_LENGTH : NONE;
     case 17:
-      return isName(bytes, start, "transfer-encoding") ? TRANSFER_ENCODING : 0;
+      return isName(bytes, start, "transfer-encoding") ? TRANSFER_ENCODING : NONE;
     default:
-      return 0;
+      return NONE;
   }
 }
 
@@ -119,12 +148,10 @@ function isName(bytes: Buffer, start: number, name: string): boolean {
 export class FieldSection {
   /** The whole section as latin-1, its empty line included. */
   readonly text: string;
-  readonly seen: number;
-  private list: Fields | undefined;
+  private list: Fields | undefined = undefined;
 
-  constructor(text: string, seen: number) {
+  constructor(text: string) {
     this.text = text;
-    this.seen = seen;
   }
 
   get fields(): Fields {

@@ -10,25 +10,34 @@
 
 import { ProtocolError } from "../errors.ts";
 import { isToken, trimWhitespace } from "../http/fields.ts";
-import { CONTENT_LENGTH, type FieldSection, TRANSFER_ENCODING } from "./field-section.ts";
 
 /** The body of a request: none, that many bytes, or chunked. */
 export type Framing = "none" | "chunked" | { readonly length: number };
 
+/** What a field section says about framing. */
+export interface FramingFields {
+  /** Every line of Transfer-Encoding; `undefined` when there is none. */
+  readonly transferEncoding: readonly string[] | undefined;
+  /** The value of Content-Length; `undefined` when there is none. */
+  readonly contentLength: string | undefined;
+  /** Content-Length stands on several lines. */
+  readonly severalLengths: boolean;
+}
+
 /** Decide, or throw a `ProtocolError` (400, 501). `http10`: the request is HTTP/1.0. */
-export function requestFraming(section: FieldSection, http10: boolean): Framing {
-  const coded = (section.seen & TRANSFER_ENCODING) !== 0;
-  const measured = (section.seen & CONTENT_LENGTH) !== 0;
-  if (coded) {
+export function requestFraming(fields: FramingFields, http10: boolean): Framing {
+  const { transferEncoding, contentLength } = fields;
+  if (transferEncoding !== undefined) {
     if (http10) throw refused("Transfer-Encoding in HTTP/1.0", "RFC 9112 §6.1");
-    if (measured) throw refused("Transfer-Encoding and Content-Length together", "RFC 9112 §6.3");
-    checkCodings(section.getAll("transfer-encoding"));
+    if (contentLength !== undefined) {
+      throw refused("Transfer-Encoding and Content-Length together", "RFC 9112 §6.3");
+    }
+    checkCodings(transferEncoding);
     return "chunked";
   }
-  if (!measured) return "none";
-  const lengths = section.getAll("content-length");
-  if (lengths.length !== 1) throw refused("several Content-Length fields", "RFC 9112 §6.3");
-  const length = parseContentLength(lengths[0] as string);
+  if (contentLength === undefined) return "none";
+  if (fields.severalLengths) throw refused("several Content-Length fields", "RFC 9112 §6.3");
+  const length = parseContentLength(contentLength);
   if (length === undefined) throw refused("Content-Length is no single decimal number", "RFC 9110 §8.6");
   return length === 0 ? "none" : { length };
 }

@@ -7,29 +7,18 @@
  */
 
 import { LimitError, ProtocolError } from "../errors.ts";
-import { type Authority, parseAuthority } from "../http/authority.ts";
-import {
-  CONNECTION,
-  EXPECT,
-  FieldSection,
-  HOST,
-  INCOMPLETE,
-  SectionScan,
-  TRANSFER_ENCODING,
-  UPGRADE,
-} from "./field-section.ts";
-import { type Framing, requestFraming } from "./framing.ts";
+import type { Authority } from "../http/authority.ts";
+import { FieldSection, INCOMPLETE, SectionScan } from "./field-section.ts";
 import { CR, LF } from "./grammar.ts";
+import { HeadFacts, INVALID_HOST, NO_HOST } from "./head-facts.ts";
 import type { Http1Limits } from "./limits.ts";
-import { type ConnectionOptions, NO_OPTIONS, parseConnection, persists } from "./persistence.ts";
+import { persists } from "./persistence.ts";
 import type { ReceiveBuffer } from "./receive-buffer.ts";
 import { RequestHead } from "./request-head.ts";
 import { RequestLine } from "./request-line.ts";
 
 /** Longer sections are not kept between requests: an idle connection should hold little. */
 const MAX_KEPT_SECTION = 4096;
-
-const NO_AUTHORITY: Authority = Object.freeze({ host: "", port: undefined });
 
 export class HeadReader {
   private readonly limits: Http1Limits;
@@ -102,7 +91,8 @@ export class HeadReader {
       this.incomplete(buffer, stop);
       return undefined;
     }
-    const facts = new HeadFacts(new FieldSection(bytes.toString("latin1", start, end), this.scan.seen));
+    const section = new FieldSection(bytes.toString("latin1", start, end));
+    const facts = new HeadFacts(section, this.scan, this.kept);
     this.kept = end - start <= MAX_KEPT_SECTION ? facts : undefined;
     this.finish(buffer, end);
     return facts;
@@ -147,7 +137,8 @@ export class HeadReader {
     const authority = this.authority(facts, http10);
     const framing = facts.framing(http10);
     if (line.form === "authority") throw connectRefused();
-    const expectContinue = !http10 && facts.expectContinue() && framing !== "none";
+    if (facts.otherExpectation && !http10) throw expectationFailed();
+    const expectContinue = !http10 && facts.expectContinue && framing !== "none";
     return new RequestHead(
       line.method,
       line,
@@ -157,62 +148,22 @@ export class HeadReader {
       persists(facts.connection, http10),
       framing,
       expectContinue,
-      !http10 && facts.wantsUpgrade,
+      !http10 && facts.upgrade,
     );
   }
 
   /** An absolute target's authority wins, but Host must be there and valid all the same (RFC 9112 §3.2.2). */
   private authority(facts: HeadFacts, http10: boolean): Authority {
-    const host = facts.host;
-    if (host === undefined && !http10) throw invalidHost("an HTTP/1.1 request has no Host field");
-    if (facts.hostFault !== undefined) throw invalidHost(facts.hostFault);
-    return this.line.authority ?? host ?? NO_AUTHORITY;
-  }
-}
-
-/** What the core reads out of a field section, whatever request line stands above it. */
-class HeadFacts {
-  readonly section: FieldSection;
-  readonly host: Authority | undefined;
-  readonly hostFault: string | undefined;
-  readonly connection: ConnectionOptions;
-  readonly wantsUpgrade: boolean;
-  private framed: Framing | undefined = undefined;
-
-  constructor(section: FieldSection) {
-    this.section = section;
-    const { seen } = section;
-    const hosts = (seen & HOST) === 0 ? [] : section.getAll("host");
-    this.host = hosts.length === 0 ? undefined : hostAuthority(hosts[0] as string);
-    this.hostFault =
-      hosts.length > 1
-        ? "several Host fields"
-        : hosts.length === 1 && !this.host
-          ? "invalid Host"
-          : undefined;
-    this.connection = (seen & CONNECTION) === 0 ? NO_OPTIONS : parseConnection(section.getAll("connection"));
-    this.wantsUpgrade = (seen & UPGRADE) !== 0 && this.connection.upgrade;
-  }
-
-  framing(http10: boolean): Framing {
-    if (this.framed === undefined || (http10 && (this.section.seen & TRANSFER_ENCODING) !== 0)) {
-      this.framed = requestFraming(this.section, http10);
+    const { host } = facts;
+    if (host === INVALID_HOST) throw invalidHost("the Host field is invalid, or there are several");
+    if (host === NO_HOST) {
+      if (!http10) throw invalidHost("an HTTP/1.1 request has no Host field");
+    } else if (host.host === "" && this.line.form !== "asterisk") {
+      // Only a target without an authority has an empty Host, and an http URI always has one.
+      throw invalidHost("the Host field is empty");
     }
-    return this.framed;
+    return this.line.authority ?? host;
   }
-
-  /** `Expect: 100-continue` is the only expectation there is; another one is refused (RFC 9110 §10.1.1). */
-  expectContinue(): boolean {
-    if ((this.section.seen & EXPECT) === 0) return false;
-    const values = this.section.getAll("expect");
-    if (values.every((value) => value.toLowerCase() === "100-continue")) return true;
-    throw new ProtocolError("an expectation cannot be met", { status: 417, section: "RFC 9110 §10.1.1" });
-  }
-}
-
-/** An empty Host says that the target URI has no authority (RFC 9112 §3.2). */
-function hostAuthority(value: string): Authority | undefined {
-  return value === "" ? NO_AUTHORITY : parseAuthority(value);
 }
 
 function invalidHost(message: string): ProtocolError {
@@ -221,4 +172,8 @@ function invalidHost(message: string): ProtocolError {
 
 function connectRefused(): ProtocolError {
   return new ProtocolError("this server opens no tunnels", { status: 501, section: "RFC 9110 §9.3.6" });
+}
+
+function expectationFailed(): ProtocolError {
+  return new ProtocolError("an expectation cannot be met", { status: 417, section: "RFC 9110 §10.1.1" });
 }

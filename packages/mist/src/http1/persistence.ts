@@ -18,8 +18,11 @@ export const NO_OPTIONS: ConnectionOptions = Object.freeze({
   upgrade: false,
 });
 
+const KEEP_ALIVE: ConnectionOptions = Object.freeze({ close: false, keepAlive: true, upgrade: false });
+
 /** Read all lines of a Connection field: a list of case-insensitive tokens. */
 export function parseConnection(values: readonly string[]): ConnectionOptions {
+  if (values.length === 1 && values[0] === "keep-alive") return KEEP_ALIVE;
   let close = false;
   let keepAlive = false;
   let upgrade = false;

@@ -12,7 +12,7 @@ import { readMethod } from "../http/method.ts";
 import { CLASS, CR, LF, PATH, QUESTION, SP, TARGET, TCHAR } from "./grammar.ts";
 import type { HttpVersion, TargetForm } from "./request-head.ts";
 
-/** Longer methods are none we know: 501 (RFC 9110 §15.6.2). Bounds what a first word can cost. */
+/** No method is longer; bounds what a first word can cost. */
 const MAX_METHOD = 128;
 
 const INCOMPLETE = -1;
@@ -37,7 +37,7 @@ export class RequestLine {
 
   /**
    * Scan the line that starts at `start`, looking at no byte from `stop` on. Returns the position
-   * behind it or -1 when it is not complete. Throws 400, 414, 501, 505.
+   * behind it or -1 when it is not complete. Throws 400, 414, 505.
    */
   scan(bytes: Buffer, start: number, stop: number): number {
     let i = start;
@@ -162,8 +162,8 @@ function malformed(message: string, section = "RFC 9112 §3"): ProtocolError {
 }
 
 function methodTooLong(): ProtocolError {
-  return new LimitError("the method is longer than any this server knows", {
-    status: 501,
+  return new LimitError(`the method is longer than ${MAX_METHOD} bytes`, {
+    status: 400,
     section: "RFC 9112 §3",
     limit: "method",
     max: MAX_METHOD,

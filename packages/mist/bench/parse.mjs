@@ -1,0 +1,158 @@
+/**
+ * What the HTTP/1.1 core costs per request, without sockets. Run after a build:
+ *
+ *   node bench/parse.mjs
+ *
+ * Every row checks its own result once before it is timed. "fresh fields" changes a field value on
+ * every request, so that nothing can be compared with the request before.
+ */
+
+import { Http1Connection } from "../dist/http1/connection.js";
+
+const ROUNDS = 7;
+const TARGET_MS = 150;
+const DATE = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+const THREE = ["Host: localhost:4000", "User-Agent: bench/1.0", "Accept: */*"];
+const TWENTY = [
+  "Host: www.example.com",
+  "Connection: keep-alive",
+  "Cache-Control: max-age=0",
+  'sec-ch-ua: "Chromium";v="128", "Not;A=Brand";v="24"',
+  "sec-ch-ua-mobile: ?0",
+  'sec-ch-ua-platform: "Linux"',
+  "Upgrade-Insecure-Requests: 1",
+  "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/128.0 Safari/537.36",
+  "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+  "Sec-Fetch-Site: same-origin",
+  "Sec-Fetch-Mode: navigate",
+  "Sec-Fetch-User: ?1",
+  "Sec-Fetch-Dest: document",
+  "Referer: https://www.example.com/start",
+  "Accept-Encoding: gzip, deflate, br, zstd",
+  "Accept-Language: en-US,en;q=0.9",
+  "Cookie: session=0123456789abcdef; theme=dark",
+  'If-None-Match: W/"5e-18c7d"',
+  "DNT: 1",
+  "X-Request-Id: 4f9b0c12",
+];
+
+/** Many different heads of one shape: targets vary as they do in life; fields as asked. */
+function requests(fields, { fresh = false, count = 64, body = "" } = {}) {
+  const texts = [];
+  for (let i = 0; i < count; i++) {
+    const lines = fresh ? [...fields.slice(0, -1), `${fields.at(-1)}${String(i).padStart(4, "0")}`] : fields;
+    const start = body === "" ? `GET /users/${1000 + i}/posts?page=2 HTTP/1.1` : "POST /upload HTTP/1.1";
+    const length = body === "" ? [] : [`Content-Length: ${body.length}`];
+    texts.push(`${[start, ...lines, ...length].join("\r\n")}\r\n\r\n${body}`);
+  }
+  return texts;
+}
+
+/** One row: packets go in, requests come out and are answered without a byte being made. */
+function parseRow(name, texts, pipelined = 1) {
+  const packets = [];
+  for (let i = 0; i < texts.length; i += pipelined)
+    packets.push(Buffer.from(texts.slice(i, i + pipelined).join("")));
+  const connection = new Http1Connection();
+  const response = { status: 204, fields: [], length: undefined, checked: true };
+  let sum = 0;
+
+  function one(packet) {
+    connection.receive(packet);
+    let seen = 0;
+    for (;;) {
+      const event = connection.next();
+      if (event.type === "need-data") return seen;
+      if (event.type === "request") {
+        sum += event.method.length + event.path.length;
+        seen++;
+      } else if (event.type === "data") sum += event.data.length;
+      if (connection.requestComplete) {
+        connection.sendHead(response, "");
+        connection.sendEnd();
+        if (!connection.startNextCycle()) throw new Error("the connection closed");
+      }
+    }
+  }
+
+  if (one(packets[0]) !== pipelined) throw new Error(`${name}: wrong number of requests`);
+  report(name, packets.length * pipelined, () => {
+    for (const packet of packets) one(packet);
+  });
+  return sum;
+}
+
+/** One row: heads made for a request that is there already. */
+function headRow(name, makeResponse) {
+  const connection = new Http1Connection();
+  const packet = Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  const out = Buffer.allocUnsafe(1024);
+  let n = 0;
+  const cycle = (make) => {
+    connection.receive(packet);
+    connection.next();
+    if (make) {
+      const text = connection.sendHead(makeResponse(n++), DATE);
+      n += out.latin1Write(text, 0) & 1;
+    } else {
+      connection.sendHead(bare, "");
+    }
+    if (connection.bodyMode === "length") connection.sendData(13);
+    connection.sendEnd();
+    connection.startNextCycle();
+  };
+  const bare = { status: 204, fields: [], length: undefined, checked: true };
+  const all = report(null, 1000, () => {
+    for (let i = 0; i < 1000; i++) cycle(true);
+  });
+  const without = report(null, 1000, () => {
+    for (let i = 0; i < 1000; i++) cycle(false);
+  });
+  print(name, all - without);
+}
+
+function report(name, requestsPerRun, run) {
+  let best = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < ROUNDS; round++) {
+    const start = process.hrtime.bigint();
+    let runs = 0;
+    let elapsed = 0;
+    do {
+      run();
+      runs++;
+      elapsed = Number(process.hrtime.bigint() - start);
+    } while (elapsed < TARGET_MS * 1e6);
+    best = Math.min(best, elapsed / (runs * requestsPerRun));
+  }
+  if (name !== null) print(name, best);
+  return best;
+}
+
+function print(name, ns) {
+  console.log(`${name.padEnd(44)} ${ns.toFixed(0).padStart(6)} ns`);
+}
+
+parseRow("GET, 3 fields", requests(THREE));
+parseRow("GET, 3 fields, 16 pipelined", requests(THREE), 16);
+parseRow("GET, 3 fields, fresh fields", requests(THREE, { fresh: true }));
+parseRow("GET, 3 fields, fresh fields, 16 pipelined", requests(THREE, { fresh: true }), 16);
+parseRow("GET, 20 fields", requests(TWENTY));
+parseRow("GET, 20 fields, 16 pipelined", requests(TWENTY), 16);
+parseRow("GET, 20 fields, fresh fields", requests(TWENTY, { fresh: true }));
+parseRow("POST, 4 fields, 1 KiB", requests(THREE, { body: "x".repeat(1024) }));
+
+const fields = [["content-type", "text/plain; charset=utf-8"]];
+headRow("sendHead, 1 field, and its write", () => ({ status: 200, fields, length: 13, checked: true }));
+headRow("sendHead, 3 fields, one fresh, and its write", (n) => ({
+  status: 200,
+  fields: [
+    ["content-type", "text/plain; charset=utf-8"],
+    ["cache-control", "no-store"],
+    ["x-request-id", `id-${n}`],
+  ],
+  length: 13,
+  checked: true,
+}));
+headRow("sendHead, 1 field, unchecked", () => ({ status: 200, fields, length: 13 }));
+headRow("sendHead, 1 field, chunked", () => ({ status: 200, fields, length: undefined, checked: true }));
