@@ -1,6 +1,12 @@
 // @x/mist: HTTP/1.1, WebSocket and Server-Sent Events on glisten.
 
-export { type ConnectionInfo, type IpAddress, ipAddressToString, StartError, TransportError } from "@x/glisten";
+export {
+  type ConnectionInfo,
+  type IpAddress,
+  ipAddressToString,
+  StartError,
+  TransportError,
+} from "@x/glisten";
 export {
   BodyError,
   type BodyErrorReason,
@@ -27,6 +33,13 @@ export {
   sendInformational,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
-export { type BodyPart, type BodyReader, IncomingBody, type ReadBodyOptions, readBody, stream } from "./server/request-body.ts";
-export { bytes, type BytesBody, type ResponseBody, type ServerResponse } from "./server/response-body.ts";
+export {
+  type BodyPart,
+  type BodyReader,
+  IncomingBody,
+  type ReadBodyOptions,
+  readBody,
+  stream,
+} from "./server/request-body.ts";
+export { type BytesBody, bytes, type ResponseBody, type ServerResponse } from "./server/response-body.ts";
 export type { ErrorReport, Handler } from "./server/service.ts";

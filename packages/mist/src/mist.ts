@@ -136,7 +136,8 @@ export class Builder<Body = IncomingBody> {
    */
   readRequestBody(this: Builder<Uint8Array>, options: ReadRequestBodyOptions): Builder<IncomingBody> {
     const { bytesLimit, failureResponse } = options;
-    if (!(bytesLimit >= 0)) throw new UsageError(`bytesLimit is a number of bytes of at least 0, not ${bytesLimit}`);
+    if (!(bytesLimit >= 0))
+      throw new UsageError(`bytesLimit is a number of bytes of at least 0, not ${bytesLimit}`);
     const inner = this.#settings.handler as unknown as Handler<Uint8Array>;
     const handler: Handler = async (request) => {
       let body: Uint8Array;
@@ -243,7 +244,8 @@ export class Server {
 
 function addressOf(server: glisten.Server, scheme: "http" | "https"): ServerAddress {
   const info = server.info();
-  if ("path" in info) return { scheme, port: undefined, host: info.path, url: `${scheme}+unix://${info.path}` };
+  if ("path" in info)
+    return { scheme, port: undefined, host: info.path, url: `${scheme}+unix://${info.path}` };
   const host = glisten.ipAddressToString(info.ipAddress);
   const authority = host.includes(":") ? `[${host}]` : host;
   return { scheme, port: info.port, host, url: `${scheme}://${authority}:${info.port}` };

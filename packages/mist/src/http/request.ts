@@ -140,7 +140,6 @@ export class Request<Body = unknown> {
   }
 }
 
-
 // The parser's head has its values behind getters, which a spread would not copy.
 function copyParts(parts: RequestParts): RequestParts {
   const { method, target, version, host, port, path, query, fields } = parts;

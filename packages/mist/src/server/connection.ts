@@ -180,7 +180,8 @@ export class HttpConnection implements Protocol, ExchangeHost {
     this.#exchange = exchange;
     this.#phase = "exchange";
     exchange.run();
-    if (this.#exchange === exchange && !exchange.body.waiting && !this.#draining) this.#deadlines.set("read", 0);
+    if (this.#exchange === exchange && !exchange.body.waiting && !this.#draining)
+      this.#deadlines.set("read", 0);
   }
 
   #awaitMore(): void {
@@ -435,7 +436,8 @@ export class HttpConnection implements Protocol, ExchangeHost {
   }
 
   #writeLate(): void {
-    if (this.#acknowledged() > this.#writeMark) this.#block(); // slow, but taking bytes
+    if (this.#acknowledged() > this.#writeMark)
+      this.#block(); // slow, but taking bytes
     else this.connection.destroy();
   }
 

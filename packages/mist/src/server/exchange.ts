@@ -18,9 +18,9 @@ import { Request, type RequestContext } from "../http/request.ts";
 import { Response } from "../http/response.ts";
 import type { Http1Connection } from "../http1/connection.ts";
 import type { RequestHead } from "../http1/request-head.ts";
+import { errorResponse, isPeersFault } from "./error-response.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
 import type { ServerResponse, UpgradeBody } from "./response-body.ts";
-import { errorResponse, isPeersFault } from "./error-response.ts";
 import { type BodyWriter, discardBody, startBodyWriter } from "./response-writer.ts";
 import type { Service } from "./service.ts";
 import { requestEnd, requestError, requestStart } from "./telemetry.ts";
@@ -106,7 +106,8 @@ export class Exchange implements RequestContext {
 
   /** Sends an informational response ahead of the final one. */
   inform(status: number, fields: Fields): void {
-    if (this.over || this.status !== undefined) throw new UsageError("the final response is already under way");
+    if (this.over || this.status !== undefined)
+      throw new UsageError("the final response is already under way");
     if (this.head.version === "1.0") return; // RFC 9110 §15.2: not to an HTTP/1.0 client
     if (status === 100) this.#continueSent = true;
     this.host.write(this.host.core.sendInformational(status, fields));

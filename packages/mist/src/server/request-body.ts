@@ -175,7 +175,9 @@ class PieceCollector {
 
   join(): Uint8Array {
     this.#endTail();
-    return this.#pieces.length === 1 ? (this.#pieces[0] as Uint8Array) : Buffer.concat(this.#pieces, this.length);
+    return this.#pieces.length === 1
+      ? (this.#pieces[0] as Uint8Array)
+      : Buffer.concat(this.#pieces, this.length);
   }
 
   #endTail(): void {

@@ -5,9 +5,9 @@
 
 import { Buffer } from "node:buffer";
 import type { Connection, Protocol } from "@x/glisten";
+import { UsageError } from "../errors.ts";
 import type { Fields } from "../http/fields.ts";
 import type { EmptyBody, Response } from "../http/response.ts";
-import { UsageError } from "../errors.ts";
 import type { BodySource } from "./body-source.ts";
 import type { ResponseStream } from "./response-stream.ts";
 
@@ -92,6 +92,7 @@ export function iterableBody(
   chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
   options: IterableBodyOptions = {},
 ): IterableBody {
-  if (typeof chunks !== "object" || chunks === null) throw new UsageError("a chunked body takes an iterable of pieces");
+  if (typeof chunks !== "object" || chunks === null)
+    throw new UsageError("a chunked body takes an iterable of pieces");
   return { kind: "iterable", chunks, trailers: options.trailers };
 }

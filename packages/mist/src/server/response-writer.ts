@@ -7,7 +7,14 @@ import { TransportError } from "@x/glisten";
 import type { Fields } from "../http/fields.ts";
 import type { BodySource } from "./body-source.ts";
 import type { Exchange } from "./exchange.ts";
-import type { ActorBody, ActorBodyWriter, IterableBody, ResponseBody, ServerResponse, SourceBody } from "./response-body.ts";
+import type {
+  ActorBody,
+  ActorBodyWriter,
+  IterableBody,
+  ResponseBody,
+  ServerResponse,
+  SourceBody,
+} from "./response-body.ts";
 import type { ResponseStream } from "./response-stream.ts";
 
 /** A body being written. */
@@ -89,7 +96,8 @@ class IterableWriter extends PullingWriter {
     super(exchange);
     this.#body = body;
     const { chunks } = body;
-    this.#iterator = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
+    this.#iterator =
+      Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
     this.#run().catch((error) => {
       this.#finished = true;
       exchange.fail(error);
@@ -183,7 +191,8 @@ class ActorWriter implements BodyWriter, ResponseStream {
   readonly #exchange: Exchange;
   readonly #body: ActorBody;
   #actor: ActorBodyWriter | undefined = undefined;
-  #room: { promise: Promise<void>; resolve: () => void; reject: (error: unknown) => void } | undefined = undefined;
+  #room: { promise: Promise<void>; resolve: () => void; reject: (error: unknown) => void } | undefined =
+    undefined;
   #closed = false;
 
   constructor(exchange: Exchange, body: ActorBody) {

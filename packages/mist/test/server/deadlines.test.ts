@@ -1,0 +1,102 @@
+// Peers that are too slow. The deadlines are set short; nothing here measures how long they take.
+
+import { describe, expect, it } from "vitest";
+import * as mist from "../../src/index.ts";
+import { readAnswer, serve } from "./serve.ts";
+
+const ok = () => mist.response(200).setBody(mist.bytes("ok"));
+const readAll: mist.Handler = async (request) => {
+  await mist.readBody(request, { maxBodyLimit: 1 << 20 });
+  return ok();
+};
+
+describe("deadlines", () => {
+  it("a head that does not end is answered 408, however it dribbles", async () => {
+    const { connect } = await serve(ok, (builder) => builder.withDeadlines({ headMs: 300 }));
+    const socket = await connect();
+    const dribble = setInterval(() => void socket.send("x").catch(() => {}), 50);
+    await socket.send("GET / HTTP/1.1\r\nhost: a\r\nx: ");
+    const answer = await readAnswer(socket);
+    clearInterval(dribble);
+    expect([answer.status, answer.headers.get("connection")]).toEqual([408, "close"]);
+  });
+
+  it("a connection that never says a word is closed without one", async () => {
+    const { connect } = await serve(ok, (builder) => builder.withDeadlines({ headMs: 200 }));
+    const socket = await connect();
+    expect((await socket.receiveToEnd({ timeout: 5000 })).length).toBe(0);
+  });
+
+  it("an idle connection is closed without a word", async () => {
+    const { connect } = await serve(ok, (builder) => builder.withDeadlines({ keepAliveMs: 200 }));
+    const socket = await connect();
+    await socket.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    await readAnswer(socket);
+    expect((await socket.receiveToEnd({ timeout: 5000 })).length).toBe(0);
+  });
+
+  it("a body that stalls is answered 408", async () => {
+    const { connect, reports } = await serve(readAll, (builder) =>
+      builder.withDeadlines({ bodyIdleMs: 200 }),
+    );
+    const socket = await connect();
+    await socket.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc");
+    expect((await readAnswer(socket)).status).toBe(408);
+    expect(reports).toEqual([]);
+  });
+
+  it("a handler that takes its time is not hurried", async () => {
+    const { connect } = await serve(
+      async (request) => {
+        await mist.readBody(request, { maxBodyLimit: 10 });
+        await new Promise((resolve) => setTimeout(resolve, 700));
+        return ok();
+      },
+      (builder) => builder.withDeadlines({ bodyIdleMs: 100, headMs: 100, keepAliveMs: 100 }),
+    );
+    const socket = await connect();
+    await socket.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\na");
+    expect((await readAnswer(socket)).status).toBe(200);
+  });
+
+  it("a peer that takes nothing of its answer is cut off, and its producer closed", async () => {
+    let closed = false;
+    const { connect, server } = await serve(
+      () =>
+        mist.response(200).setBody(
+          mist.chunked(
+            (function* () {
+              try {
+                for (;;) yield new Uint8Array(64 * 1024);
+              } finally {
+                closed = true;
+              }
+            })(),
+          ),
+        ),
+      (builder) => builder.withDeadlines({ sendMs: 300 }),
+    );
+    const socket = await connect();
+    await socket.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    await expect.poll(() => closed, { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => server.info().connections.total, { timeout: 10_000 }).toBe(0);
+  });
+});
+
+describe("a pipelining peer that reads no answers", () => {
+  it("is not read on without bound, and is served when it reads", async () => {
+    let handled = 0;
+    const body = "x".repeat(64 * 1024);
+    const { connect } = await serve(() => {
+      handled += 1;
+      return mist.response(200).setBody(mist.bytes(body));
+    });
+    const socket = await connect();
+    const count = 500;
+    void socket.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(count)).catch(() => {});
+    await expect.poll(() => handled).toBeGreaterThan(0);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(handled).toBeLessThan(count);
+    for (let i = 0; i < count; i++) expect((await readAnswer(socket)).body.length).toBe(body.length);
+  });
+});

@@ -1,0 +1,85 @@
+// Stopping: answers in flight are finished, idle connections end, what is left at the deadline is destroyed.
+
+import { describe, expect, it } from "vitest";
+import * as mist from "../../src/index.ts";
+import { readAnswer, serve } from "./serve.ts";
+
+const ok = () => mist.response(200).setBody(mist.bytes("ok"));
+const get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+describe("stop", () => {
+  it("finishes the answer in flight, with connection: close", async () => {
+    let release: () => void = () => {};
+    const started = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let handling: () => void = () => {};
+    const inHandler = new Promise<void>((resolve) => {
+      handling = resolve;
+    });
+    const { connect, server } = await serve(async () => {
+      handling();
+      await started;
+      return ok();
+    });
+    const socket = await connect();
+    await socket.send(get);
+    await inHandler;
+    const stopped = server.stop({ deadlineMs: 10_000 });
+    release();
+    const answer = await readAnswer(socket);
+    expect([answer.body, answer.headers.get("connection")]).toEqual(["ok", "close"]);
+    await socket.close();
+    expect((await stopped).killed).toBe(0);
+  });
+
+  it("answers a request that reaches an idle connection during the grace, then closes", async () => {
+    const { connect, server } = await serve(ok, (builder) => builder.withDeadlines({ stopGraceMs: 5000 }));
+    const socket = await connect();
+    await socket.send(get);
+    await readAnswer(socket);
+    const stopped = server.stop({ deadlineMs: 10_000 });
+    await socket.send(get);
+    expect((await readAnswer(socket)).headers.get("connection")).toBe("close");
+    await socket.close();
+    expect((await stopped).killed).toBe(0);
+  });
+
+  it("lets idle connections go", async () => {
+    const { connect, server } = await serve(ok);
+    const [used, fresh] = [await connect(), await connect()];
+    await used.send(get);
+    await readAnswer(used);
+    const stopped = server.stop({ deadlineMs: 10_000 });
+    expect((await used.receiveToEnd({ timeout: 5000 })).length).toBe(0);
+    expect((await fresh.receiveToEnd({ timeout: 5000 })).length).toBe(0);
+    await Promise.all([used.close(), fresh.close()]);
+    expect((await stopped).killed).toBe(0);
+  });
+
+  it("destroys what is left at the deadline, and aborts its signal", async () => {
+    const reasons: unknown[] = [];
+    const { connect, server } = await serve(
+      (request) =>
+        new Promise((_, reject) => {
+          request.signal.addEventListener("abort", () => {
+            reasons.push(request.signal.reason);
+            reject(request.signal.reason);
+          });
+        }),
+    );
+    const socket = await connect();
+    await socket.send(get);
+    await expect.poll(() => server.info().connections.total).toBe(1);
+    const report = await server.stop({ deadlineMs: 200 });
+    expect(report.killed).toBe(1);
+    expect(reasons).toHaveLength(1);
+  });
+
+  it("is one stop, however often it is asked for", async () => {
+    const { server } = await serve(ok);
+    const [first, second] = await Promise.all([server.stop(), server.stop()]);
+    expect(first).toEqual(second);
+    await server.closed;
+  });
+});
