@@ -4,7 +4,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build, main, prepare, runTool, Stop } from "./workspace.mjs";
+import { build, main, prepare, runTool } from "./workspace.mjs";
 
 await main(async () => {
   await prepare();
@@ -33,7 +33,8 @@ function count(report, exitCode) {
   try {
     results = JSON.parse(readFileSync(report, "utf8"));
   } catch {
-    throw new Stop("vitest left no report: 0 passed, 1 failed");
+    console.error("vitest left no report");
+    return { passed: 0, failed: 1, skipped: 0 };
   }
   const broken = results.testResults.filter(
     (file) => file.status === "failed" && !file.assertionResults.some(isFailed),
@@ -43,4 +44,6 @@ function count(report, exitCode) {
   return { passed: results.numPassedTests, failed: failed + outside, skipped: results.numPendingTests };
 }
 
-const isFailed = (test) => test.status === "failed";
+function isFailed(test) {
+  return test.status === "failed";
+}
