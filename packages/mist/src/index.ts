@@ -7,6 +7,7 @@ export {
   StartError,
   TransportError,
 } from "@x/glisten";
+export { type CompressOptions, compress } from "./compress.ts";
 export {
   BodyError,
   type BodyErrorReason,
@@ -33,6 +34,7 @@ export {
   sendInformational,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
+export { type SendFileOptions, sendFile } from "./server/file.ts";
 export {
   type BodyPart,
   type BodyReader,
@@ -43,3 +45,4 @@ export {
 } from "./server/request-body.ts";
 export { type BytesBody, bytes, type ResponseBody, type ServerResponse } from "./server/response-body.ts";
 export type { ErrorReport, Handler } from "./server/service.ts";
+export { type StaticFile, type StaticFilesOptions, staticFiles } from "./static-files.ts";
