@@ -4,7 +4,7 @@
 // producer has nothing more to give at the moment, so that no piece waits in the coder for the next one.
 // A coder is made with the first piece; a body that is never begun costs nothing.
 
-import { TransportError } from "../errors.ts";
+import { TransportError } from "@x/glisten";
 import type { ContentCoding } from "../http/content-negotiation.ts";
 import type { BodySource } from "./body-source.ts";
 import { ContentCoder, toBytes } from "./content-coder.ts";
