@@ -112,7 +112,7 @@ function compressResponse(
   if (!(response instanceof Response)) return response;
   const isUpdate = response.status === 304;
   if (!isUpdate && !isCandidate(response, settings)) return response;
-  const accepted = acceptableCodings(acceptEncoding(request), settings.codings);
+  const accepted = acceptableCodings(request.getHeader("accept-encoding"), settings.codings);
   const coding = accepted[0];
   if (coding === undefined || coding === "identity") return withFields(response, varied(response.headers));
   // RFC 9110 §15.4.5: with the tag and the vary that a 200 would have had.
@@ -131,11 +131,6 @@ function compressResponse(
     default:
       return response;
   }
-}
-
-function acceptEncoding(request: Request): string | undefined {
-  const lines = request.getHeaders("accept-encoding");
-  return lines.length === 0 ? undefined : lines.join(", ");
 }
 
 // Fields that speak of the content as it is, and would be wrong of the coded one.

@@ -193,9 +193,7 @@ function mayHaveCodedSiblings(contentType: string): boolean {
 
 /** The variant the client likes best of those there are; undefined if it takes none. */
 async function openVariant(request: Request, path: string, settings: Settings): Promise<Variant | undefined> {
-  const accepted = request.getHeaders("accept-encoding");
-  const field = accepted.length === 0 ? undefined : accepted.join(", ");
-  for (const coding of acceptableCodings(field, settings.codings)) {
+  for (const coding of acceptableCodings(request.getHeader("accept-encoding"), settings.codings)) {
     if (coding === "identity") {
       return { file: await openRegularFile(path, settings.root), path, coding: undefined };
     }

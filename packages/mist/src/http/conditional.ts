@@ -16,10 +16,8 @@ export interface Validators {
 /** The parts of a request that preconditions look at. A mist `Request` is one. */
 export interface ConditionalRequest {
   readonly method: string;
-  /** The field's value; several lines are joined by a comma by whoever allows them. */
+  /** The field's value, several lines combined (RFC 9110 §5.3). */
   getHeader(name: string): string | undefined;
-  /** All lines of a list field; without it, `getHeader` gives the whole list. */
-  getHeaders?(name: string): readonly string[];
 }
 
 /** How to answer: as if there were no conditions, with 304, or with 412. */
@@ -44,7 +42,7 @@ export function evaluatePreconditions(
   // Steps 1 and 2: guards against a lost update.
   if (!lostUpdateGuardHolds(request, current, nowMs)) return "precondition-failed";
   // Step 3.
-  const ifNoneMatch = listField(request, "if-none-match");
+  const ifNoneMatch = request.getHeader("if-none-match");
   if (ifNoneMatch !== undefined) {
     if (!anyMatch(ifNoneMatch, current, weakMatch)) return "proceed";
     return retrieval ? "not-modified" : "precondition-failed";
@@ -61,7 +59,7 @@ function lostUpdateGuardHolds(
   current: Validators | undefined,
   nowMs: number,
 ): boolean {
-  const ifMatch = listField(request, "if-match");
+  const ifMatch = request.getHeader("if-match");
   if (ifMatch !== undefined) return anyMatch(ifMatch, current, strongMatch);
   return isUnmodifiedSince(request.getHeader("if-unmodified-since"), current, nowMs) !== false;
 }
@@ -82,14 +80,6 @@ export function ifRangeHolds(value: string | undefined, current: Validators, now
   // A date is a strong validator only when it is at least a second in the past: a file can change twice within
   // the second that its date names (§8.8.2.2).
   return date === wholeSecond(current.lastModifiedMs) && date <= nowMs - 1000;
-}
-
-/** All lines of a list field as one value (RFC 9110 §5.3). */
-function listField(request: ConditionalRequest, name: string): string | undefined {
-  const first = request.getHeader(name);
-  if (first === undefined || request.getHeaders === undefined) return first;
-  const lines = request.getHeaders(name);
-  return lines.length > 1 ? lines.join(", ") : first;
 }
 
 // A malformed list matches nothing: If-Match then fails safely, and If-None-Match gives the whole answer.

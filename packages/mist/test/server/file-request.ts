@@ -1,7 +1,7 @@
 // Requests as values and bodies pulled by hand, for tests of answers that need no socket.
 
 import { Buffer } from "node:buffer";
-import type { Fields } from "../../src/http/fields.ts";
+import { type Fields, getField } from "../../src/http/fields.ts";
 import { Request } from "../../src/http/request.ts";
 import type { BodySource } from "../../src/server/body-source.ts";
 import type { ServerResponse } from "../../src/server/response-body.ts";
@@ -27,7 +27,7 @@ export function fakeRequest(
     path: question < 0 ? target : target.slice(0, question),
     query: question < 0 ? undefined : target.slice(question + 1),
     fields,
-    get: (name: string) => fields.find((field) => field[0] === name)?.[1],
+    get: (name: string) => getField(fields, name),
   };
   return new Request(parts, context as never, undefined as never);
 }
