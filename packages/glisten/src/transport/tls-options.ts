@@ -1,0 +1,174 @@
+/**
+ * What TLS is offered with: the options, checked, and the material they name, loaded.
+ *
+ * Owns: the shape of the options, server names and their wildcards, ALPN names, versions. Refuses: touching a
+ * socket. Loading either gives everything or throws; nothing is half loaded.
+ */
+
+import { createHash } from "node:crypto";
+import {
+  createSecureContext,
+  type TlsOptions as NodeTlsOptions,
+  type SecureContext,
+  type SecureContextOptions,
+} from "node:tls";
+import { domainToASCII } from "node:url";
+import { CertificateError, UsageError } from "../errors.ts";
+import {
+  type CertificateOptions,
+  type ClientVerification,
+  type Identity,
+  loadAuthorities,
+  loadIdentity,
+} from "./certificates.ts";
+
+export type { CertificateOptions, ClientVerification };
+
+/** How a server offers TLS. The certificate itself answers clients that name no server, or an unknown one. */
+export interface TlsOptions extends CertificateOptions {
+  /**
+   * Certificates by the server name clients ask for (SNI). `"*.example.com"` stands for any one label; an exact
+   * name wins over a wildcard (RFC 6125 §6.4.3).
+   */
+  readonly serverNames?: Readonly<Record<string, CertificateOptions>>;
+  /** Protocols in the order we prefer them (RFC 7301). A client that offers only others is refused. */
+  readonly alpnProtocols?: readonly string[];
+  /** Default: `"TLSv1.2"`. */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  /** OpenSSL's cipher list. Default: Node's. */
+  readonly ciphers?: string;
+  /**
+   * 48 secret bytes that seal session tickets; give the same to several processes behind one address. Default:
+   * random, and kept through updates.
+   */
+  readonly ticketKeys?: Uint8Array;
+}
+
+/** Everything a TLS server needs, in Node's words. */
+export type TlsMaterial = NodeTlsOptions & { readonly SNICallback: SniCallback };
+
+type SniCallback = (name: string, done: (error: Error | null, context?: SecureContext) => void) => void;
+
+const TICKET_KEY_BYTES = 48;
+
+/**
+ * Reads and checks everything the options name.
+ *
+ * @param ticketKeys what tickets are sealed with unless the options say otherwise.
+ * @throws CertificateError, UsageError.
+ */
+export async function loadTlsMaterial(
+  options: TlsOptions,
+  verification: ClientVerification | undefined,
+  ticketKeys: Buffer,
+): Promise<TlsMaterial> {
+  checkOptions(options);
+  const names = serverNamesOf(options);
+  const [identity, authorities, ...identities] = await Promise.all([
+    loadIdentity(options, "the server"),
+    verification === undefined ? undefined : loadAuthorities(verification),
+    ...names.map(([name, certificate]) => loadIdentity(certificate, name)),
+  ]);
+  const shared = sharedOptions(options, verification, authorities, ticketKeys);
+  const contexts = new Map(
+    names.map(([name], index) => [name, secureContext({ ...shared, ...identities[index]! }, name)]),
+  );
+  secureContext({ ...shared, ...identity }, "the server");
+  return {
+    ...shared,
+    ...serverOptions(options, verification),
+    ...identity,
+    SNICallback: sniCallback(contexts),
+  };
+}
+
+/** What the default certificate and those by name have in common. */
+function sharedOptions(
+  options: TlsOptions,
+  verification: ClientVerification | undefined,
+  authorities: readonly string[] | undefined,
+  ticketKeys: Buffer,
+): SecureContextOptions {
+  return {
+    minVersion: options.minVersion ?? "TLSv1.2",
+    ...(options.ciphers !== undefined && { ciphers: options.ciphers }),
+    ...(authorities !== undefined && { ca: [...authorities] }),
+    ticketKeys: options.ticketKeys === undefined ? ticketKeys : Buffer.from(options.ticketKeys),
+    sessionIdContext: sessionIdContext(verification, authorities),
+  };
+}
+
+/**
+ * A resumed session carries the client's certificate as it was verified then. So tickets are bound to the
+ * authorities and the strictness they were given under: they survive a renewed certificate, but not a changed
+ * client CA, which would otherwise stay trusted for the life of the tickets it once earned.
+ */
+function sessionIdContext(
+  verification: ClientVerification | undefined,
+  authorities: readonly string[] = [],
+): string {
+  const policy = verification === undefined ? "none" : verification.optional ? "optional" : "required";
+  const hash = createHash("sha256").update(policy);
+  for (const authority of authorities) hash.update(authority);
+  // OpenSSL takes at most 32 bytes.
+  return hash.digest("hex").slice(0, 32);
+}
+
+function serverOptions(options: TlsOptions, verification: ClientVerification | undefined): NodeTlsOptions {
+  return {
+    requestCert: verification !== undefined,
+    // "optional" lets through who shows nothing; who shows a bad certificate is turned away after the handshake.
+    rejectUnauthorized: verification !== undefined && verification.optional !== true,
+    ...(options.alpnProtocols !== undefined && { ALPNProtocols: [...options.alpnProtocols] }),
+  };
+}
+
+function secureContext(options: SecureContextOptions & Identity, name: string): SecureContext {
+  try {
+    return createSecureContext(options);
+  } catch (cause) {
+    const message = `TLS cannot be offered for ${name}: ${cause instanceof Error ? cause.message : String(cause)}.`;
+    throw new CertificateError("invalid-certificate", message, cause);
+  }
+}
+
+/** Exact name first, then the wildcard for its first label; otherwise the server's own certificate. */
+function sniCallback(contexts: ReadonlyMap<string, SecureContext>): SniCallback {
+  return (name, done) => {
+    const exact = name.toLowerCase();
+    const dot = exact.indexOf(".");
+    done(null, contexts.get(exact) ?? contexts.get(`*${exact.slice(dot < 0 ? exact.length : dot)}`));
+  };
+}
+
+function serverNamesOf({ serverNames = {} }: TlsOptions): readonly (readonly [string, CertificateOptions])[] {
+  return Object.entries(serverNames).map(([name, certificate]) => [canonicalName(name), certificate]);
+}
+
+const HOST_NAME = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/;
+
+function canonicalName(name: string): string {
+  const wildcard = name.startsWith("*.");
+  const ascii = domainToASCII(wildcard ? name.slice(2) : name);
+  if (ascii.length > 253 || !HOST_NAME.test(ascii)) {
+    throw new UsageError(`A server name is a host name, or one behind "*."; got ${JSON.stringify(name)}.`);
+  }
+  return wildcard ? `*.${ascii}` : ascii;
+}
+
+function checkOptions({ alpnProtocols, minVersion, ticketKeys }: TlsOptions): void {
+  if (minVersion !== undefined && minVersion !== "TLSv1.2" && minVersion !== "TLSv1.3") {
+    throw new UsageError(`minVersion is "TLSv1.2" or "TLSv1.3"; got ${JSON.stringify(minVersion)}.`);
+  }
+  if (ticketKeys !== undefined && ticketKeys.byteLength !== TICKET_KEY_BYTES) {
+    throw new UsageError(`ticketKeys must be ${TICKET_KEY_BYTES} bytes; got ${ticketKeys.byteLength}.`);
+  }
+  for (const protocol of alpnProtocols ?? []) checkProtocol(protocol);
+}
+
+/** RFC 7301 §3.1: each name has 1 to 255 bytes. */
+function checkProtocol(protocol: string): void {
+  const length = Buffer.byteLength(protocol);
+  if (length > 0 && length <= 255) return;
+  throw new UsageError(`An ALPN protocol has 1 to 255 bytes; got ${JSON.stringify(protocol)}.`);
+}
