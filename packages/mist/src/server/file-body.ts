@@ -88,8 +88,11 @@ function shrunk(path: string): FileError {
   return new FileError("unknown", path, new Error("the file ended before its announced length"));
 }
 
-/** Bytes of one pooled buffer. Measured: smaller ones cost throughput, larger ones gain none. */
-export const fileBufferSize = 128 * 1024;
+/**
+ * Bytes of one pooled buffer. Measured on loopback: 64 KiB costs a third more CPU per byte; 256 KiB saves a tenth, for
+ * twice the memory.
+ */
+export const fileBufferSize: number = 128 * 1024;
 const buffersPerBody = 2;
 const maxPooled = 32;
 const pool: Buffer[] = [];
