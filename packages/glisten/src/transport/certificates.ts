@@ -186,12 +186,15 @@ function decodeKey(content: string | Uint8Array, name: string, options: Certific
     const type = options.keyType === undefined ? derKeyType(key) : DER_TYPES[options.keyType];
     return createPrivateKey({ key, format: "der", type, ...passphrase });
   } catch (cause) {
-    throw new CertificateError(
-      "invalid-key",
-      `${capitalize(name)} cannot be decoded: ${messageOf(cause)}.`,
-      cause,
-    );
+    const why =
+      isEncrypted(pem) && options.passphrase === undefined ? "it needs a passphrase" : messageOf(cause);
+    throw new CertificateError("invalid-key", `${capitalize(name)} cannot be decoded: ${why}.`, cause);
   }
+}
+
+/** OpenSSL says "interrupted or cancelled" when nobody answers its question for the passphrase. */
+function isEncrypted(pem: string | undefined): boolean {
+  return pem?.includes("ENCRYPTED") ?? false;
 }
 
 const DER_TYPES = { rsa: "pkcs1", ec: "sec1", pkcs8: "pkcs8" } as const;
