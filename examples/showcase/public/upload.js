@@ -73,7 +73,7 @@ function conclude(content, result, here) {
   const pace = rate(result.bytes, result.milliseconds);
   show(
     answer,
-    `${content.name}\n${bytes(result.bytes)} in ${result.pieces} pieces, ${pace}\nSHA-256 ${result.sha256}\n`,
+    `${content.name}\n${bytes(result.bytes)} in ${result.pieces} pieces, ${pace}\nSHA-256 ${result.sha256.slice(0, 32)}\n        ${result.sha256.slice(32)}\n`,
   );
   const verdict = document.createElement("span");
   verdict.className = here === result.sha256 ? "good" : "";

@@ -1,0 +1,70 @@
+// The clock and figures that the page shows, once a second to everyone who listens.
+
+import { selector } from "@x/glisten/actor";
+import * as mist from "@x/mist";
+
+/** One reading. Instants in milliseconds since 1970, amounts in bytes. */
+export interface Figures {
+  readonly now: number;
+  readonly uptimeSeconds: number;
+  readonly requests: number;
+  readonly connections: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly memory: number;
+  readonly processorPercent: number;
+}
+
+const listeners = new Set<(figures: Figures) => void>();
+const readings = {
+  subscribe(receiver: (figures: Figures) => void): () => void {
+    listeners.add(receiver);
+    return () => listeners.delete(receiver);
+  },
+};
+
+let requests = 0;
+
+export function countRequest(): void {
+  requests++;
+}
+
+/** Reads the server once a second; the returned function ends that. */
+export function watch(server: mist.Server): () => void {
+  let before = { at: performance.now(), usage: process.cpuUsage() };
+  const timer = setInterval(() => {
+    const now = { at: performance.now(), usage: process.cpuUsage() };
+    const busyMs = (now.usage.user + now.usage.system - before.usage.user - before.usage.system) / 1_000;
+    const processorPercent = Math.round((busyMs / (now.at - before.at)) * 100);
+    before = now;
+    if (listeners.size === 0) return;
+    const figures = read(server, processorPercent);
+    for (const listener of listeners) listener(figures);
+  }, 1_000);
+  return () => clearInterval(timer);
+}
+
+function read(server: mist.Server, processorPercent: number): Figures {
+  const info = server.info();
+  return {
+    now: Date.now(),
+    uptimeSeconds: process.uptime(),
+    requests,
+    connections: info.connections.open,
+    bytesIn: info.bytesRead,
+    bytesOut: info.bytesWritten,
+    memory: process.memoryUsage.rss(),
+    processorPercent,
+  };
+}
+
+/** An event stream of the readings. */
+export function live(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
+  return mist.serverSentEvents({
+    request,
+    init: () => [undefined, selector<Figures>().select(readings)],
+    loop: (_state, figures: Figures, stream) => {
+      stream.sendEvent(mist.event(JSON.stringify(figures)).eventName("figures"));
+    },
+  });
+}

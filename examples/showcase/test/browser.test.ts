@@ -1,0 +1,132 @@
+// The page in a real browser: every card does what it says.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Program, startProgram } from "../../program.ts";
+import { executablePath, openBrowser } from "./chromium.ts";
+
+describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
+  const folder = mkdtempSync(join(tmpdir(), "showcase-"));
+  const faults: string[] = [];
+  let program: Program;
+  let browser: BrowserContext;
+  let page: Page;
+
+  beforeAll(async () => {
+    program = await startProgram("showcase");
+    browser = await openBrowser();
+    page = await open();
+  });
+
+  afterAll(async () => {
+    const folderOfShots = process.env["SCREENSHOTS"];
+    if (folderOfShots !== undefined)
+      await page?.screenshot({ path: join(folderOfShots, "page.png"), fullPage: true });
+    await browser?.close();
+    await program?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  async function open(): Promise<Page> {
+    const tab = await browser.newPage();
+    tab.setDefaultTimeout(20_000);
+    tab.on("pageerror", (error) => faults.push(error.message));
+    tab.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+    await tab.goto(program.url);
+    return tab;
+  }
+
+  const answer = (id: string, pattern: RegExp) => page.locator(`#${id}`, { hasText: pattern }).textContent();
+
+  test("tells the time, live", async () => {
+    await page.locator("#live-state[data-state=live]").waitFor();
+    await page.locator("#clock", { hasText: /^\d\d:\d\d:\d\d$/ }).waitFor();
+    const first = await page.locator("#clock").textContent();
+    await page.waitForFunction((before) => document.querySelector("#clock")?.textContent !== before, first);
+    expect(Number(await page.locator("#requests").textContent())).toBeGreaterThan(5);
+  });
+
+  test("echoes what is posted", async () => {
+    await page.fill("#echo-text", "Ahoj 👋");
+    await page.click("#echo-form button");
+    expect(await answer("echo-answer", /200/)).toContain("Ahoj 👋");
+  });
+
+  test("uploads a file and proves that it arrived", async () => {
+    const file = join(folder, "small.txt");
+    writeFileSync(file, "a small file");
+    await page.setInputFiles("#upload-file", file);
+    expect(await answer("upload-answer", /SHA-256/)).toContain("12 B in 1 pieces");
+    await page.locator("#upload-answer .good", { hasText: "the same here" }).waitFor();
+  });
+
+  test("shows what the server has received while a big upload is under way", async () => {
+    await page.evaluate(() => {
+      const seen: number[] = [];
+      Object.assign(window, { seen });
+      const bar = document.querySelector("#upload-progress") as HTMLProgressElement;
+      new MutationObserver(() => seen.push(bar.value)).observe(bar, { attributes: true });
+    });
+    await page.click("#upload-sample");
+    await page.locator("#upload-answer", { hasText: /64\.0 MiB in/ }).waitFor();
+    await page.locator("#upload-answer .good").waitFor();
+    const seen = await page.evaluate(() => (window as unknown as { seen: number[] }).seen);
+    expect(seen.filter((value) => value > 0 && value < 1).length).toBeGreaterThan(0);
+  });
+
+  test("streams an answer of unknown length, and stops when told to", async () => {
+    await page.fill("#download-count", "20000");
+    await page.click("#download-form [type=submit]");
+    expect(await answer("download-answer", /the last one/)).toMatch(/20,000 primes.*\n?the last one: 224737/);
+    await page.fill("#download-count", "5000000");
+    await page.click("#download-form [type=submit]");
+    await answer("download-answer", /[1-9].* primes/);
+    await page.click("#download-cancel");
+    await answer("download-answer", /the server has stopped too/);
+  });
+
+  test("gives a part of a file, and nothing when it is known", async () => {
+    await page.click("#file-range");
+    expect(await answer("file-answer", /206/)).toContain("content-range: bytes 0-119/");
+    await page.click("#file-again");
+    expect(await answer("file-answer", /304/)).toContain("if-none-match");
+  });
+
+  test("downloads the program behind the page", async () => {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("#file-download")]);
+    const source = readFileSync(new URL("../src/main.ts", import.meta.url), "utf8");
+    expect(readFileSync(await download.path(), "utf8")).toBe(source);
+  });
+
+  test("chats between two tabs", async () => {
+    const other = await open();
+    await other.fill("#chat-name", "Ada");
+    await other.press("#chat-name", "Tab");
+    await page.locator("#chat-people", { hasText: "Ada" }).waitFor();
+    await page.fill("#chat-text", "is there anybody out there?");
+    await page.press("#chat-text", "Enter");
+    await other.locator("#chat-log", { hasText: "is there anybody out there?" }).waitFor();
+    await other.fill("#chat-text", "just nod if you can hear me");
+    await other.press("#chat-text", "Enter");
+    await page.locator("#chat-log li", { hasText: "Ada" }).filter({ hasText: "just nod" }).waitFor();
+    await other.close();
+    await page.locator("#chat-log", { hasText: "Ada left" }).waitFor();
+  });
+
+  test("fits a phone without scrolling sideways", async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    const [content, screen] = await page.evaluate(() => [
+      document.documentElement.scrollWidth,
+      window.innerWidth,
+    ]);
+    expect(content).toBeLessThanOrEqual(screen!);
+    await page.setViewportSize({ width: 1180, height: 900 });
+  });
+
+  test("and none of it leaves a fault in the console", () => {
+    expect(faults).toEqual([]);
+  });
+});
