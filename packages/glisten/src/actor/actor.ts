@@ -275,9 +275,8 @@ class ActorCell<State, Message> implements ActorRef<Message> {
 
   /** A failure that nobody can see would be lost: it is told as a process warning. */
   #warnUnseen(reason: ExitReason): void {
-    const started = this.#loop !== undefined;
-    const seen = this.#exited !== undefined || this.#monitors.watched || this.#options.onExit !== undefined;
-    if (reason.type !== "abnormal" || !started || seen) return;
+    if (reason.type !== "abnormal" || this.#loop === undefined || this.#options.onExit !== undefined) return;
+    if (this.#exited !== undefined || this.#monitors.watched || this.subject.watched) return;
     const { error } = reason;
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     process.emitWarning(`${this.#title()} crashed and nobody was watching`, { type: "ActorCrash", detail });

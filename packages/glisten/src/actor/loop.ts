@@ -215,8 +215,10 @@ export class Loop<State, Message> implements Runnable {
       else this.#react(result);
     } catch (error) {
       this.#fail(error);
+    } finally {
+      // Whatever happens, even a stack that is too deep: a depth that is wrong would hold up every loop there is.
+      scheduler.depth -= 1;
     }
-    scheduler.depth -= 1;
     if (scheduler.waiting && scheduler.depth === 0) scheduler.flush();
   }
 

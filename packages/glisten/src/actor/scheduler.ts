@@ -14,7 +14,7 @@ export interface Runnable {
 }
 
 /** Messages handled before the process looks at its sockets again. */
-const BATCH = 256;
+const BATCH = 128;
 
 class Scheduler {
   /** How many handlers are on the stack. */
@@ -49,12 +49,15 @@ class Scheduler {
   flush(): void {
     if (this.#flushing || this.#yielded) return;
     this.#flushing = true;
-    for (let budget = BATCH; budget > 0 && this.#ready.length > 0; budget -= 1) {
-      this.#ready.shift().step();
+    try {
+      for (let budget = BATCH; budget > 0 && this.#ready.length > 0; budget -= 1) {
+        this.#ready.shift().step();
+      }
+    } finally {
+      this.#flushing = false;
+      this.waiting = this.#ready.length > 0;
+      if (this.waiting) this.#yieldTurn();
     }
-    this.#flushing = false;
-    this.waiting = this.#ready.length > 0;
-    if (this.waiting) this.#yieldTurn();
   }
 
   /**

@@ -70,6 +70,11 @@ export class OwnedSubject<Message> implements Subject<Message> {
     return this.#receiver !== undefined;
   }
 
+  /** Whether anybody watches the owner through this subject. */
+  get watched(): boolean {
+    return this.#monitors?.watched ?? false;
+  }
+
   send(message: Message): void {
     if (this.#receiver === undefined) return;
     if (this.#listeners !== undefined && this.#listeners.length > 0) this.#listeners.tell(message);

@@ -353,7 +353,9 @@ class StaticSupervisor implements Supervisor {
   }
 
   #remaining(): number {
-    return this.#hurry.signal.aborted ? 0 : Math.max(1, this.#deadlineAt - performance.now());
+    const left = this.#deadlineAt - performance.now();
+    // Timers are true to a millisecond: with less than that to go the deadline has come.
+    return this.#hurry.signal.aborted || left < 1 ? 0 : left;
   }
 
   /** Brings the stop deadline nearer; never puts it off. */
