@@ -1,19 +1,19 @@
-// What a handler holds in its hand: the public face of one connection.
-//
-// Owns the contract only; `live-connection.ts` keeps it. Byte counts are bytes, `…Ms` milliseconds.
+/**
+ * What a handler holds in its hand: the public face of one connection.
+ *
+ * Owns the contract only; `live-connection.ts` keeps it. Byte counts are bytes, `…Ms` milliseconds.
+ */
+
 import type { Socket } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import type { Subject } from "./actor/subject.ts";
-import type { IpAddress } from "./transport/address.ts";
+import type { ConnectionInfo as Endpoint } from "./transport/address.ts";
 
 /** What a connection sends: text goes out as UTF-8, an array leaves in one write. */
 export type Sendable = string | Uint8Array | readonly (string | Uint8Array)[];
 
 /** An IP address and a port. */
-export interface Endpoint {
-  readonly ipAddress: IpAddress;
-  readonly port: number;
-}
+export type { Endpoint };
 
 /** The peer's address and port (the real client's, where a PROXY header told it), and ours. */
 export interface ConnectionInfo extends Endpoint {

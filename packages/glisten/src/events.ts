@@ -1,11 +1,22 @@
-// What happens to connections, told on `node:diagnostics_channel`. Nobody listening: one property read per event.
+/**
+ * What happens to connections, told on `node:diagnostics_channel`. Nobody listening: one property read per event.
+ */
+
 import { channel } from "node:diagnostics_channel";
 import type { Connection } from "./connection.ts";
 import type { HandlerError } from "./errors.ts";
 import type { CloseReason } from "./protocol.ts";
 
 /** Why a socket was turned away before it became a connection. */
-export type Rejection = "max-connections" | "queue-full" | "stopping";
+export type Rejection =
+  /** `withMaxConnections` was reached. */
+  | "max-connections"
+  /** Every acceptor was busy, and as many sockets waited as may. */
+  | "queue-full"
+  /** The machine has no descriptors or buffers left. */
+  | "exhausted"
+  /** The server is stopping. */
+  | "stopping";
 
 /** Message of `glisten:connection:open`: the protocol is there and reading begins. */
 export interface OpenEvent {

@@ -1,4 +1,9 @@
-// The builder: immutable, typed, one method per option. `start` is where a description becomes a server.
+/**
+ * The builder: immutable, typed, one method per option; `start` is where a description becomes a server.
+ */
+
+import type { ChildSpecification, MailboxLimits } from "./actor/index.ts";
+import { UsageError } from "./errors.ts";
 import {
   type Handler,
   type HandlerLoop,
@@ -7,117 +12,268 @@ import {
   type OnClose,
   type OnShutdown,
 } from "./handler.ts";
-import { type ActiveState, DEFAULTS, type ServerOptions, withOptions } from "./options.ts";
+import { handshake, type ProxySettings } from "./handshake.ts";
+import type { ConnectionSettings } from "./live-connection.ts";
+import {
+  type ActiveState,
+  DEFAULTS,
+  type ProxyProtocolOptions,
+  READ_AHEAD_BYTES,
+  type ServerOptions,
+  withOptions,
+} from "./options.ts";
 import type { CreateProtocol } from "./protocol.ts";
-import { type ErrorHandler, Server } from "./server.ts";
+import { type ErrorHandler, RunningServer, type Server } from "./server.ts";
+import { trustedPeers } from "./transport/proxy-protocol.ts";
+import { type ClientVerification, TlsContext, type TlsOptions } from "./transport/tls.ts";
+import type { DescriptorTarget, SystemdTarget, TcpTarget, UnixTarget } from "./transport/transport.ts";
 
-/** A server described, not started. Every method gives a new one. */
+/** Where to start: a TCP port (0: the system chooses), a unix socket, or a socket that is open already. */
+export type ListenTarget = number | UnixTarget | DescriptorTarget | SystemdTarget;
+
+/** A server as a child of a supervisor. */
+export type ServerSpecification = ChildSpecification<Server>;
+
+/** A server described and not started. It never changes: every method gives a new one. */
 export class Builder {
+  protected readonly options: ServerOptions;
+  private readonly create: CreateProtocol;
+
   /** @internal */
-  readonly options: ServerOptions;
-
-  constructor(options: ServerOptions) {
+  constructor(options: ServerOptions, create: CreateProtocol) {
     this.options = options;
+    this.create = create;
   }
 
-  protected createProtocol(): CreateProtocol {
-    throw new Error("abstract");
-  }
-
-  protected copy(_options: ServerOptions): this {
-    throw new Error("abstract");
-  }
-
-  private with(patch: Partial<ServerOptions>): this {
-    return this.copy(withOptions(this.options, patch));
-  }
-
+  /** Acceptors, which is also how many connections may be initialising at once. Default: 10. */
   withPoolSize(size: number): this {
     return this.with({ poolSize: size });
   }
 
+  /** `"localhost"` (the default), `"0.0.0.0"`, or an IPv4 or IPv6 address of this machine. */
   bind(address: string): this {
     return this.with({ interface: address });
   }
 
+  /** Serves IPv6 as well as IPv4. */
   withIpv6(): this {
     return this.with({ ipv6: true });
   }
 
+  /** Offers TLS, and nothing but TLS. What the options name is read by `start`. */
+  withTls(options: TlsOptions): this {
+    return this.with({ tls: options });
+  }
+
+  /** Asks TLS clients for a certificate of one of these authorities. */
+  withClientVerification(verification: ClientVerification): this {
+    return this.with({ clientVerification: verification });
+  }
+
+  /** Expects a PROXY header in front of every connection, so that `info()` tells the real client. */
+  withProxyProtocol(options: ProxyProtocolOptions): this {
+    return this.with({ proxyProtocol: options });
+  }
+
+  /** Connections at once; one more is closed at once and counted. Default: 16 384. */
   withMaxConnections(max: number): this {
     return this.with({ maxConnections: max });
   }
 
-  withErrorHandler(report: ErrorHandler): this {
-    return this.with({ onError: report });
+  /** Accepted sockets that may wait for an acceptor; one more is closed at once and counted. Default: 1024. */
+  withMaxQueue(max: number): this {
+    return this.with({ maxQueue: max });
   }
 
+  /** Connections the kernel holds before they are accepted. Default: 1024. */
+  withBacklog(backlog: number): this {
+    return this.with({ backlog });
+  }
+
+  /** Bytes written and not taken from which on `send` waits and `write` says false. Default: 65 536. */
+  withHighWaterMark(bytes: number): this {
+    return this.with({ highWaterMark: bytes });
+  }
+
+  /** TLS handshake and PROXY header together must be done within this. Default: 15 000 ms. */
+  withHandshakeTimeout(ms: number): this {
+    return this.with({ handshakeTimeoutMs: ms });
+  }
+
+  /** An `init` must be done within this. Default: 10 000 ms. */
+  withInitTimeout(ms: number): this {
+    return this.with({ initTimeoutMs: ms });
+  }
+
+  /**
+   * After `close`: for how long to read and discard until the peer hangs up (default: 2000 ms), and how long a peer
+   * may then take nothing of what is left to send (default: 10 000 ms).
+   */
+  withLinger({ lingerMs, stallMs }: { readonly lingerMs?: number; readonly stallMs?: number }): this {
+    return this.with({
+      lingerMs: lingerMs ?? this.options.lingerMs,
+      stallMs: stallMs ?? this.options.stallMs,
+    });
+  }
+
+  /** How long `stop()` waits for connections unless it is told. Default: 10 000 ms. */
+  withStopDeadline(ms: number): this {
+    return this.with({ stopDeadlineMs: ms });
+  }
+
+  /** How many crashes of listener or acceptors, within how long, are put up with. Default: 3 within 5000 ms. */
+  withRestartIntensity(intensity: { readonly restarts: number; readonly withinMs: number }): this {
+    return this.with({ intensity });
+  }
+
+  /** Stops the server when aborted, also while it is starting. */
   withSignal(signal: AbortSignal): this {
     return this.with({ signal });
   }
 
-  async start(port: number): Promise<Server> {
-    const server = new Server(this.options, this.createProtocol(), this instanceof HandlerBuilder);
-    await server.start(port);
-    return server;
+  /** Hears of every failure of user code, once. Default: prints it to stderr. */
+  withErrorHandler(report: ErrorHandler): this {
+    return this.with({ onError: report });
+  }
+
+  /**
+   * Starts the server.
+   *
+   * @throws StartError when it cannot listen, CertificateError when TLS lacks something, UsageError for options
+   *   that contradict each other (all as rejections).
+   */
+  start(target: ListenTarget): Promise<Server> {
+    return this.launch(target, undefined);
+  }
+
+  /** The server as a child of a supervisor: `start` is called whenever the supervisor wants it to run. */
+  supervised(target: ListenTarget): ServerSpecification {
+    return {
+      id: "glisten",
+      type: "supervisor",
+      start: (signal) => this.launch(target, signal),
+      // The server keeps its own deadline; this is for one that has hung itself.
+      shutdownMs: this.options.stopDeadlineMs + 1_000,
+    };
+  }
+
+  private async launch(target: ListenTarget, signal: AbortSignal | undefined): Promise<Server> {
+    const { options } = this;
+    const { tls, clientVerification } = options;
+    if (clientVerification !== undefined && tls === undefined) {
+      throw new UsageError("withClientVerification needs withTls: without TLS no client shows a certificate");
+    }
+    const socketTarget = this.socketTarget(target);
+    const context = tls === undefined ? undefined : await TlsContext.create(tls, clientVerification);
+    return new RunningServer(options, this.settings(context), socketTarget, context).start(signal);
+  }
+
+  private socketTarget(target: ListenTarget): Exclude<ListenTarget, number> | TcpTarget {
+    const { interface: name, ipv6 } = this.options;
+    if (typeof target === "number") return { port: target, interface: name, ipv6 };
+    if (name !== DEFAULTS.interface || ipv6) {
+      throw new UsageError("bind and withIpv6 are for a TCP port: this server listens on something else");
+    }
+    return target;
+  }
+
+  private settings(tls: TlsContext | undefined): ConnectionSettings {
+    const { activeState, proxyProtocol, handshakeTimeoutMs, initTimeoutMs, lingerMs, stallMs } = this.options;
+    return {
+      create: this.create,
+      handshake: handshake(proxySettings(proxyProtocol), tls),
+      readAheadChunks: readAheadChunks(activeState),
+      readAheadBytes: READ_AHEAD_BYTES,
+      readStopsWhenBlocked: this instanceof HandlerBuilder,
+      handshakeTimeoutMs,
+      initTimeoutMs,
+      lingerMs,
+      stallMs,
+    };
+  }
+
+  protected copy(options: ServerOptions): this {
+    return new Builder(options, this.create) as this;
+  }
+
+  protected with(patch: Partial<ServerOptions>): this {
+    return this.copy(withOptions(this.options, patch));
   }
 }
 
+/** A server of handlers described and not started. */
 export class HandlerBuilder<State, UserMessage> extends Builder {
   private readonly handler: Handler<State, UserMessage>;
 
+  /** @internal */
   constructor(options: ServerOptions, handler: Handler<State, UserMessage>) {
-    super(options);
+    super(options, handlerProtocol(handler));
     this.handler = handler;
   }
 
-  protected override createProtocol(): CreateProtocol {
-    return handlerProtocol(this.handler);
+  /** Called exactly once for every connection whose `init` succeeded, however it ended, with the last state. */
+  withClose(onClose: OnClose<State>): this {
+    return this.withHandler({ onClose });
+  }
+
+  /** Called when the server is stopping. Without it a connection may go on until the stop deadline. */
+  withShutdown(onShutdown: OnShutdown<State, UserMessage>): this {
+    return this.withHandler({ onShutdown });
+  }
+
+  /** How far packets are read ahead of a handler whose promise is open. Default: `"once"`. */
+  withActiveState(activeState: ActiveState): this {
+    return this.with({ activeState });
+  }
+
+  /** Bounds the user messages that may wait for a connection. Default: no bound. */
+  withMailbox(limits: MailboxLimits): this {
+    return this.withHandler({ mailbox: limits });
+  }
+
+  private withHandler(patch: Partial<Handler<State, UserMessage>>): this {
+    return new HandlerBuilder(this.options, { ...this.handler, ...patch }) as this;
   }
 
   protected override copy(options: ServerOptions): this {
     return new HandlerBuilder(options, this.handler) as this;
   }
-
-  withClose(onClose: OnClose<State>): HandlerBuilder<State, UserMessage> {
-    return new HandlerBuilder(this.options, { ...this.handler, onClose });
-  }
-
-  withShutdown(onShutdown: OnShutdown<State, UserMessage>): HandlerBuilder<State, UserMessage> {
-    return new HandlerBuilder(this.options, { ...this.handler, onShutdown });
-  }
-
-  withActiveState(activeState: ActiveState): HandlerBuilder<State, UserMessage> {
-    return new HandlerBuilder(withOptions(this.options, { activeState }), this.handler);
-  }
 }
 
-class ProtocolBuilder extends Builder {
-  private readonly create: CreateProtocol;
-
-  constructor(options: ServerOptions, create: CreateProtocol) {
-    super(options);
-    this.create = create;
-  }
-
-  protected override createProtocol(): CreateProtocol {
-    return this.create;
-  }
-
-  protected override copy(options: ServerOptions): this {
-    return new ProtocolBuilder(options, this.create) as this;
-  }
+function proxySettings(options: ProxyProtocolOptions | undefined): ProxySettings | undefined {
+  if (options === undefined) return undefined;
+  return { trusted: trustedPeers(options.trustedPeers), maxHeaderBytes: options.maxHeaderBytes };
 }
 
-/** A server whose connections run `loop` over packets and user messages. Exported as `new`. */
+function readAheadChunks(activeState: ActiveState): number {
+  if (activeState === "once") return 1;
+  return activeState === "active" ? Number.POSITIVE_INFINITY : activeState.count;
+}
+
+/**
+ * A server whose connections run `loop` over packets and user messages, one at a time. Exported as `new`.
+ *
+ * ```ts
+ * const server = await glisten
+ *   .new(() => 0, async (count, message, conn) => {
+ *     if (message.type === "packet") await conn.send(message.data);
+ *     return glisten.continue(count + 1);
+ *   })
+ *   .start(3000);
+ * ```
+ */
 export function create<State, UserMessage = never>(
   init: Init<State, UserMessage>,
   loop: HandlerLoop<State, UserMessage>,
 ): HandlerBuilder<State, UserMessage> {
+  for (const [name, value] of Object.entries({ init, loop })) {
+    if (typeof value !== "function") throw new UsageError(`${name} must be a function, not ${String(value)}`);
+  }
   return new HandlerBuilder(DEFAULTS, { init, loop, onClose: undefined, onShutdown: undefined, mailbox: {} });
 }
 
-/** A server whose connections carry a protocol of their own. */
+/** A server whose connections carry a protocol of their own, one object per connection. */
 export function protocol(make: CreateProtocol): Builder {
-  return new ProtocolBuilder(DEFAULTS, make);
+  if (typeof make !== "function") throw new UsageError(`a protocol must be a function, not ${String(make)}`);
+  return new Builder(DEFAULTS, make);
 }

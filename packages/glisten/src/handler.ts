@@ -1,8 +1,11 @@
-// `glisten.new(init, loop)`: the protocol that hands packets and user messages, one at a time, to a handler.
-//
-// Owns the handler's state, its mailbox, and `withClose` being called exactly once with the last state. A handler
-// whose promise is still open when its connection ends is given a moment to finish, so that `withClose` sees the
-// state it leaves; after that the last known state is used.
+/**
+ * `glisten.new(init, loop)`: the protocol that hands packets and user messages, one at a time, to a handler.
+ *
+ * Owns the handler's state, its mailbox, and `withClose` being called exactly once with the last state. A handler
+ * whose promise is still open when its connection ends is given a moment to finish, so that `withClose` sees the
+ * state it leaves; after that the last known state is used.
+ */
+
 import { type ExitReason, shutdownExit } from "./actor/exit.ts";
 import { Loop } from "./actor/loop.ts";
 import type { MailboxLimits } from "./actor/mailbox.ts";

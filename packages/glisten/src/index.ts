@@ -1,5 +1,13 @@
-// A supervised TCP, TLS and unix-socket server.
-export { continue_ as continue, stop, stopAbnormal } from "./actor/next.ts";
+/**
+ * A supervised TCP, TLS and unix-socket server: one actor per connection.
+ *
+ * In reading order: a server is described (`new`, `protocol`), runs (`Server`), and hands each connection to a
+ * handler or a protocol.
+ *
+ * @module
+ */
+
+export { continue_ as continue, type LoopResult, type Next, stop, stopAbnormal } from "./actor/next.ts";
 export {
   type Connection,
   type ConnectionInfo,
@@ -8,7 +16,57 @@ export {
   type Sendable,
   send,
 } from "./connection.ts";
-export { Builder, create as new, HandlerBuilder, protocol } from "./glisten.ts";
-export type { Message } from "./handler.ts";
+export {
+  CertificateError,
+  type CertificateErrorReason,
+  DeadlineError,
+  describeError,
+  HandlerError,
+  ProxyProtocolError,
+  type ProxyProtocolErrorReason,
+  type SocketReason,
+  StartError,
+  type StartErrorReason,
+  socketReasons,
+  TransportError,
+  UsageError,
+} from "./errors.ts";
+export type { CloseEvent, ErrorEvent, OpenEvent, RejectedEvent, Rejection } from "./events.ts";
+export {
+  Builder,
+  create as new,
+  HandlerBuilder,
+  type ListenTarget,
+  protocol,
+  type ServerSpecification,
+} from "./glisten.ts";
+export type { HandlerLoop, Init, Message, OnClose, OnShutdown } from "./handler.ts";
+export type { ConnectionState } from "./live-connection.ts";
+export type { ActiveState, ProxyProtocolOptions } from "./options.ts";
 export type { CloseReason, CreateProtocol, Protocol } from "./protocol.ts";
-export type { ErrorHandler, Server, StopReport } from "./server.ts";
+export type {
+  ErrorHandler,
+  Server,
+  ServerCounters,
+  ServerInfo,
+  ServerTls,
+  StopCount,
+  StopOptions,
+  StopReport,
+} from "./server.ts";
+export {
+  type BoundAddress,
+  type IpAddress,
+  type Ipv4Address,
+  type Ipv6Address,
+  ipAddressToString,
+  ipv4,
+  ipv6,
+  parseIpAddress,
+} from "./transport/address.ts";
+export type {
+  CertificateOptions,
+  ClientVerification as ClientVerificationOptions,
+  TlsOptions,
+} from "./transport/tls.ts";
+export type { DescriptorTarget, SystemdTarget, UnixTarget } from "./transport/transport.ts";

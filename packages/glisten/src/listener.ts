@@ -1,93 +1,177 @@
-// The listening sockets, and the bounded queue of what they accepted.
-//
-// Node has no public way to pause accepting, so whatever the kernel hands us beyond what acceptors can take is
-// kept paused in a queue with a limit; one too many is closed at once and counted.
-import { createServer, type Server as NetServer, type Socket } from "node:net";
-import type { Acceptor } from "./acceptor.ts";
+/**
+ * The listening sockets: opens them, hands out what they accept, and says whose failure an accept error is.
+ *
+ * This socket's: the peer gave up before we got to it, nothing happens. The machine's (no descriptors, no buffers):
+ * for a while every accepted socket is closed at once, so that what descriptors there are go to the connections
+ * being served. The listener's: it crashes, and its supervisor opens it again on the same port.
+ */
 
-/** Something an acceptor can open: true when that is done, else `done` is called when it is. */
-export interface Arrival {
-  open(done: () => void): boolean;
-  /** The server is stopping; this was never opened. */
-  drop(): void;
+import { closeSync, openSync } from "node:fs";
+import type { Socket } from "node:net";
+import { abnormalExit, type Child, type ExitReason, killedExit, shutdownExit } from "./actor/index.ts";
+import { type SocketReason, toSocketReason } from "./errors.ts";
+import type { Rejection } from "./events.ts";
+import type { BoundAddress } from "./transport/address.ts";
+import { type ListenTarget, type OpenListener, openListener } from "./transport/transport.ts";
+
+const BACKOFF_MS = 100;
+const LONGEST_BACKOFF_MS = 1_000;
+
+/** Whose failure an error of `accept` is. */
+export type Fault = "socket" | "machine" | "listener";
+
+const FAULTS: Partial<Record<SocketReason, Fault>> = {
+  // accept(2): errors already pending on the new socket are passed on by accept and mean only that socket.
+  econnaborted: "socket",
+  econnreset: "socket",
+  econnrefused: "socket",
+  etimedout: "socket",
+  eproto: "socket",
+  eperm: "socket",
+  eintr: "socket",
+  eagain: "socket",
+  enetdown: "socket",
+  enetunreach: "socket",
+  ehostdown: "socket",
+  ehostunreach: "socket",
+  enoprotoopt: "socket",
+  eopnotsupp: "socket",
+  emfile: "machine",
+  enfile: "machine",
+  enobufs: "machine",
+  enomem: "machine",
+};
+
+/** Whose failure an error of `accept` is; what is not known is the listener's. */
+export function faultOf(error: unknown): Fault {
+  return FAULTS[toSocketReason(error)] ?? "listener";
 }
 
-export class ArrivalQueue {
-  private readonly limit: number;
-  private readonly waiting: Set<Arrival> = new Set();
-  private readonly idle: Acceptor[] = [];
-
-  constructor(limit: number) {
-    this.limit = limit;
-  }
-
-  get length(): number {
-    return this.waiting.size;
-  }
-
-  /** False: no acceptor is free and the queue is full. */
-  offer(arrival: Arrival): boolean {
-    const acceptor = this.idle.pop();
-    if (acceptor !== undefined) {
-      if (acceptor.take(arrival)) this.idle.push(acceptor);
-      return true;
-    }
-    if (this.waiting.size >= this.limit) return false;
-    this.waiting.add(arrival);
-    return true;
-  }
-
-  /** The peer hung up while it waited. */
-  forget(arrival: Arrival): void {
-    this.waiting.delete(arrival);
-  }
-
-  /** An acceptor is free. */
-  ready(acceptor: Acceptor): void {
-    for (const arrival of this.waiting) {
-      this.waiting.delete(arrival);
-      if (!acceptor.take(arrival)) return;
-    }
-    this.idle.push(acceptor);
-  }
-
-  leave(acceptor: Acceptor): void {
-    const at = this.idle.indexOf(acceptor);
-    if (at >= 0) this.idle.splice(at, 1);
-  }
-
-  /** Drops everything that waits. */
-  clear(): number {
-    const dropped = this.waiting.size;
-    for (const arrival of this.waiting) {
-      this.waiting.delete(arrival);
-      arrival.drop();
-    }
-    return dropped;
-  }
-}
-
-/** What a listener is opened with. */
-export interface ListenerOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly ipv6Only: boolean;
+/** What the sockets are opened with. */
+export interface SocketOptions {
   readonly backlog: number;
   readonly highWaterMark: number;
-  /** Takes each accepted socket, paused. */
-  readonly accepted: (socket: Socket) => void;
 }
 
-/** Opens one listening socket. Rejects with Node's own error. */
-export function listen(options: ListenerOptions): Promise<NetServer> {
-  const { highWaterMark, accepted, host, port, ipv6Only, backlog } = options;
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, highWaterMark });
-  server.on("connection", accepted);
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host, port, ipv6Only, backlog }, () => {
-      server.off("error", reject);
-      resolve(server);
+/** What a listener does with what it accepts. */
+export interface ListenerOwner {
+  accepted(socket: Socket): void;
+  refused(socket: Socket, reason: Rejection): void;
+}
+
+/** The listening sockets as a supervised child. */
+export class Listener implements Child {
+  readonly exited: Promise<ExitReason>;
+  private readonly owner: ListenerOwner;
+  private readonly reserve: DescriptorReserve = new DescriptorReserve();
+  private sockets: OpenListener | undefined = undefined;
+  private alive = true;
+  private backoffMs = 0;
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private tell!: (reason: ExitReason) => void;
+
+  private constructor(owner: ListenerOwner) {
+    this.owner = owner;
+    this.exited = new Promise((resolve) => {
+      this.tell = resolve;
     });
-  });
+  }
+
+  /**
+   * Listens, and hands every accepted socket to its owner.
+   *
+   * @throws StartError when the system refuses, UsageError for a target that cannot be meant.
+   */
+  static async open(target: ListenTarget, options: SocketOptions, owner: ListenerOwner): Promise<Listener> {
+    const listener = new Listener(owner);
+    try {
+      listener.sockets = await openListener(target, {
+        ...options,
+        onConnection: (socket) => listener.accepted(socket),
+        onError: (error) => listener.failed(error),
+      });
+    } catch (error) {
+      listener.kill();
+      throw error;
+    }
+    return listener;
+  }
+
+  get address(): BoundAddress {
+    return this.sockets!.address;
+  }
+
+  get addresses(): readonly BoundAddress[] {
+    return this.sockets!.addresses;
+  }
+
+  private accepted(socket: Socket): void {
+    if (this.backoffMs === 0 && this.alive) this.owner.accepted(socket);
+    else this.owner.refused(socket, this.alive ? "exhausted" : "stopping");
+  }
+
+  /** An error of `accept`, or of the listening socket itself. */
+  failed(error: unknown): void {
+    const fault = faultOf(error);
+    if (fault === "listener") this.exit(abnormalExit(error));
+    else if (fault === "machine") this.backOff();
+  }
+
+  private backOff(): void {
+    if (!this.alive || this.timer !== undefined) return;
+    // With the reserve let go the kernel's queue can be emptied, one socket after the other. Else the listening
+    // socket would stay readable, and the process would do nothing but fail to accept.
+    this.reserve.release();
+    this.backoffMs = Math.min(Math.max(BACKOFF_MS, this.backoffMs * 2), LONGEST_BACKOFF_MS);
+    this.timer = setTimeout(() => this.recover(), this.backoffMs);
+    this.timer.unref();
+  }
+
+  private recover(): void {
+    this.timer = undefined;
+    if (this.reserve.restore()) this.backoffMs = 0;
+    else this.backOff();
+  }
+
+  stop(): Promise<ExitReason> {
+    this.exit(shutdownExit);
+    return this.exited;
+  }
+
+  kill(): void {
+    this.exit(killedExit);
+  }
+
+  private exit(reason: ExitReason): void {
+    if (!this.alive) return;
+    this.alive = false;
+    clearTimeout(this.timer);
+    this.reserve.release();
+    this.sockets?.close();
+    this.tell(reason);
+  }
+}
+
+/** One descriptor kept for bad times. */
+class DescriptorReserve {
+  private descriptor: number | undefined = undefined;
+
+  constructor() {
+    this.restore();
+  }
+
+  release(): void {
+    if (this.descriptor !== undefined) closeSync(this.descriptor);
+    this.descriptor = undefined;
+  }
+
+  /** False: there is still none to be had. */
+  restore(): boolean {
+    try {
+      this.descriptor ??= openSync(process.execPath, "r");
+      return true;
+    } catch {
+      return false;
+    }
+  }
 }

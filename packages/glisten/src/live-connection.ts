@@ -1,24 +1,35 @@
-// A connection while it lives: one socket, one protocol, one message at a time.
-//
-// Owns the data path (socket "data" → protocol.data → socket.write), backpressure in both directions, the closing
-// dance, and the promise that the protocol hears `closed` exactly once. The listener functions are shared by all
-// sockets and find their connection by a symbol, so that an idle connection holds no closure of its own; a handler
-// that answers synchronously costs neither a promise nor a microtask.
+/**
+ * A connection while it lives: one socket, one protocol, one message at a time.
+ *
+ * Owns the data path (socket "data" → protocol.data → socket.write), backpressure in both directions, the closing
+ * dance, and the promise that the protocol hears `closed` exactly once. The listener functions are shared by all
+ * sockets and find their connection by a symbol, so that an idle connection holds no closure of its own; a handler
+ * that answers synchronously costs neither a promise nor a microtask.
+ */
+
 import type { Socket } from "node:net";
-import type { PeerCertificate, TLSSocket } from "node:tls";
-import type { Subject } from "./actor/subject.ts";
+import type { PeerCertificate } from "node:tls";
+import type { LightChild, Subject } from "./actor/index.ts";
+import type { Arrival } from "./arrivals.ts";
 import type { Connection, ConnectionInfo, Endpoint, Sendable } from "./connection.ts";
 import { DeadlineError, HandlerError, TransportError, toSocketReason, UsageError } from "./errors.ts";
+import type { Candidate, Handshake, Handshaken } from "./handshake.ts";
 import type { CloseReason, CreateProtocol, Protocol } from "./protocol.ts";
+import { abandon, adopt, attend, onDrain, onStall } from "./socket-listeners.ts";
 import { type TimerWheel, WheelEntry } from "./timer-wheel.ts";
-import { parseIpAddress } from "./transport/address.ts";
+import { connectionInfo } from "./transport/address.ts";
 
 /** What a connection needs of its server. */
 export interface ConnectionHost {
   readonly wheel: TimerWheel;
   readonly settings: ConnectionSettings;
+  readonly address: { readonly type: "tcp" | "unix" };
   /** Milliseconds until the stop deadline; undefined while the server is not stopping. */
   readonly stopping: number | undefined;
+  /** The handshake is done; an acceptor may open the connection. */
+  ready(connection: LiveConnection): void;
+  /** The protocol is there and reading begins. */
+  opened(connection: LiveConnection): void;
   /** The socket is gone and the protocol has been told. */
   gone(connection: LiveConnection, reason: CloseReason): void;
   /** Told once for every failure of user code. */
@@ -28,20 +39,38 @@ export interface ConnectionHost {
 /** The options that shape every connection of a server. */
 export interface ConnectionSettings {
   readonly create: CreateProtocol;
+  /** What comes before the protocol: a PROXY header, TLS; undefined: nothing. */
+  readonly handshake: Handshake | undefined;
   /** Chunks, and bytes, read ahead of a pending handler before the socket is left unread. */
   readonly readAheadChunks: number;
   readonly readAheadBytes: number;
   /** Whether reading stops while the peer does not take what is written to it. */
   readonly readStopsWhenBlocked: boolean;
+  readonly handshakeTimeoutMs: number;
   readonly initTimeoutMs: number;
   readonly lingerMs: number;
   readonly stallMs: number;
 }
 
-const PREPARING = 0;
-const OPEN = 1;
-const CLOSING = 2;
-const GONE = 3;
+/** How far a connection has come. */
+export type ConnectionState = "waiting" | "handshaking" | "initialising" | "open" | "closing";
+
+const WAITING = 0;
+const HANDSHAKING = 1;
+const INITIALISING = 2;
+const OPEN = 3;
+const CLOSING = 4;
+const GONE = 5;
+
+// A connection that is gone but whose `closed` has not settled still counts as closing.
+const NAMES: readonly ConnectionState[] = [
+  "waiting",
+  "handshaking",
+  "initialising",
+  "open",
+  "closing",
+  "closing",
+];
 
 // Why the socket is not being read, as bits.
 const HOLD_PENDING = 1;
@@ -53,11 +82,6 @@ const SHUTDOWN: CloseReason = Object.freeze({ type: "shutdown" });
 const KILLED: CloseReason = Object.freeze({ type: "killed" });
 
 const SENT: Promise<void> = Promise.resolve();
-const OWNER: unique symbol = Symbol("glisten.connection");
-
-interface OwnedSocket extends Socket {
-  [OWNER]: LiveConnection;
-}
 
 interface Waiter {
   readonly promise: Promise<void>;
@@ -65,44 +89,80 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
-export class LiveConnection extends WheelEntry implements Connection<never> {
+export class LiveConnection extends WheelEntry implements Connection<never>, Arrival, Candidate, LightChild {
   readonly id: number;
-  readonly transport: "tcp" | "tls" | "unix";
   socket: Socket;
   private readonly host: ConnectionHost;
   private protocol: Protocol | undefined = undefined;
-  private phase = PREPARING;
+  private phase = WAITING;
   private hold = 0;
   private busy = false;
   private blocked = false;
   private endWaits = false;
+  private left = false;
   private reason: CloseReason | undefined = undefined;
   private inbound: Buffer[] | undefined = undefined;
   private inboundBytes = 0;
   private taken: Waiter | undefined = undefined;
   private settled: (() => void) | undefined = undefined;
   private rejected: ((error: unknown) => void) | undefined = undefined;
-  private address: ConnectionInfo | undefined = undefined;
+  private raw: Socket | undefined = undefined;
+  private agreed: Handshaken | undefined = undefined;
+  private who: ConnectionInfo | undefined = undefined;
   private addressee: { readonly subject: Subject<never> } | undefined = undefined;
   private reminder: (() => void) | undefined = undefined;
   private initialised: (() => void) | undefined = undefined;
 
-  constructor(host: ConnectionHost, id: number, transport: "tcp" | "tls" | "unix", socket: Socket) {
+  constructor(host: ConnectionHost, id: number, socket: Socket) {
     super();
     this.host = host;
     this.id = id;
-    this.transport = transport;
     this.socket = socket;
     adopt(socket, this);
   }
 
   // ---- opening ----------------------------------------------------------------------------------------------
 
-  /**
-   * Makes the protocol and begins to read. Returns undefined when that is done, or calls `done` once it is done or
-   * has failed: how long an `init` takes is its acceptor's concern, how it ends is not.
-   */
+  /** Goes through the handshake, if there is one, and then reports to its server as ready. */
+  prepare(): void {
+    const { handshake, handshakeTimeoutMs } = this.host.settings;
+    if (handshake === undefined) {
+      this.host.ready(this);
+      return;
+    }
+    this.phase = HANDSHAKING;
+    this.host.wheel.arm(this, handshakeTimeoutMs);
+    handshake.begin(this.socket, this);
+  }
+
+  /** The handshake moved on to a socket of its own (TLS) above the one that was accepted. */
+  wrapped(socket: Socket): void {
+    abandon(this.socket);
+    this.raw = this.socket;
+    this.socket = socket;
+    adopt(socket, this);
+  }
+
+  /** The handshake is done. */
+  handshaken(result: Handshaken): void {
+    if (this.phase !== HANDSHAKING) return;
+    this.agreed = result;
+    this.phase = WAITING;
+    this.host.wheel.disarm(this);
+    this.host.ready(this);
+  }
+
+  /** The handshake failed: nothing but this connection is lost. */
+  refuse(error: unknown): void {
+    if (this.phase !== HANDSHAKING) return;
+    this.reason = { type: "handshake", error };
+    this.cut();
+  }
+
+  /** Makes the protocol and begins to read; `done` is called unless that was possible at once. */
   open(done: () => void): boolean {
+    if (this.phase !== WAITING) return true;
+    this.phase = INITIALISING;
     let made: Protocol | Promise<Protocol>;
     try {
       made = this.host.settings.create(this);
@@ -110,7 +170,7 @@ export class LiveConnection extends WheelEntry implements Connection<never> {
       this.fail("init", error);
       return true;
     }
-    if (!(made instanceof Promise)) {
+    if (!isPromise(made)) {
       this.opened(made);
       return true;
     }
@@ -118,46 +178,43 @@ export class LiveConnection extends WheelEntry implements Connection<never> {
     this.host.wheel.arm(this, this.host.settings.initTimeoutMs);
     made.then(
       (protocol) => this.opened(protocol),
-      (error: unknown) => {
-        this.fail("init", error);
-        this.leaveInit();
-      },
+      (error: unknown) => this.fail("init", error),
     );
     return false;
   }
 
   private opened(protocol: Protocol): void {
-    this.leaveInit();
-    if (this.phase === GONE) {
-      // The peer left while `init` was pending: what it made must still be told.
-      this.protocol = protocol;
-      this.tellClosed(protocol, this.reason ?? NORMAL);
-      return;
-    }
     this.protocol = protocol;
-    if (this.phase === CLOSING) return;
-    this.phase = OPEN;
-    const { socket } = this;
-    socket.on("data", onData);
-    socket.on("end", onEnd);
-    socket.on("drain", onDrain);
-    if (this.hold === 0) socket.resume();
-    const stopping = this.host.stopping;
-    if (stopping !== undefined) this.shutdown(stopping);
+    const { phase, socket } = this;
+    if (phase === INITIALISING) {
+      this.phase = OPEN;
+      attend(socket);
+      if (this.hold === 0) socket.resume();
+      this.host.opened(this);
+    } else if (phase === GONE) {
+      // The peer left while `init` was pending: what it made must still be told.
+      this.tellClosed(protocol, this.reason!);
+    }
+    this.leaveInit();
+    if (phase === INITIALISING && this.host.stopping !== undefined) this.shutdown(this.host.stopping);
   }
 
   private leaveInit(): void {
     const done = this.initialised;
     if (done === undefined) return;
     this.initialised = undefined;
-    if (this.phase === PREPARING) this.host.wheel.disarm(this);
+    // Unless `init` itself has set a deadline or closed, the one that is armed is that of `init`.
+    if (this.phase === OPEN) this.host.wheel.disarm(this);
     done();
   }
 
   // ---- the data path ----------------------------------------------------------------------------------------
 
   receive(chunk: Buffer): void {
-    if (this.busy || this.phase !== OPEN) return this.readAhead(chunk);
+    if (this.busy || this.phase !== OPEN) {
+      this.readAhead(chunk);
+      return;
+    }
     let pending: void | Promise<void>;
     try {
       pending = this.protocol!.data(chunk);
@@ -371,16 +428,27 @@ export class LiveConnection extends WheelEntry implements Connection<never> {
       this.fail("destroy", error);
       return;
     }
-    this.reason ??= this.host.stopping === undefined ? NORMAL : SHUTDOWN;
+    this.reason ??= this.orderly();
+    this.cut();
+  }
+
+  reset(): void {
+    if (this.phase === GONE) return;
+    this.reason ??= this.orderly();
+    if (this.phase < CLOSING) this.phase = CLOSING;
+    // Node resets TCP sockets only; one below TLS takes TLS with it.
+    if (this.host.address.type === "unix") this.socket.destroy();
+    else (this.raw ?? this.socket).resetAndDestroy();
+  }
+
+  /** Destroys the socket; the rest follows with its "close". */
+  private cut(): void {
     if (this.phase < CLOSING) this.phase = CLOSING;
     this.socket.destroy();
   }
 
-  reset(): void {
-    this.reason ??= NORMAL;
-    if (this.phase < CLOSING) this.phase = CLOSING;
-    if (this.transport === "unix") this.socket.destroy();
-    else this.socket.resetAndDestroy();
+  private orderly(): CloseReason {
+    return this.host.stopping === undefined ? NORMAL : SHUTDOWN;
   }
 
   /** Never opened, and it will not be. */
@@ -388,13 +456,16 @@ export class LiveConnection extends WheelEntry implements Connection<never> {
     this.destroy();
   }
 
+  /** The stop deadline has passed. */
   kill(): void {
     this.reason = KILLED;
-    if (this.phase < CLOSING) this.phase = CLOSING;
-    this.socket.destroy();
+    if (this.phase === GONE) this.leave(KILLED);
+    else this.cut();
   }
 
+  /** The server is stopping. Whoever is still shaking hands has been promised nothing. */
   shutdown(deadlineMs: number): void {
+    if (this.phase < INITIALISING) this.destroy();
     if (this.phase !== OPEN) return;
     try {
       this.protocol!.shutdown?.(deadlineMs);
@@ -409,27 +480,43 @@ export class LiveConnection extends WheelEntry implements Connection<never> {
     // A handler that stumbles over the very loss of its connection has not failed.
     const lost = this.phase === GONE && error instanceof TransportError;
     if (!lost) this.host.report(new HandlerError(during, error), this);
-    if (this.phase === GONE) return;
+    if (this.phase === GONE) {
+      this.leaveInit();
+      return;
+    }
     this.reason = { type: "handler", error };
-    this.phase = CLOSING;
-    this.socket.destroy();
+    this.cut();
+    this.leaveInit();
   }
 
   failedSocket(error: unknown): void {
+    // A peer may answer our FIN with a reset: it has all we had to say.
+    if (this.phase === CLOSING && this.socket.writableFinished) return;
     this.reason ??= { type: "reset", code: toSocketReason(error) };
   }
 
   finished(): void {
-    if (this.phase === GONE) return;
+    const { phase } = this;
+    if (phase === GONE) return;
     this.phase = GONE;
     this.host.wheel.remove(this);
     this.inbound = undefined;
-    const reason = (this.reason ??= this.host.stopping === undefined ? NORMAL : SHUTDOWN);
+    const reason = this.endReason(phase);
+    this.reason = reason;
     this.taken?.reject(new TransportError("closed"));
     this.taken = undefined;
     this.leaveInit();
     if (this.protocol === undefined) this.leave(reason);
     else this.tellClosed(this.protocol, reason);
+  }
+
+  private endReason(phase: number): CloseReason {
+    const { reason } = this;
+    // However the peer broke off its handshake, that is what failed.
+    if (phase === HANDSHAKING && (reason === undefined || reason.type === "reset")) {
+      return { type: "handshake", error: new TransportError(reason?.code ?? "closed") };
+    }
+    return reason ?? this.orderly();
   }
 
   private tellClosed(protocol: Protocol, reason: CloseReason): void {
@@ -438,6 +525,7 @@ export class LiveConnection extends WheelEntry implements Connection<never> {
       pending = protocol.closed?.(reason);
     } catch (error) {
       this.host.report(new HandlerError("close", error), this);
+      pending = undefined;
     }
     if (pending === undefined) {
       this.leave(reason);
@@ -453,6 +541,8 @@ export class LiveConnection extends WheelEntry implements Connection<never> {
   }
 
   private leave(reason: CloseReason): void {
+    if (this.left) return;
+    this.left = true;
     this.host.wheel.remove(this);
     this.host.gone(this, reason);
   }
@@ -461,7 +551,7 @@ export class LiveConnection extends WheelEntry implements Connection<never> {
 
   setDeadline(ms: number): void {
     // While an asynchronous `init` is pending the slot is its own; one that answers at once may set it already.
-    if (this.phase !== OPEN && (this.phase !== PREPARING || this.initialised !== undefined)) return;
+    if (this.phase !== OPEN && (this.phase !== INITIALISING || this.initialised !== undefined)) return;
     if (ms <= 0) this.host.wheel.disarm(this);
     else this.host.wheel.arm(this, ms);
   }
@@ -474,8 +564,12 @@ export class LiveConnection extends WheelEntry implements Connection<never> {
         this.fail("deadline", error);
       }
     } else if (this.phase === CLOSING) this.lingered();
-    else if (this.phase === PREPARING) this.fail("init", new DeadlineError("init"));
-    else this.reminder?.();
+    else if (this.phase === HANDSHAKING) {
+      const { handshake, handshakeTimeoutMs } = this.host.settings;
+      this.refuse(handshake!.late(handshakeTimeoutMs));
+    } else if (this.phase === INITIALISING) {
+      this.fail("init", new DeadlineError("init", this.host.settings.initTimeoutMs));
+    } else this.reminder?.();
   }
 
   /** After the end: `then` is called in `ms`, unless `closed` is done with by then. */
@@ -496,58 +590,45 @@ export class LiveConnection extends WheelEntry implements Connection<never> {
     throw new UsageError("connection.subject exists only with glisten.new(init, loop)");
   }
 
+  get transport(): "tcp" | "tls" | "unix" {
+    return this.raw === undefined ? this.host.address.type : "tls";
+  }
+
+  get state(): ConnectionState {
+    return NAMES[this.phase]!;
+  }
+
+  get kind(): string {
+    return this.protocol?.kind ?? "connection";
+  }
+
   info(): ConnectionInfo {
-    this.address ??= readAddress(this.socket);
-    return this.address;
+    this.who ??= readInfo(this.socket, this.agreed?.client);
+    return this.who;
   }
 
   get alpnProtocol(): string | false {
-    return (this.socket as Partial<TLSSocket>).alpnProtocol || false;
+    return this.agreed?.tls?.alpnProtocol || false;
   }
 
   get serverName(): string | undefined {
-    return undefined;
+    return this.agreed?.tls?.servername || undefined;
   }
 
   peerCertificate(): PeerCertificate | undefined {
-    return undefined;
+    const tls = this.agreed?.tls;
+    return tls?.authorized ? tls.getPeerCertificate(true) : undefined;
   }
-}
-
-function adopt(socket: Socket, connection: LiveConnection): void {
-  (socket as OwnedSocket)[OWNER] = connection;
-  socket.on("error", onError);
-  socket.on("close", onClose);
-}
-
-function onData(this: Socket, chunk: Buffer): void {
-  (this as OwnedSocket)[OWNER].receive(chunk);
-}
-
-function onEnd(this: Socket): void {
-  (this as OwnedSocket)[OWNER].receiveEnd();
-}
-
-function onDrain(this: Socket): void {
-  (this as OwnedSocket)[OWNER].drained();
-}
-
-function onStall(this: Socket): void {
-  (this as OwnedSocket)[OWNER].stalled();
-}
-
-function onError(this: Socket, error: Error): void {
-  (this as OwnedSocket)[OWNER].failedSocket(error);
-}
-
-function onClose(this: Socket): void {
-  (this as OwnedSocket)[OWNER].finished();
 }
 
 function refused(error: TransportError): Promise<void> {
   const promise = Promise.reject(error);
   promise.catch(ignore);
   return promise;
+}
+
+function isPromise(made: Protocol | Promise<Protocol>): made is Promise<Protocol> {
+  return typeof (made as Partial<Promise<Protocol>>).then === "function";
 }
 
 function ignore(): void {}
@@ -563,14 +644,9 @@ function waiter(): Waiter {
   return { promise, resolve, reject };
 }
 
-function readAddress(socket: Socket): ConnectionInfo {
-  const local = endpoint(socket.localAddress, socket.localPort);
-  const peer = endpoint(socket.remoteAddress, socket.remotePort);
-  return { ...peer, local };
-}
-
-function endpoint(address: string | undefined, port: number | undefined): Endpoint {
-  const ipAddress = address === undefined ? undefined : parseIpAddress(address);
-  if (ipAddress === undefined || port === undefined) throw new TransportError("enotconn");
-  return { ipAddress, port };
+function readInfo(socket: Socket, peer: Endpoint | undefined): ConnectionInfo {
+  const there = peer ?? connectionInfo(socket.remoteAddress, socket.remotePort);
+  const here = connectionInfo(socket.localAddress, socket.localPort);
+  if (there === undefined || here === undefined) throw new TransportError("enotconn");
+  return { ipAddress: there.ipAddress, port: there.port, local: here };
 }

@@ -1,7 +1,12 @@
-// Every option of a server, its default and its validation: one table. Builders only write into it.
+/**
+ * Every option of a server, its default and its validation: one table. Builders only write into it.
+ */
+
 import { isIP } from "node:net";
 import { UsageError } from "./errors.ts";
 import type { ErrorHandler } from "./server.ts";
+import { trustedPeers } from "./transport/proxy-protocol.ts";
+import type { ClientVerification, TlsOptions } from "./transport/tls.ts";
 
 /** How far packets are read ahead of a handler whose promise is open. */
 export type ActiveState =
@@ -14,6 +19,17 @@ export type ActiveState =
 
 /** What `"active"` reads ahead of a pending handler before backpressure reaches the peer. */
 export const READ_AHEAD_BYTES: number = 1024 * 1024;
+
+/** The PROXY protocol, versions 1 and 2, in front of TCP and TLS. */
+export interface ProxyProtocolOptions {
+  /**
+   * Who may connect at all: IP addresses, subnets such as `"10.0.0.0/8"`, and `"unix"`. Every connection must begin
+   * with a header; a peer that is not in the list, or whose header is malformed or late, is disconnected.
+   */
+  readonly trustedPeers: readonly string[];
+  /** The longest version 2 header taken. Default: 4096. */
+  readonly maxHeaderBytes?: number;
+}
 
 /** Every option of a server. */
 export interface ServerOptions {
@@ -44,6 +60,11 @@ export interface ServerOptions {
   readonly highWaterMark: number;
   /** Failures of listener or acceptors within `withinMs` that make the server give up. */
   readonly intensity: { readonly restarts: number; readonly withinMs: number };
+  /** What TLS is offered with; undefined: no TLS. Checked when the server starts. */
+  readonly tls: TlsOptions | undefined;
+  readonly clientVerification: ClientVerification | undefined;
+  /** Expects a PROXY header in front of everything else; undefined: none is expected. */
+  readonly proxyProtocol: ProxyProtocolOptions | undefined;
   /** Stops the server when aborted. */
   readonly signal: AbortSignal | undefined;
   /** Hears of every failure of user code once. */
@@ -85,6 +106,22 @@ function optionalFunction(value: unknown): string | undefined {
   return value === undefined || typeof value === "function" ? undefined : "a function";
 }
 
+function optionalObject(value: unknown): string | undefined {
+  return value === undefined || (typeof value === "object" && value !== null) ? undefined : "an object";
+}
+
+function proxyProtocol(value: ProxyProtocolOptions | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== "object" || value === null || !Array.isArray(value.trustedPeers)) {
+    return "an object with a list of trustedPeers";
+  }
+  // Throws a UsageError of its own, which names the entry.
+  trustedPeers(value.trustedPeers);
+  const { maxHeaderBytes } = value;
+  if (maxHeaderBytes === undefined || whole(16, 65_551)(maxHeaderBytes) === undefined) return undefined;
+  return "given a maxHeaderBytes that is a whole number from 16 to 65551";
+}
+
 function flag(value: unknown): string | undefined {
   return typeof value === "boolean" ? undefined : "true or false";
 }
@@ -108,6 +145,9 @@ const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
   stopDeadlineMs: { default: 10_000, check: whole(0, LONGEST_MS) },
   highWaterMark: { default: 65_536, check: whole(1024, 1_073_741_824) },
   intensity: { default: { restarts: 3, withinMs: 5_000 }, check: intensity },
+  tls: { default: undefined, check: optionalObject },
+  clientVerification: { default: undefined, check: optionalObject },
+  proxyProtocol: { default: undefined, check: proxyProtocol },
   signal: { default: undefined, check: optionalSignal },
   onError: { default: undefined, check: optionalFunction },
 };

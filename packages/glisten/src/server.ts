@@ -1,144 +1,405 @@
-// The server: its tree, its counters, its stop.
-import type { AddressInfo, Server as NetServer, Socket } from "node:net";
-import { Acceptor } from "./acceptor.ts";
+/**
+ * The server: its supervision tree, its counters, its stop.
+ *
+ *   server (rest-for-one)
+ *   ├── connections   factory supervisor: one temporary connection per socket
+ *   ├── listener      the listening sockets
+ *   └── acceptors     one-for-one
+ *
+ * Started top to bottom and stopped bottom to top, so draining falls out of the order: acceptors stop taking, the
+ * listening sockets close, connections finish or meet the deadline. A listener that crashes is opened again on its
+ * port, with new acceptors; the connections above it do not notice.
+ */
+
+import type { Socket } from "node:net";
+import { acceptors } from "./acceptor.ts";
+import {
+  type Child,
+  type ChildSpecification,
+  type ExitReason,
+  type FactorySupervisor,
+  factorySupervisor,
+  type Supervisor,
+  type SupervisorEvent,
+  SupervisorStartError,
+  supervisor,
+} from "./actor/index.ts";
+import { ArrivalQueue } from "./arrivals.ts";
 import type { Connection } from "./connection.ts";
-import { type HandlerError, StartError, toSocketReason } from "./errors.ts";
-import { closeChannel, errorChannel, type Rejection, rejectedChannel } from "./events.ts";
-import { ArrivalQueue, listen } from "./listener.ts";
-import { type ConnectionHost, type ConnectionSettings, LiveConnection } from "./live-connection.ts";
-import { READ_AHEAD_BYTES, type ServerOptions } from "./options.ts";
-import type { CloseReason, CreateProtocol } from "./protocol.ts";
+import { type HandlerError, StartError, UsageError } from "./errors.ts";
+import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "./events.ts";
+import { Listener, type ListenerOwner } from "./listener.ts";
+import {
+  type ConnectionHost,
+  type ConnectionSettings,
+  type ConnectionState,
+  LiveConnection,
+} from "./live-connection.ts";
+import type { ServerOptions } from "./options.ts";
+import type { CloseReason } from "./protocol.ts";
 import { TimerWheel } from "./timer-wheel.ts";
+import type { BoundAddress, IpAddress } from "./transport/address.ts";
+import type { ClientVerification, TlsContext, TlsOptions } from "./transport/tls.ts";
+import type { ListenTarget } from "./transport/transport.ts";
 
 /** Hears of a failure of user code on one connection. */
 export type ErrorHandler = (error: HandlerError, connection: Connection<never>) => void;
 
-/** What `stop` did. Also the reason the server exited with. */
-export interface StopReport {
-  readonly type: "shutdown";
-  /** Connections that ended by themselves before the deadline. */
+/** How to stop. */
+export interface StopOptions {
+  /** How long connections may take, in milliseconds. */
+  readonly deadlineMs?: number | undefined;
+}
+
+/** How many connections ended by themselves, and how many were ended. */
+export interface StopCount {
+  /** Ended by themselves before the deadline. */
   readonly drained: number;
-  /** Connections still there at the deadline, and destroyed. */
+  /** Still there at the deadline, and destroyed. */
   readonly killed: number;
 }
 
-export class Server implements ConnectionHost {
+/** What `stop` did; at the same time an exit reason. */
+export interface StopReport extends StopCount {
+  readonly type: "shutdown";
+  /** The same, by `Protocol.kind`. */
+  readonly byKind: Readonly<Record<string, StopCount>>;
+}
+
+/** Where a server listens and how it fares. */
+export type ServerInfo = ServerCounters &
+  ({ readonly port: number; readonly ipAddress: IpAddress } | { readonly path: string });
+
+/** Counters since the start, and connections as they stand. */
+export interface ServerCounters {
+  /** Connections there are now. */
+  readonly connections: number;
+  /** The same, by state. */
+  readonly states: Readonly<Record<ConnectionState, number>>;
+  /** Connections taken in so far. */
+  readonly accepted: number;
+  /** Sockets closed at once: too many connections, a full queue, no descriptors, or too late. */
+  readonly rejected: number;
+  /** Bytes of all connections so far, below TLS where there is TLS. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+/** TLS of a running server. */
+export interface ServerTls {
+  /**
+   * Replaces certificates, keys, names and client authorities at once, for new connections; none is dropped.
+   * Reads and checks everything first: if the promise rejects (CertificateError, UsageError) nothing has changed.
+   * Without `verification` that of the server stays as it is.
+   */
+  update(options: TlsOptions, verification?: ClientVerification): Promise<void>;
+}
+
+/** A running server. It can be a child of a supervisor. */
+export interface Server extends Child, AsyncDisposable {
+  /** The TCP port. Throws a UsageError on a unix socket. */
+  readonly port: number;
+  /** Where it listens; the first address when there are several. */
+  readonly address: BoundAddress;
+  readonly addresses: readonly BoundAddress[];
+  info(): ServerInfo;
+  /**
+   * Stops accepting, tells every connection, and waits for them; at the deadline (default: the server's
+   * `withStopDeadline`) destroys those that are left. A second call can only bring the deadline nearer.
+   */
+  stop(deadline?: number | StopOptions): Promise<StopReport>;
+  /** Ends the server and all connections now. */
+  kill(): void;
+  /** Resolves when the server has ended: `shutdown`, `killed`, or `abnormal` when it gave up restarting a part. */
+  readonly closed: Promise<ExitReason>;
+  /** The same promise under the name a supervisor looks for. */
+  readonly exited: Promise<ExitReason>;
+  /** Throws a UsageError when the server was started without TLS. */
+  readonly tls: ServerTls;
+  /** The tree itself. */
+  readonly supervisor: Supervisor;
+}
+
+const STATES: readonly ConnectionState[] = ["waiting", "handshaking", "initialising", "open", "closing"];
+
+/** The server behind the interface. */
+export class RunningServer implements Server, ConnectionHost, ListenerOwner {
   readonly wheel: TimerWheel = new TimerWheel();
   readonly settings: ConnectionSettings;
+  readonly closed: Promise<ExitReason>;
+  supervisor!: Supervisor;
   private readonly options: ServerOptions;
-  private readonly live: Set<LiveConnection> = new Set();
   private readonly queue: ArrivalQueue;
-  private readonly acceptors: Acceptor[] = [];
-  private listener: NetServer | undefined = undefined;
-  private accepted = 0;
-  private rejected = 0;
+  private readonly tlsContext: TlsContext | undefined;
+  private connections!: FactorySupervisor<never>;
+  private listener!: Listener;
+  private target: ListenTarget;
+  private count = 0;
+  private accepts = 0;
+  private rejections = 0;
+  private bytesIn = 0;
+  private bytesOut = 0;
   private stopAt: number | undefined = undefined;
+  private readonly tally: Map<string, { drained: number; killed: number }> = new Map();
   private whenEmpty: (() => void) | undefined = undefined;
-  private stopped: Promise<StopReport> | undefined = undefined;
+  private reported: Promise<StopReport> | undefined = undefined;
+  private tellClosed!: (reason: ExitReason) => void;
 
-  constructor(options: ServerOptions, create: CreateProtocol, isHandler: boolean) {
+  constructor(
+    options: ServerOptions,
+    settings: ConnectionSettings,
+    target: ListenTarget,
+    tls: TlsContext | undefined,
+  ) {
     this.options = options;
-    const { activeState } = options;
-    this.settings = {
-      create,
-      readAheadChunks:
-        activeState === "once" ? 1 : activeState === "active" ? Number.POSITIVE_INFINITY : activeState.count,
-      readAheadBytes: activeState === "active" ? READ_AHEAD_BYTES : Number.POSITIVE_INFINITY,
-      readStopsWhenBlocked: isHandler,
-      initTimeoutMs: options.initTimeoutMs,
-      lingerMs: options.lingerMs,
-      stallMs: options.stallMs,
-    };
+    this.settings = settings;
+    this.tlsContext = tls;
+    this.target = target;
     this.queue = new ArrivalQueue(options.maxQueue);
+    this.closed = new Promise((resolve) => {
+      this.tellClosed = resolve;
+    });
   }
 
-  async start(port: number): Promise<void> {
+  // ---- the tree ---------------------------------------------------------------------------------------------
+
+  async start(signal: AbortSignal | undefined): Promise<this> {
     try {
-      this.listener = await listen({
-        host: this.options.interface === "localhost" ? "127.0.0.1" : this.options.interface,
-        port,
-        ipv6Only: !this.options.ipv6,
-        backlog: this.options.backlog,
-        highWaterMark: this.options.highWaterMark,
-        accepted: (socket) => this.accept(socket),
+      this.supervisor = await supervisor({
+        strategy: "rest-for-one",
+        intensity: this.options.intensity,
+        children: [
+          this.connectionsChild(),
+          this.listenerChild(),
+          acceptors(this.queue, this.options.poolSize),
+        ],
+        onEvent: (event) => this.happened(event),
+        signal,
       });
     } catch (error) {
-      throw new StartError("system-error", `cannot listen on port ${port}`, {
-        cause: error,
-        code: toSocketReason(error),
+      throw startError(error);
+    }
+    void this.supervisor.exited.then((reason) => this.ended(reason));
+    const abort = this.options.signal;
+    if (abort !== undefined) {
+      const onAbort = (): void => void this.stop();
+      abort.addEventListener("abort", onAbort, { once: true });
+      void this.closed.then(() => abort.removeEventListener("abort", onAbort));
+      if (abort.aborted) onAbort();
+    }
+    return this;
+  }
+
+  private connectionsChild(): ChildSpecification {
+    const server = this;
+    return {
+      id: "connections",
+      type: "supervisor",
+      // Asked for when the time has come: the deadline is the one `stop` was given.
+      get shutdownMs() {
+        return server.stopping ?? server.options.stopDeadlineMs;
+      },
+      start: () => {
+        this.connections = factorySupervisor<never>({ shutdownMs: "infinity" });
+        return this.connections;
+      },
+    };
+  }
+
+  private listenerChild(): ChildSpecification {
+    return {
+      id: "listener",
+      start: async () => {
+        const { backlog, highWaterMark } = this.options;
+        this.listener = await Listener.open(this.target, { backlog, highWaterMark }, this);
+        const { address } = this.listener;
+        // A port the system chose is kept for the next time.
+        if ("port" in this.target && address.type === "tcp")
+          this.target = { ...this.target, port: address.port };
+        return this.listener;
+      },
+    };
+  }
+
+  private happened(event: SupervisorEvent): void {
+    if (event.type === "gave-up") this.stopBy(this.options.stopDeadlineMs);
+    else if (event.type === "child-stopped" && event.id === "listener") this.queue.clear();
+  }
+
+  private async ended(reason: ExitReason): Promise<void> {
+    // Destroyed sockets still have their "close" to tell; nothing can keep them from it.
+    if (this.count > 0) {
+      await new Promise<void>((resolve) => {
+        this.whenEmpty = resolve;
       });
     }
-    for (let i = 0; i < this.options.poolSize; i++) {
-      const acceptor = new Acceptor(this.queue);
-      this.acceptors.push(acceptor);
-      acceptor.start();
-    }
+    this.wheel.stop();
+    this.tellClosed(reason);
   }
 
-  private accept(socket: Socket): void {
-    if (this.live.size >= this.options.maxConnections) {
-      this.refuse(socket, "max-connections");
+  // ---- sockets in, connections out --------------------------------------------------------------------------
+
+  accepted(socket: Socket): void {
+    if (this.count >= this.options.maxConnections) {
+      this.refused(socket, "max-connections");
       return;
     }
-    this.accepted += 1;
-    const connection = new LiveConnection(this, this.accepted, "tcp", socket);
-    this.live.add(connection);
-    if (!this.queue.offer(connection)) {
-      this.rejected += 1;
-      connection.destroy();
+    const connection = new LiveConnection(this, this.accepts + 1, socket);
+    if (!this.connections.adopt(connection)) {
+      this.refused(socket, "stopping");
+      return;
     }
+    this.accepts += 1;
+    this.count += 1;
+    connection.prepare();
   }
 
-  private refuse(socket: Socket, reason: Rejection): void {
-    this.rejected += 1;
+  ready(connection: LiveConnection): void {
+    if (this.queue.offer(connection)) return;
+    this.rejections += 1;
+    if (rejectedChannel.hasSubscribers) rejectedChannel.publish({ reason: "queue-full" });
+    connection.drop();
+  }
+
+  refused(socket: Socket, reason: Rejection): void {
+    this.rejections += 1;
+    socket.on("error", ignore);
     socket.destroy();
     if (rejectedChannel.hasSubscribers) rejectedChannel.publish({ reason });
   }
 
-  get port(): number {
-    return (this.listener!.address() as AddressInfo).port;
+  opened(connection: LiveConnection): void {
+    if (openChannel.hasSubscribers) openChannel.publish({ connection });
   }
+
+  gone(connection: LiveConnection, reason: CloseReason): void {
+    this.count -= 1;
+    this.bytesIn += connection.bytesRead;
+    this.bytesOut += connection.bytesWritten;
+    this.queue.forget(connection);
+    this.connections.childExited(connection);
+    if (this.stopAt !== undefined) this.tallyUp(connection.kind, reason);
+    if (closeChannel.hasSubscribers) closeChannel.publish({ connection, reason });
+    if (this.count === 0) this.whenEmpty?.();
+  }
+
+  private tallyUp(kind: string, reason: CloseReason): void {
+    let counts = this.tally.get(kind);
+    if (counts === undefined) {
+      counts = { drained: 0, killed: 0 };
+      this.tally.set(kind, counts);
+    }
+    if (reason.type === "killed") counts.killed += 1;
+    else counts.drained += 1;
+  }
+
+  report(error: HandlerError, connection: LiveConnection): void {
+    if (errorChannel.hasSubscribers) errorChannel.publish({ connection, error });
+    const { onError = printError } = this.options;
+    try {
+      onError(error, connection);
+    } catch (second) {
+      console.error(second);
+    }
+  }
+
+  // ---- stopping ---------------------------------------------------------------------------------------------
 
   get stopping(): number | undefined {
     return this.stopAt === undefined ? undefined : Math.max(0, this.stopAt - performance.now());
   }
 
-  gone(connection: LiveConnection, reason: CloseReason): void {
-    if (!this.live.delete(connection)) return;
-    this.queue.forget(connection);
-    if (closeChannel.hasSubscribers) closeChannel.publish({ connection, reason });
-    if (this.live.size === 0) this.whenEmpty?.();
+  private stopBy(deadlineMs: number): void {
+    const at = performance.now() + deadlineMs;
+    if (this.stopAt === undefined || at < this.stopAt) this.stopAt = at;
   }
 
-  report(error: HandlerError, connection: LiveConnection): void {
-    if (errorChannel.hasSubscribers) errorChannel.publish({ connection, error });
-    if (this.options.onError !== undefined) this.options.onError(error, connection);
-    else console.error(error);
+  stop(deadline?: number | StopOptions): Promise<StopReport> {
+    const given = typeof deadline === "object" ? deadline.deadlineMs : deadline;
+    const deadlineMs = given ?? this.options.stopDeadlineMs;
+    if (!(deadlineMs >= 0)) throw new UsageError(`deadlineMs must be 0 or more, not ${String(deadlineMs)}`);
+    this.stopBy(deadlineMs);
+    void this.supervisor.stop(deadlineMs);
+    this.reported ??= this.closed.then(() => this.stopReport());
+    return this.reported;
   }
 
-  stop(options: { readonly deadlineMs?: number } = {}): Promise<StopReport> {
-    this.stopped ??= this.stopOnce(options.deadlineMs ?? this.options.stopDeadlineMs);
-    return this.stopped;
-  }
-
-  private async stopOnce(deadlineMs: number): Promise<StopReport> {
-    this.stopAt = performance.now() + deadlineMs;
-    for (const acceptor of this.acceptors) acceptor.stop();
-    this.listener?.close();
-    const before = this.live.size;
-    this.queue.clear();
-    for (const connection of this.live) connection.shutdown(deadlineMs);
-    const empty = new Promise<void>((resolve) => {
-      this.whenEmpty = resolve;
-    });
-    if (this.live.size === 0) return { type: "shutdown", drained: before, killed: 0 };
+  private stopReport(): StopReport {
+    let drained = 0;
     let killed = 0;
-    const timer = setTimeout(() => {
-      killed = this.live.size;
-      for (const connection of this.live) connection.kill();
-    }, deadlineMs);
-    await empty;
-    clearTimeout(timer);
-    return { type: "shutdown", drained: before - killed, killed };
+    for (const counts of this.tally.values()) {
+      drained += counts.drained;
+      killed += counts.killed;
+    }
+    return { type: "shutdown", drained, killed, byKind: Object.fromEntries(this.tally) };
   }
+
+  kill(): void {
+    this.stopBy(0);
+    this.supervisor.kill();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  // ---- what it says of itself -------------------------------------------------------------------------------
+
+  get exited(): Promise<ExitReason> {
+    return this.closed;
+  }
+
+  get tls(): ServerTls {
+    const context = this.tlsContext;
+    if (context === undefined) throw new UsageError("this server was started without TLS");
+    return {
+      update: (options, verification = this.options.clientVerification) =>
+        context.update(options, verification),
+    };
+  }
+
+  get address(): BoundAddress {
+    return this.listener.address;
+  }
+
+  get addresses(): readonly BoundAddress[] {
+    return this.listener.addresses;
+  }
+
+  get port(): number {
+    const { address } = this;
+    if (address.type === "tcp") return address.port;
+    throw new UsageError(`a server on the unix socket ${address.path} has no port`);
+  }
+
+  info(): ServerInfo {
+    const states = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<ConnectionState, number>;
+    let bytesRead = this.bytesIn;
+    let bytesWritten = this.bytesOut;
+    for (const child of this.connections.adopted()) {
+      const connection = child as LiveConnection;
+      states[connection.state] += 1;
+      bytesRead += connection.bytesRead;
+      bytesWritten += connection.bytesWritten;
+    }
+    const { address } = this;
+    const where =
+      address.type === "tcp" ? { port: address.port, ipAddress: address.ipAddress } : { path: address.path };
+    const { accepts: accepted, rejections: rejected, count: connections } = this;
+    return { ...where, connections, states, accepted, rejected, bytesRead, bytesWritten };
+  }
+}
+
+function ignore(): void {}
+
+function printError(error: HandlerError): void {
+  console.error(error);
+}
+
+/** What the tree's failure to start means to whoever called `start`. */
+function startError(error: unknown): unknown {
+  if (!(error instanceof SupervisorStartError)) return error;
+  if (error.reason === "aborted") return new StartError("listener-closed", { cause: error });
+  if (error.childId === "acceptors") return new StartError("acceptor-failed", { cause: error.cause });
+  return error.cause;
 }

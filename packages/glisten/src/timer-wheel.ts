@@ -1,11 +1,13 @@
-// One coarse clock for every deadline of a server: handshakes, idle peers, lingering closes.
-//
-// A slot holds a doubly linked ring of entries, so arming, moving and clearing cost a few field writes and
-// no allocation. Moving a deadline later does not touch the ring at all: the entry stays where it is and is
-// put forward when its slot comes up. That makes "again, 75 seconds from now" per request almost free.
-//
-// The wheel counts its own turns rather than the wall clock. While the event loop is blocked no turn passes,
-// so a peer whose bytes already wait in the kernel is not punished for our own stall.
+/**
+ * One coarse clock for every deadline of a server: handshakes, idle peers, lingering closes.
+ *
+ * A slot holds a doubly linked ring of entries, so arming, moving and clearing cost a few field writes and
+ * no allocation. Moving a deadline later does not touch the ring at all: the entry stays where it is and is
+ * put forward when its slot comes up. That makes "again, 75 seconds from now" per request almost free.
+ *
+ * The wheel counts its own turns rather than the wall clock. While the event loop is blocked no turn passes,
+ * so a peer whose bytes already wait in the kernel is not punished for our own stall.
+ */
 
 const SLOTS = 512;
 

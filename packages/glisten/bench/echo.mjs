@@ -1,0 +1,13 @@
+// A TCP echo on 127.0.0.1, served by the built package: `node echo.mjs PORT`.
+import "./probe.mjs";
+import * as glisten from "../dist/index.js";
+
+const server = await glisten
+  .new(
+    () => undefined,
+    (_state, message, connection) => {
+      if (message.type === "packet") connection.send(message.data);
+    },
+  )
+  .start(Number(process.argv[2] ?? 0));
+console.log(server.port);

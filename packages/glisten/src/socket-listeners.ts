@@ -1,0 +1,66 @@
+/**
+ * The functions that listen to sockets, one set for all of them.
+ *
+ * Each finds its connection by a symbol on the socket it is called with, so that a connection costs no closures.
+ */
+
+import type { Socket } from "node:net";
+
+/** What a socket tells its connection. */
+export interface SocketOwner {
+  receive(chunk: Buffer): void;
+  receiveEnd(): void;
+  drained(): void;
+  stalled(): void;
+  failedSocket(error: Error): void;
+  finished(): void;
+}
+
+const OWNER: unique symbol = Symbol("glisten.connection");
+
+interface OwnedSocket extends Socket {
+  [OWNER]: SocketOwner;
+}
+
+/** From now on the connection hears of failures and of the end. */
+export function adopt(socket: Socket, owner: SocketOwner): void {
+  (socket as OwnedSocket)[OWNER] = owner;
+  socket.on("error", onError);
+  socket.on("close", onClose);
+}
+
+/** From now on it hears of bytes, too. */
+export function attend(socket: Socket): void {
+  socket.on("data", onData);
+  socket.on("end", onEnd);
+  socket.on("drain", onDrain);
+}
+
+/** The end is no longer this socket's to tell: another stands above it. */
+export function abandon(socket: Socket): void {
+  socket.off("close", onClose);
+}
+
+function onData(this: Socket, chunk: Buffer): void {
+  (this as OwnedSocket)[OWNER].receive(chunk);
+}
+
+function onEnd(this: Socket): void {
+  (this as OwnedSocket)[OWNER].receiveEnd();
+}
+
+export function onDrain(this: Socket): void {
+  (this as OwnedSocket)[OWNER].drained();
+}
+
+export function onStall(this: Socket): void {
+  (this as OwnedSocket)[OWNER].stalled();
+}
+
+function onError(this: Socket, error: Error): void {
+  (this as OwnedSocket)[OWNER].failedSocket(error);
+}
+
+function onClose(this: Socket): void {
+  (this as OwnedSocket)[OWNER].finished();
+}
