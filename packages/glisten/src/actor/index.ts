@@ -4,33 +4,15 @@
  * @module
  */
 
+// An actor, and what its loop answers.
+
 export { type ActorOptions, type ActorRef, ActorStartError, start } from "./actor.ts";
-export { CallError, call } from "./call.ts";
-export type { Child, ChildSpecification, Restart, Shutdown } from "./child-specification.ts";
-export {
-  abnormalExit,
-  describeExit,
-  type ExitReason,
-  isFailure,
-  killedExit,
-  normalExit,
-  shutdownExit,
-} from "./exit.ts";
-export {
-  FactoryClosedError,
-  type FactoryEvent,
-  type FactoryOptions,
-  type FactoryReport,
-  type FactorySupervisor,
-  factorySupervisor,
-  factorySupervisorSpec,
-  type LightChild,
-} from "./factory-supervisor.ts";
-export { type RestartIntensity, RestartIntensityError } from "./intensity.ts";
-export { Loop, type LoopOptions } from "./loop.ts";
-export { Mailbox, type MailboxLimits, MailboxOverflowError, type OverflowPolicy } from "./mailbox.ts";
-export { type Monitored, Monitors, monitor, type ProcessDown } from "./monitor.ts";
 export { continue_ as continue, type LoopResult, type Next, stop, stopAbnormal } from "./next.ts";
+
+// Where messages come from.
+
+export { CallError, call } from "./call.ts";
+export { Mailbox, type MailboxLimits, MailboxOverflowError, type OverflowPolicy } from "./mailbox.ts";
 export {
   type Initialised,
   isSelector,
@@ -42,13 +24,45 @@ export {
   type Unsubscribe,
 } from "./selector.ts";
 export { type FreeSubject, OwnedSubject, ReceiveError, type Subject, subject } from "./subject.ts";
+
+// How a process ends, and who hears of it.
+
+export {
+  abnormalExit,
+  describeExit,
+  type ExitReason,
+  isFailure,
+  killedExit,
+  normalExit,
+  shutdownExit,
+} from "./exit.ts";
+export { type Monitored, Monitors, monitor, type ProcessDown } from "./monitor.ts";
+
+// Who looks after it.
+
+export type { Child, ChildSpecification, Restart, Shutdown } from "./child-specification.ts";
+export { FactoryClosedError } from "./dynamic-supervisor.ts";
+export {
+  type FactoryEvent,
+  type FactoryOptions,
+  type FactoryReport,
+  type FactorySupervisor,
+  factorySupervisor,
+  factorySupervisorSpec,
+  type LightChild,
+} from "./factory-supervisor.ts";
+export { type RestartIntensity, RestartIntensityError } from "./intensity.ts";
+export { SupervisorStartError } from "./static-supervisor.ts";
 export {
   type ChildInfo,
   type Strategy,
   type Supervisor,
   type SupervisorEvent,
   type SupervisorOptions,
-  SupervisorStartError,
   supervisor,
   supervisorSpec,
 } from "./supervisor.ts";
+
+// The engine below, for those who bring their own source of messages.
+
+export { Loop, type LoopOptions } from "./loop.ts";

@@ -1,0 +1,282 @@
+/**
+ * The life of a factory supervisor.
+ *
+ * Owns the set of children, their restarts, and their common end. An adopted child costs one entry in a set; a
+ * started one a promise and what its own `stop` takes.
+ */
+
+import {
+  type Child,
+  checkRestart,
+  checkShutdown,
+  exitOf,
+  isChild,
+  shutdownLimit,
+} from "./child-specification.ts";
+import { abnormalExit, describeExit, type ExitReason, isFailure, killedExit, shutdownExit } from "./exit.ts";
+import type {
+  FactoryEvent,
+  FactoryOptions,
+  FactoryReport,
+  FactorySupervisor,
+  LightChild,
+} from "./factory-supervisor.ts";
+import { RestartIntensityError, RestartWindow } from "./intensity.ts";
+import { Monitors, type ProcessDown } from "./monitor.ts";
+import type { Receiver, Unsubscribe } from "./selector.ts";
+import { killChild } from "./stop-child.ts";
+import { after } from "./timer.ts";
+import { raiseUncaught } from "./uncaught.ts";
+
+/** The supervisor does not take children: it is stopping, or has ended. */
+export class FactoryClosedError extends Error {
+  override readonly name: string = "FactoryClosedError";
+
+  constructor() {
+    super("the factory supervisor is stopping and starts no more children");
+  }
+}
+
+/** A child started with `startChild`, as a light one. Its incarnations change, the entry stays. */
+class Incarnation<Arg, C extends Child> implements LightChild {
+  readonly argument: Arg;
+  child: C | undefined;
+
+  constructor(argument: Arg) {
+    this.argument = argument;
+  }
+
+  shutdown(deadlineMs: number): void {
+    const { child } = this;
+    if (child === undefined) return;
+    // A child whose stop fails is killed.
+    try {
+      child.stop(deadlineMs).then(undefined, () => killChild(child));
+    } catch {
+      killChild(child);
+    }
+  }
+
+  kill(): void {
+    if (this.child !== undefined) killChild(this.child);
+  }
+}
+
+/** A factory supervisor from its start to its end. */
+export class DynamicSupervisor<Arg, C extends Child> implements FactorySupervisor<Arg, C> {
+  readonly exited: Promise<FactoryReport>;
+  readonly #options: FactoryOptions<Arg, C>;
+  readonly #window: RestartWindow;
+  readonly #children = new Set<LightChild>();
+  readonly #monitors = new Monitors();
+  readonly #starting = new AbortController();
+  #open = true;
+  #alive = true;
+  /** Why it is ending. */
+  #reason: ExitReason = shutdownExit;
+  #leftAtStop = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #deadlineAt = Number.POSITIVE_INFINITY;
+  #resolveExited!: (report: FactoryReport) => void;
+
+  constructor(options: FactoryOptions<Arg, C>) {
+    checkRestart(options.restart, "factory supervisor");
+    checkShutdown(options.shutdownMs, "factory supervisor");
+    this.#options = options;
+    this.#window = new RestartWindow(options.intensity);
+    this.exited = new Promise((resolve) => {
+      this.#resolveExited = resolve;
+    });
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  get count(): number {
+    return this.#children.size;
+  }
+
+  adopt(child: LightChild): boolean {
+    if (!this.#open) return false;
+    this.#children.add(child);
+    return true;
+  }
+
+  childExited(child: LightChild): void {
+    if (this.#children.delete(child) && !this.#open && this.#children.size === 0) this.#end(0);
+  }
+
+  async startChild(argument: Arg): Promise<C> {
+    if (!this.#open) throw new FactoryClosedError();
+    const child = await this.#startOne(argument);
+    if (!this.#open) {
+      killChild(child);
+      throw new FactoryClosedError();
+    }
+    const entry = new Incarnation<Arg, C>(argument);
+    this.#children.add(entry);
+    this.#run(entry, child);
+    return child;
+  }
+
+  children(): C[] {
+    const running: C[] = [];
+    for (const entry of this.#children) {
+      if (entry instanceof Incarnation && entry.child !== undefined) running.push(entry.child as C);
+    }
+    return running;
+  }
+
+  *adopted(): IterableIterator<LightChild> {
+    for (const entry of this.#children) if (!(entry instanceof Incarnation)) yield entry;
+  }
+
+  monitor(receiver: Receiver<ProcessDown>): Unsubscribe {
+    return this.#monitors.add(receiver);
+  }
+
+  stop(deadline?: number | { readonly deadlineMs?: number | undefined }): Promise<FactoryReport> {
+    const given = typeof deadline === "object" ? deadline.deadlineMs : deadline;
+    const usual = this.#open ? shutdownLimit(this.#options) : Number.POSITIVE_INFINITY;
+    this.#close(shutdownExit, given ?? usual);
+    return this.exited;
+  }
+
+  kill(): void {
+    this.#close(killedExit, 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #startOne(argument: Arg): Promise<C> {
+    const { start } = this.#options;
+    if (start === undefined) throw new TypeError("this factory supervisor has no start: it only adopts");
+    const child = await start(argument, this.#starting.signal);
+    if (!isChild(child)) throw new TypeError("the factory's start gave nothing that can be supervised");
+    return child;
+  }
+
+  #run(entry: Incarnation<Arg, C>, child: C): void {
+    entry.child = child;
+    void exitOf(child).then((reason) => {
+      if (!this.#children.has(entry)) return;
+      entry.child = undefined;
+      this.#report({ type: "child-exited", argument: entry.argument, reason });
+      if (this.#open && this.#mayRestart(reason)) void this.#restart(entry, reason);
+      else this.childExited(entry);
+    });
+  }
+
+  #mayRestart(reason: ExitReason): boolean {
+    const { restart = "temporary" } = this.#options;
+    return restart === "permanent" || (restart === "transient" && isFailure(reason));
+  }
+
+  async #restart(entry: Incarnation<Arg, C>, why: ExitReason): Promise<void> {
+    let reason = why;
+    while (this.#open) {
+      if (!this.#window.add(performance.now())) {
+        this.#giveUp(entry, reason);
+        return;
+      }
+      try {
+        const child = await this.#startOne(entry.argument);
+        if (this.#open) this.#run(entry, child);
+        else this.#arrivedLate(entry, child);
+        return;
+      } catch (error) {
+        this.#report({ type: "child-start-failed", argument: entry.argument, error });
+        reason = abnormalExit(error);
+      }
+      // A start that fails at once, again and again, must not keep the process from everything else.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.childExited(entry);
+  }
+
+  #arrivedLate(entry: Incarnation<Arg, C>, child: C): void {
+    killChild(child);
+    this.childExited(entry);
+  }
+
+  #giveUp(entry: Incarnation<Arg, C>, reason: ExitReason): void {
+    const cause = reason.type === "abnormal" ? reason.error : new Error(describeExit(reason));
+    const error = new RestartIntensityError(undefined, this.#window, cause);
+    this.#report({ type: "gave-up", error });
+    this.#children.delete(entry);
+    this.#close(abnormalExit(error), shutdownLimit(this.#options));
+  }
+
+  /** Begins the end, or brings its deadline nearer. */
+  #close(reason: ExitReason, deadlineMs: number): void {
+    if (!this.#alive) return;
+    if (this.#open) {
+      this.#open = false;
+      this.#leftAtStop = this.#children.size;
+      this.#reason = reason;
+      this.#starting.abort();
+      if (deadlineMs > 0) this.#askAll(deadlineMs);
+    } else if (reason.type === "killed") {
+      this.#reason = reason;
+    }
+    if (!this.#alive) return;
+    if (this.#children.size === 0) this.#end(0);
+    else this.#armDeadline(deadlineMs);
+  }
+
+  #askAll(deadlineMs: number): void {
+    for (const child of [...this.#children]) {
+      try {
+        child.shutdown(deadlineMs);
+      } catch (error) {
+        raiseUncaught(error);
+      }
+    }
+  }
+
+  #armDeadline(deadlineMs: number): void {
+    const at = performance.now() + deadlineMs;
+    if (at >= this.#deadlineAt) return;
+    this.#deadlineAt = at;
+    clearTimeout(this.#timer);
+    if (deadlineMs <= 0) this.#killRest();
+    else this.#timer = after(deadlineMs, () => this.#killRest());
+  }
+
+  #killRest(): void {
+    const rest = [...this.#children];
+    this.#children.clear();
+    for (const child of rest) {
+      try {
+        child.kill();
+      } catch (error) {
+        raiseUncaught(error);
+      }
+    }
+    this.#end(rest.length);
+  }
+
+  #end(killed: number): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    clearTimeout(this.#timer);
+    const report: FactoryReport = { ...this.#reason, drained: this.#leftAtStop - killed, killed };
+    this.#monitors.down(report, this);
+    this.#resolveExited(report);
+  }
+
+  #report(event: FactoryEvent<Arg>): void {
+    try {
+      this.#options.onEvent?.(event);
+    } catch (error) {
+      raiseUncaught(error);
+    }
+  }
+}
