@@ -27,10 +27,10 @@ export {
   Builder,
   create as new,
   getConnectionInfo,
-  type ListenTarget,
   type ReadRequestBodyOptions,
   Server,
   type ServerAddress,
+  type StartTarget,
   sendInformational,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
@@ -43,6 +43,12 @@ export {
   readBody,
   stream,
 } from "./server/request-body.ts";
-export { type BytesBody, bytes, type ResponseBody, type ServerResponse } from "./server/response-body.ts";
+export {
+  type BytesBody,
+  bytes,
+  iterableBody as chunked,
+  type ResponseBody,
+  type ServerResponse,
+} from "./server/response-body.ts";
 export type { ErrorReport, Handler } from "./server/service.ts";
 export { type StaticFile, type StaticFilesOptions, staticFiles } from "./static-files.ts";

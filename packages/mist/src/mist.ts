@@ -1,6 +1,7 @@
 // The builder: from a handler to a running server.
 
 import * as glisten from "@x/glisten";
+import type { ChildSpecification, ExitReason } from "@x/glisten/actor";
 import { UsageError } from "./errors.ts";
 import type { Fields } from "./http/fields.ts";
 import type { Request } from "./http/request.ts";
@@ -24,8 +25,8 @@ export interface ServerAddress {
   readonly url: string;
 }
 
-/** Where to listen, if not on `.port(…)`. */
-export type ListenTarget = glisten.ListenTarget;
+/** Where to listen, if not on `.port(…)`: another port, a unix socket, a socket that is open already. */
+export type StartTarget = glisten.StartTarget;
 
 /** Options of {@link Builder.readRequestBody}. */
 export interface ReadRequestBodyOptions {
@@ -85,7 +86,7 @@ export class Builder<Body = IncomingBody> {
   }
 
   /** Asks TLS clients for a certificate. */
-  withClientVerification(options: glisten.ClientVerificationOptions): Builder<Body> {
+  withClientVerification(options: glisten.ClientVerification): Builder<Body> {
     return this.#below((builder) => builder.withClientVerification(options));
   }
 
@@ -158,7 +159,7 @@ export class Builder<Body = IncomingBody> {
    * @param target a unix socket's path, an inherited descriptor; default the builder's port.
    * @throws StartError (rejects) if it cannot listen, CertificateError if a certificate or key cannot be had.
    */
-  async start(this: Builder<IncomingBody>, target?: ListenTarget): Promise<Server> {
+  async start(this: Builder<IncomingBody>, target?: StartTarget): Promise<Server> {
     const { port, secure, afterStart } = this.#settings;
     const server = new Server(await this.#build().start(target ?? port), secure ? "https" : "http");
     afterStart(server.where);
@@ -166,7 +167,7 @@ export class Builder<Body = IncomingBody> {
   }
 
   /** A specification of this server for a supervision tree of yours. */
-  supervised(this: Builder<IncomingBody>, target?: ListenTarget): glisten.ServerSpecification {
+  supervised(this: Builder<IncomingBody>, target?: StartTarget): ChildSpecification<glisten.Server> {
     return this.#build().supervised(target ?? this.#settings.port);
   }
 
@@ -186,6 +187,12 @@ export class Builder<Body = IncomingBody> {
     change(glisten.protocol(() => ({ data() {} })));
     return this.#with({ transport: (builder) => change(transport(builder)) });
   }
+}
+
+/** Options of {@link Server.stop}. */
+export interface StopOptions {
+  /** Milliseconds for what is under way. Default: the server's, 10 000. */
+  readonly deadlineMs?: number;
 }
 
 /** A running HTTP server. `await using` stops it. */
@@ -224,8 +231,8 @@ export class Server {
     return this.#server.info();
   }
 
-  /** Resolves when the server has ended, whoever ended it; rejects if it gave up. */
-  get closed(): Promise<void> {
+  /** Resolves when the server has ended: `shutdown`, `killed`, or `abnormal` when it gave up restarting a part. */
+  get closed(): Promise<ExitReason> {
     return this.#server.closed;
   }
 
@@ -233,7 +240,7 @@ export class Server {
    * Stops: no new connections, answers in flight are finished, idle connections and event streams end, WebSockets
    * are closed with 1001; what is left at the deadline is destroyed.
    */
-  stop(options?: glisten.StopOptions): Promise<glisten.StopReport> {
+  stop(options?: StopOptions): Promise<glisten.StopReport> {
     return this.#server.stop(options);
   }
 

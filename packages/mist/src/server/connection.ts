@@ -443,6 +443,7 @@ export class HttpConnection implements Protocol, ExchangeHost {
 
   #readLate(): void {
     if (this.#phase === "head") {
+      this.core.giveUp();
       this.#refuse(new DeadlineError("headMs", this.service.deadlines.headMs));
     } else if (this.#phase === "exchange") {
       if (this.#draining) this.#close();

@@ -26,6 +26,14 @@ describe("stop", () => {
     await socket.send(get);
     await inHandler;
     const stopped = server.stop({ deadlineMs: 10_000 });
+    await expect
+      .poll(() =>
+        connect().then(
+          () => "accepted",
+          () => "refused",
+        ),
+      )
+      .toBe("refused");
     release();
     const answer = await readAnswer(socket);
     expect([answer.body, answer.headers.get("connection")]).toEqual(["ok", "close"]);
@@ -70,7 +78,7 @@ describe("stop", () => {
     );
     const socket = await connect();
     await socket.send(get);
-    await expect.poll(() => server.info().connections.total).toBe(1);
+    await expect.poll(() => server.info().connections).toBe(1);
     const report = await server.stop({ deadlineMs: 200 });
     expect(report.killed).toBe(1);
     expect(reasons).toHaveLength(1);
