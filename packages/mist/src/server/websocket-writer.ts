@@ -1,0 +1,356 @@
+// The sending half of a WebSocket: frames in order, gathered into few writes, with backpressure.
+//
+// What is sent while corked (that is, while a packet or a message is being handled) leaves in one write; what is sent
+// at other times leaves before the event loop goes on. A message that zlib's threads are at work on holds back those
+// behind it, so that order is kept. A peer that takes nothing is bounded: `maxBufferedBytes`.
+
+import { Buffer } from "node:buffer";
+import { type Connection, TransportError } from "@x/glisten";
+import { encodeClosePayload } from "../websocket/close-code.ts";
+import { BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT } from "../websocket/frame.ts";
+import { fullBatch, maxBatchedPayload, Outbox } from "../websocket/outbox.ts";
+import type { PermessageDeflate } from "./permessage-deflate.ts";
+import type { PreparedFrame } from "./prepared-frame.ts";
+
+const sent: Promise<void> = Promise.resolve();
+
+/** What the writer tells its owner. */
+export interface WriterHost {
+  /** The peer has left more than `maxBufferedBytes` lying. */
+  overflowed(): void;
+  /** A message could not be compressed: never the peer's fault. */
+  writeFailed(error: unknown): void;
+}
+
+export interface WriterSettings {
+  readonly maxBufferedBytes: number;
+  /** Messages below this are not compressed; bytes. */
+  readonly threshold: number;
+}
+
+/** Something to be sent once the message before it has been compressed. */
+interface Queued {
+  readonly size: number;
+  run(): void;
+  abandon(error: unknown): void;
+}
+
+interface Waiter {
+  readonly promise: Promise<void>;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+export class WebSocketWriter {
+  readonly #connection: Connection;
+  readonly #host: WriterHost;
+  readonly #settings: WriterSettings;
+  readonly #deflate: PermessageDeflate | undefined;
+  readonly #outbox = new Outbox();
+  #corked = 0;
+  #flushScheduled = false;
+  #blocked = false;
+  /** A Close frame has been given to the writer, or the connection is gone: nothing more may be sent. */
+  #ended = false;
+  #compressing = false;
+  #queue: Queued[] | undefined;
+  #queuedBytes = 0;
+  /** The answer to a ping that came while the peer took nothing: only the last is owed (RFC 6455 §5.5.3). */
+  #latePong: Buffer | undefined;
+  #waiter: Waiter | undefined;
+
+  constructor(
+    connection: Connection,
+    host: WriterHost,
+    settings: WriterSettings,
+    deflate: PermessageDeflate | undefined,
+  ) {
+    this.#connection = connection;
+    this.#host = host;
+    this.#settings = settings;
+    this.#deflate = deflate;
+  }
+
+  /** True while the peer takes less than it is given. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** True once a Close frame has been given to the writer, or the connection is gone. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get bufferedAmount(): number {
+    return this.#connection.bufferedAmount + this.#outbox.size + this.#queuedBytes;
+  }
+
+  /** Holds writes back until `uncork`. */
+  cork(): void {
+    this.#corked++;
+  }
+
+  uncork(): void {
+    if (--this.#corked === 0 && this.#outbox.size > 0) this.flush();
+  }
+
+  // ---- messages ------------------------------------------------------------------------------------------------
+
+  text(data: string): Promise<void> {
+    if (this.#ended) return refused();
+    const length = Buffer.byteLength(data);
+    if (this.#deflate !== undefined && length >= this.#settings.threshold)
+      return this.#compress(TEXT, data, length);
+    if (this.#compressing) return this.#wait(length, () => this.#putText(data, length));
+    this.#putText(data, length);
+    return this.#taken();
+  }
+
+  binary(data: Uint8Array): Promise<void> {
+    if (this.#ended) return refused();
+    const { length } = data;
+    if (this.#deflate !== undefined && length >= this.#settings.threshold)
+      return this.#compress(BINARY, data, length);
+    if (this.#compressing) return this.#wait(length, () => this.#put(FIN | BINARY, data));
+    this.#put(FIN | BINARY, data);
+    return this.#taken();
+  }
+
+  prepared(frame: PreparedFrame): Promise<void> {
+    if (this.#ended) return refused();
+    const bytes = frame.bytesFor(this.#deflate, this.#settings.threshold);
+    if (this.#compressing) return this.#wait(bytes.length, () => this.#putEncoded(bytes));
+    this.#putEncoded(bytes);
+    return this.#taken();
+  }
+
+  // ---- control frames, which may overtake messages (RFC 6455 §5.4), but for Close --------------------------------
+
+  ping(data: Uint8Array): Promise<void> {
+    if (this.#ended) return refused();
+    this.#put(FIN | PING, data);
+    return this.#taken();
+  }
+
+  /** Answers a ping. */
+  pong(data: Buffer): void {
+    if (this.#ended) return;
+    if (this.#blocked) {
+      // Not a view that would pin the packet it came in.
+      this.#latePong = Buffer.from(data);
+      return;
+    }
+    this.#put(FIN | PONG, data);
+    this.#leaveSoon();
+  }
+
+  /** Sends a Close frame, behind everything else. */
+  close(code: number, reason: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const payload = encodeClosePayload(code, reason);
+    const put = (): void => this.#putLast(payload);
+    if (this.#compressing) this.#enqueue({ size: payload.length, run: put, abandon: nothing });
+    else put();
+  }
+
+  /** Calls `then` once everything given to the writer, a Close frame included, has been given to the connection. */
+  whenFlushed(then: () => void): void {
+    this.flush();
+    if (this.#compressing) this.#enqueue({ size: 0, run: then, abandon: nothing });
+    else then();
+  }
+
+  // ---- what the connection tells ---------------------------------------------------------------------------------
+
+  /** The peer has taken what was written. */
+  drained(): void {
+    this.#blocked = false;
+    const pong = this.#latePong;
+    this.#latePong = undefined;
+    if (pong !== undefined) this.pong(pong);
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    waiter?.resolve();
+  }
+
+  /** Resolves when the peer has taken what was written. */
+  whenDrained(): Promise<void> {
+    this.#waiter ??= newWaiter();
+    return this.#waiter.promise;
+  }
+
+  /** The connection is gone. */
+  abandon(): void {
+    this.#ended = true;
+    this.#blocked = false;
+    const error = new TransportError("closed", "the WebSocket is closed");
+    for (const queued of this.#queue ?? []) queued.abandon(error);
+    this.#queue = undefined;
+    this.#queuedBytes = 0;
+    this.#outbox.take(false);
+    this.#waiter?.reject(error);
+    this.#waiter = undefined;
+  }
+
+  /** Writes what has been gathered. */
+  flush(): void {
+    if (this.#outbox.size === 0) return;
+    // What has to wait in the socket must not keep a whole slab of frames alive.
+    const batch = this.#outbox.take(this.#connection.bufferedAmount > 0);
+    this.#wrote(this.#connection.write(batch, "latin1"));
+  }
+
+  // ---- below -----------------------------------------------------------------------------------------------------
+
+  #putText(data: string, length: number): void {
+    if (length === data.length) this.#outbox.ascii(data);
+    else if (length <= maxBatchedPayload) this.#outbox.utf8(data, length);
+    else this.#putLarge(FIN | TEXT, Buffer.from(data, "utf8"));
+  }
+
+  #put(first: number, payload: Uint8Array): void {
+    if (payload.length <= maxBatchedPayload) this.#outbox.frame(first, payload);
+    else this.#putLarge(first, payload);
+  }
+
+  /** A payload that is not worth copying leaves at once, with all that was gathered before it, in one write. */
+  #putLarge(first: number, payload: Uint8Array): void {
+    this.#outbox.header(first, payload.length);
+    this.#connection.cork();
+    this.flush();
+    this.#wrote(this.#connection.write(payload));
+    this.#connection.uncork();
+  }
+
+  #putLast(payload: Buffer): void {
+    this.#put(FIN | CLOSE, payload);
+    this.flush();
+  }
+
+  #putEncoded(frame: Buffer): void {
+    const alone = this.#outbox.size === 0 && this.#corked === 0;
+    if (!alone && frame.length <= maxBatchedPayload) {
+      this.#outbox.encoded(frame);
+      return;
+    }
+    this.flush();
+    this.#wrote(this.#connection.write(frame));
+  }
+
+  #wrote(room: boolean): void {
+    if (room) return;
+    this.#blocked = true;
+  }
+
+  /** The promise for a message that has just been put into the outbox or written. */
+  #taken(): Promise<void> {
+    this.#leaveSoon();
+    if (!this.#blocked) return sent;
+    if (this.bufferedAmount > this.#settings.maxBufferedBytes) {
+      this.#host.overflowed();
+      return refused();
+    }
+    return this.whenDrained();
+  }
+
+  #leaveSoon(): void {
+    const { size } = this.#outbox;
+    if (size >= fullBatch) {
+      this.flush();
+    } else if (this.#corked === 0 && size > 0 && !this.#flushScheduled) {
+      this.#flushScheduled = true;
+      process.nextTick(flushScheduled, this);
+    }
+  }
+
+  /** @internal */
+  runScheduledFlush(): void {
+    this.#flushScheduled = false;
+    this.flush();
+  }
+
+  #compress(opcode: number, data: string | Uint8Array, length: number): Promise<void> {
+    if (this.#compressing) return this.#wait(length, () => this.#compressNow(opcode, data, length));
+    this.#compressNow(opcode, data, length);
+    return this.#compressing ? this.#wait(0, nothing) : this.#taken();
+  }
+
+  #compressNow(opcode: number, data: string | Uint8Array, length: number): void {
+    const first = FIN | RSV1 | opcode;
+    const deflated = this.#deflate!.deflate(data, length);
+    if (!(deflated instanceof Promise)) {
+      // Only good until the next message: copied, whatever its size.
+      if (deflated.length <= maxBatchedPayload) this.#outbox.frame(first, deflated);
+      else this.#putLarge(first, Buffer.from(deflated));
+      return;
+    }
+    this.#compressing = true;
+    this.#queuedBytes += length;
+    deflated.then(
+      (payload) => {
+        this.#queuedBytes -= length;
+        this.#compressed(first, payload);
+      },
+      (error: unknown) => {
+        // Expected when the connection went away under it.
+        if (!this.#connection.closed) this.#host.writeFailed(error);
+      },
+    );
+  }
+
+  #compressed(first: number, payload: Buffer): void {
+    if (this.#connection.closed) return;
+    this.#compressing = false;
+    this.cork();
+    this.#put(first, payload);
+    while (!this.#compressing && this.#queue !== undefined && this.#queue.length > 0) {
+      const next = this.#queue.shift()!;
+      this.#queuedBytes -= next.size;
+      next.run();
+    }
+    this.uncork();
+  }
+
+  #wait(size: number, put: () => void): Promise<void> {
+    const promise = new Promise<void>((resolve, abandon) => {
+      const run = (): void => {
+        put();
+        resolve(this.#blocked ? this.whenDrained() : undefined);
+      };
+      this.#enqueue({ size, run, abandon });
+    });
+    promise.catch(nothing);
+    if (this.bufferedAmount > this.#settings.maxBufferedBytes) this.#host.overflowed();
+    return promise;
+  }
+
+  #enqueue(item: Queued): void {
+    this.#queue ??= [];
+    this.#queue.push(item);
+    this.#queuedBytes += item.size;
+  }
+}
+
+function flushScheduled(writer: WebSocketWriter): void {
+  writer.runScheduledFlush();
+}
+
+function nothing(): void {}
+
+function refused(): Promise<void> {
+  const promise = Promise.reject(new TransportError("closed", "the WebSocket is closed"));
+  promise.catch(nothing); // whoever sent without awaiting does not want to hear of it
+  return promise;
+}
+
+function newWaiter(): Waiter {
+  let resolve!: () => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<void>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  promise.catch(nothing);
+  return { promise, resolve, reject };
+}
