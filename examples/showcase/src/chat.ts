@@ -91,12 +91,12 @@ function join(request: mist.Request<mist.IncomingBody>, room: Subject<Event>): m
   const name = tidy(new URLSearchParams(request.query).get("name"), MAX_NAME) || "Somebody";
   return mist.websocket({
     request,
-    onInit(conn: mist.WebSocketConnection<mist.PreparedFrame>) {
+    onInit(conn: mist.WebSocket<mist.PreparedFrame>) {
       room.send({ type: "join", member: conn.subject, name });
       return conn.subject;
     },
     async handler(member, message, conn) {
-      if (message.type === "user") await conn.send(message.message);
+      if (message.type === "user") await conn.sendPrepared(message.message);
       else if (message.type === "text") hear(room, member, message.data);
     },
     onClose: (member) => room.send({ type: "leave", member }),

@@ -21,26 +21,43 @@ async function startCounter(): Promise<ActorRef<Command>> {
   return counter;
 }
 
-const server = glisten.new(
-  () => undefined,
-  async (_, message, conn) => {
-    if (message.type !== "packet") return;
-    const word = message.data.toString().trim();
-    if (word === "add" || word === "crash") counter.subject.send({ type: word });
-    const count = await call(counter.subject, (reply: Subject<number>) => ({ type: "count", reply }), 1_000);
-    await conn.send(`${count}\n`);
-  },
-);
+const server = glisten
+  .new(
+    () => "",
+    async (rest, message, conn) => {
+      if (message.type !== "packet") return;
+      // A packet is not a line: it may hold several, or the first half of one.
+      const lines = (rest + message.data).split("\n");
+      for (const line of lines.slice(0, -1)) await obey(line.trim(), conn);
+      return glisten.continue(lines.at(-1) ?? "");
+    },
+  )
+  .supervised(Number(process.env["PORT"] ?? 3004));
 
 const tree = await supervisor({
   strategy: "one-for-one",
   children: [
     { id: "counter", start: startCounter },
     {
-      ...server.supervised(Number(process.env["PORT"] ?? 3004)),
-      id: "server",
+      ...server,
+      async start(signal) {
+        const started = await server.start(signal);
+        console.log(`counting on port ${started.port}; try: nc localhost ${started.port}`);
+        return started;
+      },
     },
   ],
+  onEvent(event) {
+    if (event.type === "child-started") console.log(`${event.id} runs`);
+    if (event.type === "child-exited") console.log(`${event.id} ended: ${event.reason.type}`);
+  },
 });
-console.log("the tree stands");
+
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => void tree.stop());
+
+async function obey(command: string, conn: glisten.Connection): Promise<void> {
+  if (command === "add" || command === "crash") counter.subject.send({ type: command });
+  if (command !== "count") return;
+  const count = await call<Command, number>(counter.subject, (reply) => ({ type: "count", reply }), 1_000);
+  await conn.send(`${count}\n`);
+}

@@ -52,7 +52,7 @@ function join(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
   const name = new URLSearchParams(request.query).get("name")?.slice(0, 20) || "someone";
   return mist.websocket({
     request,
-    onInit(conn: mist.WebSocketConnection<mist.PreparedFrame>) {
+    onInit(conn: mist.WebSocket<mist.PreparedFrame>) {
       room.subject.send({ type: "join", member: conn.subject, name });
       return conn.subject;
     },
@@ -62,7 +62,7 @@ function join(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
           room.subject.send({ type: "say", member, text: message.data.slice(0, 500) });
           break;
         case "user":
-          await conn.send(message.message);
+          await conn.sendPrepared(message.message);
       }
     },
     onClose: (member) => room.subject.send({ type: "leave", member }),
