@@ -5,7 +5,7 @@
 import { closeSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { FileError, UsageError } from "./errors.ts";
-import { acceptableCodings, type ContentCoding } from "./http/content-negotiation.ts";
+import { acceptableCodings } from "./http/content-negotiation.ts";
 import { type Field, fieldValue } from "./http/fields.ts";
 import { isCompressibleType, mediaTypeEssence, mediaTypeOf } from "./http/media-type.ts";
 import type { Request } from "./http/request.ts";
@@ -46,7 +46,7 @@ export interface StaticFilesOptions<Body = unknown> {
    * order of preference. Looked for beside files of compressible or unknown type. `true` means br, zstd, gzip.
    * Default: false.
    */
-  readonly precompressed?: boolean | readonly ContentCoding[];
+  readonly precompressed?: boolean | readonly SiblingCoding[];
   /** What to do with hidden names. Default `"ignore"`: they do not exist. */
   readonly dotfiles?: DotfilesPolicy;
   /** A `Range` field that names more ranges is ignored. Default 32; 0 turns ranges off. */
@@ -55,18 +55,16 @@ export interface StaticFilesOptions<Body = unknown> {
   readonly fallback?: (request: Request<Body>) => ServerResponse | Promise<ServerResponse>;
 }
 
-const extensions: Readonly<Record<ContentCoding, string>> = {
-  br: ".br",
-  deflate: ".zz",
-  gzip: ".gz",
-  zstd: ".zst",
-};
+/** Codings that have a customary file extension. */
+export type SiblingCoding = "br" | "zstd" | "gzip";
+
+const extensions: Readonly<Record<SiblingCoding, string>> = { br: ".br", zstd: ".zst", gzip: ".gz" };
 
 interface Settings {
   readonly root: string;
   readonly prefix: string;
   readonly indexes: readonly string[];
-  readonly codings: readonly ContentCoding[];
+  readonly codings: readonly SiblingCoding[];
   readonly cacheControl: StaticFilesOptions["cacheControl"];
   readonly dotfiles: DotfilesPolicy;
   readonly maxRanges: number | undefined;
@@ -110,7 +108,7 @@ function settingsOf<Body>(options: StaticFilesOptions<Body>): Settings {
   for (const name of indexes) {
     if (!/^[^/\\\0]+$/.test(name)) throw new UsageError(`index ${JSON.stringify(name)} is no file name`);
   }
-  const codings: readonly ContentCoding[] =
+  const codings: readonly SiblingCoding[] =
     precompressed === true ? ["br", "zstd", "gzip"] : precompressed === false ? [] : precompressed;
   for (const coding of codings) {
     if (!Object.hasOwn(extensions, coding)) throw new UsageError(`there is no content coding ${coding}`);
@@ -162,7 +160,7 @@ function redirectToDirectory(request: Request): ServerResponse {
 interface Variant {
   readonly file: OpenFile;
   readonly path: string;
-  readonly coding: ContentCoding | undefined;
+  readonly coding: SiblingCoding | undefined;
 }
 
 async function serveFile(request: Request, path: string, settings: Settings): Promise<ServerResponse> {

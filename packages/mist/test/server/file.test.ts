@@ -15,6 +15,7 @@ import {
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type SendFileOptions, sendFile } from "../../src/server/file.ts";
 import { fileBufferSize } from "../../src/server/file-body.ts";
@@ -250,6 +251,34 @@ describe("RFC 9110 §14 ranges", () => {
         `content-type: ${name === "text.txt" ? "text/plain" : "application/octet-stream"}`,
       );
     }
+  });
+});
+
+describe("any part", () => {
+  const edge = fc.integer({ min: 0, max: 1100 });
+  const some = fc.option(edge, { nil: undefined });
+
+  it("is what the same part of the whole would be", async () => {
+    await fc.assert(
+      fc.asyncProperty(some, some, some, some, async (offset, limit, first, last) => {
+        const slice = { ...(offset !== undefined && { offset }), ...(limit !== undefined && { limit }) };
+        const part = text.slice(offset ?? 0, (offset ?? 0) + (limit ?? text.length));
+        const answer = await get("text.txt", { range: `bytes=${first ?? ""}-${last ?? ""}` }, slice);
+        const content = String(await contentOf(answer));
+        expect(content.length).toBe(lengthOf(answer));
+        if (answer.status === 200) {
+          expect(first === undefined ? last === undefined : (last ?? first) < first).toBe(true);
+          expect(content).toBe(part);
+        } else if (answer.status === 206) {
+          const start = first ?? Math.max(0, part.length - last!);
+          expect(content).toBe(part.slice(start, first === undefined ? undefined : (last ?? 1e9) + 1));
+        } else {
+          expect(answer.status).toBe(416);
+          expect(first === undefined ? last === 0 || part === "" : first >= part.length).toBe(true);
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 
