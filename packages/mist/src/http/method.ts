@@ -17,31 +17,34 @@ export type Method =
   | (string & {});
 
 /** The well-known methods by length: a candidate needs its length and its bytes to agree. */
-const BY_LENGTH: readonly (readonly string[])[] = [
-  [],
-  [],
-  [],
-  ["GET", "PUT"],
-  ["POST", "HEAD"],
-  ["PATCH", "TRACE"],
-  ["DELETE"],
-  ["OPTIONS", "CONNECT"],
-];
+const BY_LENGTH: readonly (readonly Candidate[])[] = byLength(
+  "GET POST PUT HEAD DELETE OPTIONS PATCH CONNECT TRACE".split(" "),
+);
+
+interface Candidate {
+  readonly method: string;
+  readonly bytes: Buffer;
+}
+
+function byLength(methods: readonly string[]): Candidate[][] {
+  const lists: Candidate[][] = [[], [], [], [], [], [], [], []];
+  for (const method of methods) lists[method.length]?.push({ method, bytes: Buffer.from(method, "latin1") });
+  return lists;
+}
 
 /** The method in `bytes[start, end)`. The bytes have been checked to be a token. */
 export function readMethod(bytes: Buffer, start: number, end: number): string {
-  const candidates = BY_LENGTH[end - start];
-  if (candidates !== undefined) {
-    for (const candidate of candidates) {
-      if (matches(bytes, start, candidate)) return candidate;
-    }
+  const candidates = end - start < BY_LENGTH.length ? (BY_LENGTH[end - start] as readonly Candidate[]) : [];
+  for (let c = 0; c < candidates.length; c++) {
+    const candidate = candidates[c] as Candidate;
+    if (matches(bytes, start, candidate.bytes)) return candidate.method;
   }
   return bytes.toString("latin1", start, end);
 }
 
-function matches(bytes: Buffer, start: number, text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    if (bytes[start + i] !== text.charCodeAt(i)) return false;
+function matches(bytes: Buffer, start: number, wanted: Buffer): boolean {
+  for (let i = 0; i < wanted.length; i++) {
+    if (bytes[start + i] !== wanted[i]) return false;
   }
   return true;
 }

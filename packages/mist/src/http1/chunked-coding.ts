@@ -12,7 +12,6 @@
 import { LimitError, ProtocolError } from "../errors.ts";
 import {
   BACKSLASH,
-  CLASS,
   CR,
   DQUOTE,
   EQUALS,
@@ -72,7 +71,7 @@ export class ChunkLine {
     let i = at;
     while (i < end) {
       const byte = bytes[i++] as number;
-      if (this.state === SIZE && ((CLASS[byte] as number) & HEX) !== 0) this.digit(byte);
+      if (this.state === SIZE && HEX[byte] === 1) this.digit(byte);
       else if (this.state === LINE_FEED) {
         if (byte !== LF) throw malformed("a chunk line does not end with CRLF");
         return i;
@@ -117,11 +116,11 @@ export class ChunkLine {
           ? AFTER_VALUE
           : byte === BACKSLASH
             ? QUOTED_PAIR
-            : is(byte, QDTEXT)
+            : QDTEXT[byte] === 1
               ? QUOTED_VALUE
               : wrong();
       case QUOTED_PAIR:
-        return is(byte, FIELD_VALUE) ? QUOTED_VALUE : wrong();
+        return FIELD_VALUE[byte] === 1 ? QUOTED_VALUE : wrong();
       default:
         return afterPart(byte);
     }
@@ -152,11 +151,7 @@ function isBws(byte: number): boolean {
 }
 
 function isTchar(byte: number): boolean {
-  return ((CLASS[byte] as number) & TCHAR) !== 0;
-}
-
-function is(byte: number, mask: number): boolean {
-  return ((CLASS[byte] as number) & mask) !== 0;
+  return TCHAR[byte] === 1;
 }
 
 function wrong(): never {

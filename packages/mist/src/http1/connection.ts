@@ -41,7 +41,7 @@ export class Http1Connection implements ResponseContext {
   private decoder: BodyDecoder | undefined = undefined;
   private request: RequestHead | undefined = undefined;
   /** The client waits for a 100 that was not sent yet. */
-  private continueDue = false;
+  private awaitsContinue = false;
   /** The peer has sent its FIN. */
   ended = false;
   /** Will there be a cycle after this one? Settled by `sendHead`; before it, what the request wants. */
@@ -94,7 +94,7 @@ export class Http1Connection implements ResponseContext {
     if (head === undefined) return this.ended ? this.endOfRequests() : NEED_DATA;
     this.request = head;
     this.persistent = head.keepAlive;
-    this.continueDue = head.expectContinue;
+    this.awaitsContinue = head.expectContinue;
     this.writer = writerAfter(this.writer, state.REQUEST);
     if (head.framing === "none") {
       this.reader = readerAfter(this.reader, state.HEAD_ALONE);
@@ -124,7 +124,7 @@ export class Http1Connection implements ResponseContext {
       return NEED_DATA;
     }
     // A client that sends its body did not wait (RFC 9110 §10.1.1).
-    this.continueDue = false;
+    this.awaitsContinue = false;
     if (event.type === "end") {
       this.reader = readerAfter(this.reader, state.BODY_END);
       this.decoder = undefined;
@@ -146,7 +146,16 @@ export class Http1Connection implements ResponseContext {
     this.writer = writerAfter(this.writer, state.FAULT_ANSWER_DUE);
     this.buffer.clear();
     this.decoder = undefined;
+    this.awaitsContinue = false;
     this.persistent = false;
+  }
+
+  /**
+   * Stop reading, as after a fault of the peer: what came of a head or body is dropped, `next()` is
+   * `closed` from here on, and one answer (a 408, say) can still be sent. For deadlines.
+   */
+  giveUp(): void {
+    if (this.reader === state.R_IDLE || this.reader === state.R_BODY) this.fail();
   }
 
   /** Has the request been read to its end? True while there is none. */
@@ -176,6 +185,11 @@ export class Http1Connection implements ResponseContext {
     return this.writer === state.W_DONE;
   }
 
+  /** Does the client wait for a `100 (Continue)`, as far as one can tell (RFC 9110 §10.1.1)? */
+  get continueDue(): boolean {
+    return this.awaitsContinue && this.buffer.length === 0;
+  }
+
   /** Has a final head been sent in this cycle? */
   get responseStarted(): boolean {
     return this.writer === state.W_BODY || this.writer === state.W_DONE;
@@ -189,6 +203,15 @@ export class Http1Connection implements ResponseContext {
   /** What goes behind each piece of data. */
   get dataSuffix(): "" | "\r\n" {
     return this.bodyEncoder.suffix;
+  }
+
+  /**
+   * Could the connection go on, if the answer lets it? Not when the peer has ended and sent nothing
+   * more. And not when it still waits for a 100: it may now leave the body out, and nobody could tell
+   * the body from the next request.
+   */
+  get mayPersist(): boolean {
+    return this.persistent && !(this.buffer.length === 0 && (this.ended || this.awaitsContinue));
   }
 
   get http10(): boolean {
@@ -208,7 +231,7 @@ export class Http1Connection implements ResponseContext {
     if (this.writer !== state.W_HEAD) throw outOfTurn("an interim response", this.writer);
     if (this.http10) return "";
     const text = encodeInformational(status, fields);
-    if (status === 100) this.continueDue = false;
+    if (status === 100) this.awaitsContinue = false;
     return text;
   }
 
@@ -219,16 +242,7 @@ export class Http1Connection implements ResponseContext {
   sendHead(response: ResponseHead, date: string): string {
     if (this.writer !== state.W_HEAD) throw outOfTurn("a response head", this.writer);
     if (response.status < 200) throw new UsageError(`${response.status} is no final status`);
-    // Without the 100 it waits for, a client may leave the body out: what comes next is anyone's guess.
-    const requested = this.persistent;
-    if (this.continueDue) this.persistent = false;
-    let text: string;
-    try {
-      text = this.responseHead.encode(response, date, this);
-    } catch (error) {
-      this.persistent = requested;
-      throw error;
-    }
+    const text = this.responseHead.encode(response, date, this);
     this.persistent = this.responseHead.persistent;
     this.bodyEncoder.begin(this.responseHead.mode, this.responseHead.length);
     this.writer = writerAfter(this.writer, state.HEAD_SENT);

@@ -15,7 +15,7 @@ import {
   lowerCaseName,
   NO_FIELDS,
 } from "../http/fields.ts";
-import { CLASS, COLON, CR, FIELD_VALUE, LF, SP, TAB, TCHAR } from "./grammar.ts";
+import { COLON, CR, FIELD_VALUE, LF, SP, TAB, TCHAR } from "./grammar.ts";
 
 /** The fields whose meaning the core itself needs. */
 export const HOST = 0;
@@ -26,7 +26,15 @@ export const CONTENT_LENGTH = 4;
 export const TRANSFER_ENCODING = 5;
 const NONE = -1;
 
-const OWN_NAMES = ["host", "expect", "upgrade", "connection", "content-length", "transfer-encoding"] as const;
+/** Their names, as bytes: a byte is compared with a byte, four times as fast as with a string's character. */
+const OWN_NAMES: readonly Buffer[] = [
+  "host",
+  "expect",
+  "upgrade",
+  "connection",
+  "content-length",
+  "transfer-encoding",
+].map((name) => Buffer.from(name, "latin1"));
 
 /** The answer of a scan that ran out of bytes. */
 export const INCOMPLETE = -1;
@@ -59,28 +67,33 @@ export class SectionScan {
    */
   scan(bytes: Buffer, start: number, stop: number, maxFields: number): number {
     let i = start + this.line;
+    let { count } = this;
+    const names = TCHAR;
+    const values = FIELD_VALUE;
     for (;;) {
       const line = i;
-      if (i >= stop) return this.pauseAt(line - start);
+      if (i >= stop) return this.pauseAt(line - start, count);
       if (bytes[i] === CR) {
-        if (i + 1 >= stop) return this.pauseAt(line - start);
+        if (i + 1 >= stop) return this.pauseAt(line - start, count);
         if (bytes[i + 1] !== LF) throw malformed("bare CR in the field section", "RFC 9112 §2.2");
+        this.count = count;
         return i + 2;
       }
-      if (this.count === maxFields) throw tooManyFields(maxFields);
+      if (count++ === maxFields) throw tooManyFields(maxFields);
 
-      while (i < stop && ((CLASS[bytes[i] as number] as number) & TCHAR) !== 0) i++;
-      if (i >= stop) return this.pauseAt(line - start);
+      while (i < stop && names[bytes[i] as number] === 1) i++;
+      if (i >= stop) return this.pauseAt(line - start, count - 1);
       if (bytes[i] !== COLON || i === line) throw badName(bytes[i] as number, i === line);
       const nameEnd = i++;
 
-      while (i < stop && ((CLASS[bytes[i] as number] as number) & FIELD_VALUE) !== 0) i++;
-      if (i >= stop) return this.pauseAt(line - start);
+      while (i < stop && values[bytes[i] as number] === 1) i++;
+      if (i + 1 >= stop) {
+        if (i < stop && bytes[i] !== CR) throw badValue(bytes[i] as number);
+        return this.pauseAt(line - start, count - 1);
+      }
       if (bytes[i] !== CR) throw badValue(bytes[i] as number);
-      if (++i >= stop) return this.pauseAt(line - start);
-      if (bytes[i] !== LF) throw malformed("bare CR in a field line", "RFC 9112 §2.2");
-      i++;
-      this.count++;
+      if (bytes[i + 1] !== LF) throw malformed("bare CR in a field line", "RFC 9112 §2.2");
+      i += 2;
       const own = ownField(bytes, line, nameEnd);
       if (own !== NONE) this.remember(own, line - start);
     }
@@ -103,42 +116,52 @@ export class SectionScan {
 
   /** The value of the first line of one of the core's own fields, out of the scanned section's text. */
   value(own: number, text: string): string {
-    const start = (this.lineAt[own] as number) + (OWN_NAMES[own] as string).length + 1;
+    const start = (this.lineAt[own] as number) + (OWN_NAMES[own] as Buffer).length + 1;
     return fieldText(text, start, text.indexOf("\r", start));
   }
 
-  private pauseAt(line: number): number {
+  private pauseAt(line: number, count: number): number {
     this.line = line;
+    this.count = count;
     return INCOMPLETE;
   }
 }
 
-/** Which of the core's own fields a name is, or `NONE`. Length first: most names fail there. */
+// Length and first letter of a name tell almost every other name from the core's own.
+const HOST_KEY = (4 << 8) | 0x68;
+const EXPECT_KEY = (6 << 8) | 0x65;
+const UPGRADE_KEY = (7 << 8) | 0x75;
+const CONNECTION_KEY = (10 << 8) | 0x63;
+const CONTENT_LENGTH_KEY = (14 << 8) | 0x63;
+const TRANSFER_ENCODING_KEY = (17 << 8) | 0x74;
+
+/** Which of the core's own fields a name is, or `NONE`. */
 function ownField(bytes: Buffer, start: number, end: number): number {
-  switch (end - start) {
-    case 4:
-      return isName(bytes, start, "host") ? HOST : NONE;
-    case 6:
-      return isName(bytes, start, "expect") ? EXPECT : NONE;
-    case 7:
-      return isName(bytes, start, "upgrade") ? UPGRADE : NONE;
-    case 10:
-      return isName(bytes, start, "connection") ? CONNECTION : NONE;
-    case 14:
-      return isName(bytes, start, "content-length") ? CONTENT_LENGTH : NONE;
-    case 17:
-      return isName(bytes, start, "transfer-encoding") ? TRANSFER_ENCODING : NONE;
+  switch (((end - start) << 8) | ((bytes[start] as number) | 0x20)) {
+    case HOST_KEY:
+      return isName(bytes, start, HOST);
+    case EXPECT_KEY:
+      return isName(bytes, start, EXPECT);
+    case UPGRADE_KEY:
+      return isName(bytes, start, UPGRADE);
+    case CONNECTION_KEY:
+      return isName(bytes, start, CONNECTION);
+    case CONTENT_LENGTH_KEY:
+      return isName(bytes, start, CONTENT_LENGTH);
+    case TRANSFER_ENCODING_KEY:
+      return isName(bytes, start, TRANSFER_ENCODING);
     default:
       return NONE;
   }
 }
 
 /** Case-insensitive. Setting bit 0x20 folds letters, and maps no other tchar onto a letter. */
-function isName(bytes: Buffer, start: number, name: string): boolean {
+function isName(bytes: Buffer, start: number, own: number): number {
+  const name = OWN_NAMES[own] as Buffer;
   for (let i = 0; i < name.length; i++) {
-    if (((bytes[start + i] as number) | 0x20) !== name.charCodeAt(i)) return false;
+    if (((bytes[start + i] as number) | 0x20) !== name[i]) return NONE;
   }
-  return true;
+  return own;
 }
 
 /**
@@ -168,7 +191,7 @@ export class FieldSection {
   }
 }
 
-/** Cut a valid section into its fields. */
+/** Cut a valid section into its fields. Frozen, because requests with the same section share the list. */
 function splitFields(text: string): Fields {
   const fields: Field[] = [];
   for (let line = 0; text.charCodeAt(line) !== CR; ) {
@@ -177,7 +200,7 @@ function splitFields(text: string): Fields {
     fields.push([lowerCaseName(text.slice(line, colon)), fieldText(text, colon + 1, end)]);
     line = end + 2;
   }
-  return fields.length === 0 ? NO_FIELDS : fields;
+  return fields.length === 0 ? NO_FIELDS : Object.freeze(fields);
 }
 
 /** The value without the whitespace around it (RFC 9112 §5.1). */

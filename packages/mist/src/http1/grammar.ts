@@ -1,8 +1,9 @@
 /**
- * The byte classes of RFC 9112 and RFC 9110, as one table: a byte's class word is one load away, so
- * a head is checked in the same pass that finds its parts.
+ * The byte classes of RFC 9112 and RFC 9110, as tables that hold 1 for the bytes in the class: a head
+ * is checked in the same pass that finds its parts. Hot loops take a table into a local first, as an
+ * imported binding is read again on every use.
  *
- * Strict on purpose. What this table leaves out (bare CR, NUL, DEL, bytes above 0x7f in a name or a
+ * Strict on purpose. What these tables leave out (bare CR, NUL, DEL, bytes above 0x7f in a name or a
  * target) is what two parsers in a row read differently.
  */
 
@@ -21,39 +22,29 @@ export const QUESTION = 0x3f;
 export const BACKSLASH = 0x5c;
 
 /** tchar (RFC 9110 §5.6.2): method, field name, chunk extension name. */
-export const TCHAR = 1;
+export const TCHAR: Uint8Array = byteSet((byte) =>
+  /[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(String.fromCharCode(byte)),
+);
 /** field-vchar / SP / HTAB, where field-vchar = VCHAR / obs-text (RFC 9110 §5.5). */
-export const FIELD_VALUE = 2;
+export const FIELD_VALUE: Uint8Array = byteSet(isText);
 /**
  * What a request target may hold: VCHAR without "#" (a fragment is never sent, RFC 9110 §7.1).
  * Wider than RFC 3986: browsers send `|`, `{`, `^` and the like unencoded in queries.
  */
-export const TARGET = 4;
-/** TARGET without "?". */
-export const PATH = 32;
+export const TARGET: Uint8Array = byteSet((byte) => byte > SP && byte < 0x7f && byte !== HASH);
+/** TARGET without "?": what comes before the query. */
+export const PATH: Uint8Array = byteSet((byte) => TARGET[byte] === 1 && byte !== QUESTION);
 /** HEXDIG. */
-export const HEX = 8;
+export const HEX: Uint8Array = byteSet((byte) => /[0-9A-Fa-f]/.test(String.fromCharCode(byte)));
 /** qdtext (RFC 9110 §5.6.4). */
-export const QDTEXT = 16;
+export const QDTEXT: Uint8Array = byteSet((byte) => isText(byte) && byte !== DQUOTE && byte !== BACKSLASH);
 
-/** Class word of every byte value. */
-export const CLASS: Uint8Array = byteClasses();
+function isText(byte: number): boolean {
+  return byte === TAB || (byte >= SP && byte !== 0x7f);
+}
 
-function byteClasses(): Uint8Array {
-  const classes = new Uint8Array(256);
-  const tchar = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  for (let byte = 0; byte < 256; byte++) {
-    const vchar = byte > SP && byte < 0x7f;
-    const text = vchar || byte === SP || byte === TAB || byte > 0x7f;
-    let word = 0;
-    if (vchar && tchar.includes(String.fromCharCode(byte))) word |= TCHAR;
-    if (text) word |= FIELD_VALUE;
-    if (vchar && byte !== HASH) word |= byte === QUESTION ? TARGET : TARGET | PATH;
-    if (vchar && /[0-9A-Fa-f]/.test(String.fromCharCode(byte))) word |= HEX;
-    if (text && byte !== DQUOTE && byte !== BACKSLASH) word |= QDTEXT;
-    classes[byte] = word;
-  }
-  return classes;
+function byteSet(has: (byte: number) => boolean): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, byte) => (has(byte) ? 1 : 0));
 }
 
 /** The value of a HEXDIG byte. */

@@ -81,31 +81,22 @@ export class HeadReader {
     const { bytes } = buffer;
     const start = buffer.start + this.sectionAt;
     const stop = this.stop(buffer);
-    const repeated = this.repeatedSection(bytes, start, stop);
-    if (repeated !== undefined) {
-      this.finish(buffer, start + repeated.section.text.length);
-      return repeated;
+    const { kept } = this;
+    const guess = kept === undefined ? "" : sameLength(kept.section.text, bytes, start, stop);
+    if (kept !== undefined && guess === kept.section.text) {
+      this.finish(buffer, start + guess.length);
+      return kept;
     }
     const end = this.scan.scan(bytes, start, stop, this.limits.maxFields);
     if (end === INCOMPLETE) {
       this.incomplete(buffer, stop);
       return undefined;
     }
-    const section = new FieldSection(bytes.toString("latin1", start, end));
-    const facts = new HeadFacts(section, this.scan, this.kept);
-    this.kept = end - start <= MAX_KEPT_SECTION ? facts : undefined;
+    const text = end - start === guess.length ? guess : bytes.toString("latin1", start, end);
+    const facts = new HeadFacts(new FieldSection(text), this.scan, kept);
+    this.kept = text.length <= MAX_KEPT_SECTION ? facts : undefined;
     this.finish(buffer, end);
     return facts;
-  }
-
-  /** The kept section, when the bytes at `start` are the same. It ends with the only empty line in it. */
-  private repeatedSection(bytes: Buffer, start: number, stop: number): HeadFacts | undefined {
-    const kept = this.kept;
-    if (kept === undefined) return undefined;
-    const { text } = kept.section;
-    const end = start + text.length;
-    if (end > stop || bytes[end - 1] !== LF || bytes[end - 3] !== LF) return undefined;
-    return bytes.toString("latin1", start, end) === text ? kept : undefined;
   }
 
   private finish(buffer: ReceiveBuffer, end: number): void {
@@ -176,4 +167,14 @@ function connectRefused(): ProtocolError {
 
 function expectationFailed(): ProtocolError {
   return new ProtocolError("an expectation cannot be met", { status: 417, section: "RFC 9110 §10.1.1" });
+}
+
+/**
+ * The section at `start`, if it is as long as the one before: it ends with the only empty line in
+ * it, so where one could end is quickly seen. `""` when it cannot be.
+ */
+function sameLength(before: string, bytes: Buffer, start: number, stop: number): string {
+  const end = start + before.length;
+  if (end > stop || bytes[end - 1] !== LF || bytes[end - 3] !== LF) return "";
+  return bytes.toString("latin1", start, end);
 }

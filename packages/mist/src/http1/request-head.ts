@@ -12,7 +12,10 @@ export type TargetForm = "origin" | "absolute" | "asterisk" | "authority";
 
 export type HttpVersion = "1.1" | "1.0";
 
-/** What the parser found out about the target. */
+/**
+ * What the parser found out about the target. Not its scheme: what an absolute target calls itself
+ * proves nothing, only the transport knows whether it is TLS.
+ */
 export interface TargetParts {
   readonly form: TargetForm;
   /** The target as sent. */
@@ -23,8 +26,6 @@ export interface TargetParts {
   readonly queryAt: number;
   /** Of an absolute target; otherwise `undefined`. */
   readonly authority: Authority | undefined;
-  /** Of an absolute target, lower-case; otherwise `undefined`. */
-  readonly scheme: string | undefined;
 }
 
 export class RequestHead {
@@ -47,8 +48,6 @@ export class RequestHead {
   private readonly authority: Authority;
   private readonly pathAt: number;
   private readonly queryAt: number;
-  /** Scheme of an absolute target, else `undefined`: the transport knows. */
-  readonly scheme: string | undefined;
 
   constructor(
     method: string,
@@ -73,7 +72,6 @@ export class RequestHead {
     this.authority = authority;
     this.pathAt = parts.pathAt;
     this.queryAt = parts.queryAt;
-    this.scheme = parts.scheme;
   }
 
   /** The host of the target URI, lower-case; `""` when an HTTP/1.0 client or an empty Host named none. */

@@ -9,7 +9,7 @@
 import { LimitError, ProtocolError } from "../errors.ts";
 import { type Authority, parseAuthority } from "../http/authority.ts";
 import { readMethod } from "../http/method.ts";
-import { CLASS, CR, LF, PATH, QUESTION, SP, TARGET, TCHAR } from "./grammar.ts";
+import { CR, LF, PATH, QUESTION, SP, TARGET, TCHAR } from "./grammar.ts";
 import type { HttpVersion, TargetForm } from "./request-head.ts";
 
 /** No method is longer; bounds what a first word can cost. */
@@ -27,7 +27,6 @@ export class RequestLine {
   pathAt = 0;
   /** Where the first "?" stands in the target; -1: none. */
   queryAt = -1;
-  scheme: string | undefined = undefined;
   authority: Authority | undefined = undefined;
   private readonly maxTarget: number;
 
@@ -40,8 +39,10 @@ export class RequestLine {
    * behind it or -1 when it is not complete. Throws 400, 414, 505.
    */
   scan(bytes: Buffer, start: number, stop: number): number {
+    this.method = "";
     let i = start;
-    while (i < stop && ((CLASS[bytes[i] as number] as number) & TCHAR) !== 0) i++;
+    const tchar = TCHAR;
+    while (i < stop && tchar[bytes[i] as number] === 1) i++;
     if (i - start > MAX_METHOD) throw methodTooLong();
     if (i >= stop) return INCOMPLETE;
     if (bytes[i] !== SP || i === start)
@@ -51,10 +52,12 @@ export class RequestLine {
     const targetAt = i;
     const limit = targetAt + this.maxTarget;
     let queryAt = -1;
-    while (i < stop && ((CLASS[bytes[i] as number] as number) & PATH) !== 0) i++;
+    const path = PATH;
+    while (i < stop && path[bytes[i] as number] === 1) i++;
     if (i < stop && bytes[i] === QUESTION) {
       queryAt = i - targetAt;
-      while (i < stop && ((CLASS[bytes[i] as number] as number) & TARGET) !== 0) i++;
+      const target = TARGET;
+      while (i < stop && target[bytes[i] as number] === 1) i++;
     }
     if (i > limit) throw targetTooLong(this.maxTarget);
     if (i >= stop) return INCOMPLETE;
@@ -75,7 +78,6 @@ export class RequestLine {
   private classifyTarget(): void {
     const { target, method } = this;
     this.pathAt = 0;
-    this.scheme = undefined;
     this.authority = undefined;
     if (method === "CONNECT") this.classifyConnect();
     else if (target.charCodeAt(0) === 0x2f) this.form = "origin";
@@ -99,13 +101,12 @@ export class RequestLine {
   }
 
   private classifyAbsolute(): void {
-    const match = /^(https?):\/\/([^/?]*)/i.exec(this.target);
+    const match = /^https?:\/\/([^/?]*)/i.exec(this.target);
     if (match === null) throw malformed("the request target has none of the four forms", "RFC 9112 §3.2");
-    const authority = parseAuthority(match[2] as string);
+    const authority = parseAuthority(match[1] as string);
     if (authority === undefined)
       throw malformed("the authority of the request target is invalid", "RFC 9110 §4.2");
     this.form = "absolute";
-    this.scheme = (match[1] as string).toLowerCase();
     this.authority = authority;
     const end = match[0].length;
     this.pathAt = this.target.charCodeAt(end) === 0x2f ? end : -1;

@@ -36,7 +36,7 @@ export interface ResponseContext {
   /** The request was HEAD. */
   readonly head: boolean;
   /** The connection could go on as far as the request and the core are concerned. */
-  readonly persistent: boolean;
+  readonly mayPersist: boolean;
 }
 
 /** Makes response heads; one instance per connection. Its properties tell what the last head settled. */
@@ -57,7 +57,7 @@ export class ResponseHeadEncoder {
     const lines = this.encodeFields(response.fields, response.checked === true);
     const framing = this.settleFraming(response, context);
     this.persistent =
-      context.persistent && this.mode !== "until-close" && response.close !== true && !this.userClose;
+      context.mayPersist && this.mode !== "until-close" && response.close !== true && !this.userClose;
     const start = this.userDate || date === "" ? statusLine(status) : datedStatusLine(status, date);
     if (this.persistent && !context.http10 && this.userOptions === "")
       return start + lines + framing + "\r\n";
@@ -92,7 +92,7 @@ export class ResponseHeadEncoder {
       case 17:
         return name === "transfer-encoding" && takeCoding(value);
       default:
-        return name === "keep-alive";
+        return false;
     }
   }
 
@@ -139,6 +139,9 @@ export class ResponseHeadEncoder {
   /** The body's length, and the user's word for it: they must agree where there is a body to count. */
   private declaredLength(response: ResponseHead, context: ResponseContext): number | undefined {
     const { length, status } = response;
+    if (length !== undefined && !(Number.isSafeInteger(length) && length >= 0)) {
+      throw new UsageError(`${length} is no length of a body`);
+    }
     const declared = this.userLength;
     if (length === undefined || declared === undefined || length === declared) return length ?? declared;
     // The answer to HEAD, and a 304, may tell the length of a body that is not there.
