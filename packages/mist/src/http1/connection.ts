@@ -132,14 +132,6 @@ export class Http1Connection implements ResponseContext {
     return event;
   }
 
-  /**
-   * Give up the request that is being read, because it takes too long: as after a fault, nothing more is
-   * parsed and one answer can still be sent.
-   */
-  giveUp(): void {
-    this.fail();
-  }
-
   /** Nothing more is parsed, and nothing received is kept. */
   private fail(): void {
     this.reader = readerAfter(this.reader, state.READ_FAULT);
