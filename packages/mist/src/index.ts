@@ -27,14 +27,16 @@ export {
   Builder,
   create as new,
   getConnectionInfo,
+  type ListenTarget,
   type ReadRequestBodyOptions,
   Server,
   type ServerAddress,
-  type StartTarget,
   sendInformational,
+  waitUntil,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
 export { type SendFileOptions, sendFile } from "./server/file.ts";
+export { type PreparedFrame, prepareFrame } from "./server/prepared-frame.ts";
 export {
   type BodyPart,
   type BodyReader,
@@ -51,4 +53,12 @@ export {
   type ServerResponse,
 } from "./server/response-body.ts";
 export type { ErrorReport, Handler } from "./server/service.ts";
+export {
+  type WebSocket,
+  type WebSocketHandler,
+  type WebSocketMessage,
+  type WebSocketOptions,
+  websocket,
+} from "./server/websocket.ts";
+export type { CompressionOptions, WebSocketTuning } from "./server/websocket-options.ts";
 export { type StaticFile, type StaticFilesOptions, staticFiles } from "./static-files.ts";

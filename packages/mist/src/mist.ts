@@ -1,11 +1,12 @@
 // The builder: from a handler to a running server.
 
 import * as glisten from "@x/glisten";
-import type { ChildSpecification, ExitReason } from "@x/glisten/actor";
+import type { ExitReason } from "@x/glisten/actor";
 import { UsageError } from "./errors.ts";
 import type { Fields } from "./http/fields.ts";
 import type { Request } from "./http/request.ts";
 import { type Deadlines, defaultDeadlines, defaultLimits, type Limits, withOverrides } from "./options.ts";
+import { BackgroundWork } from "./server/background-work.ts";
 import { HttpConnection } from "./server/connection.ts";
 import { Exchange } from "./server/exchange.ts";
 import { type IncomingBody, readBody } from "./server/request-body.ts";
@@ -26,7 +27,7 @@ export interface ServerAddress {
 }
 
 /** Where to listen, if not on `.port(…)`: another port, a unix socket, a socket that is open already. */
-export type StartTarget = glisten.StartTarget;
+export type ListenTarget = glisten.ListenTarget;
 
 /** Options of {@link Builder.readRequestBody}. */
 export interface ReadRequestBodyOptions {
@@ -86,7 +87,7 @@ export class Builder<Body = IncomingBody> {
   }
 
   /** Asks TLS clients for a certificate. */
-  withClientVerification(options: glisten.ClientVerification): Builder<Body> {
+  withClientVerification(options: glisten.ClientVerificationOptions): Builder<Body> {
     return this.#below((builder) => builder.withClientVerification(options));
   }
 
@@ -159,21 +160,23 @@ export class Builder<Body = IncomingBody> {
    * @param target a unix socket's path, an inherited descriptor; default the builder's port.
    * @throws StartError (rejects) if it cannot listen, CertificateError if a certificate or key cannot be had.
    */
-  async start(this: Builder<IncomingBody>, target?: StartTarget): Promise<Server> {
+  async start(this: Builder<IncomingBody>, target?: ListenTarget): Promise<Server> {
     const { port, secure, afterStart } = this.#settings;
-    const server = new Server(await this.#build().start(target ?? port), secure ? "https" : "http");
+    const background = new BackgroundWork();
+    const running = await this.#build(background).start(target ?? port);
+    const server = new Server(running, secure ? "https" : "http", background);
     afterStart(server.where);
     return server;
   }
 
-  /** A specification of this server for a supervision tree of yours. */
-  supervised(this: Builder<IncomingBody>, target?: StartTarget): ChildSpecification<glisten.Server> {
-    return this.#build().supervised(target ?? this.#settings.port);
+  /** A specification of this server for a supervision tree of yours. Its stop does not wait for `waitUntil`. */
+  supervised(this: Builder<IncomingBody>, target?: ListenTarget): glisten.ServerSpecification {
+    return this.#build(new BackgroundWork()).supervised(target ?? this.#settings.port);
   }
 
-  #build(): glisten.Builder {
+  #build(background: BackgroundWork): glisten.Builder {
     const { handler, limits, deadlines, onError, transport } = this.#settings;
-    const service: Service = { handler, limits, deadlines, onError };
+    const service: Service = { handler, limits, deadlines, background, onError };
     return transport(glisten.protocol((connection) => new HttpConnection(service, connection)));
   }
 
@@ -189,21 +192,17 @@ export class Builder<Body = IncomingBody> {
   }
 }
 
-/** Options of {@link Server.stop}. */
-export interface StopOptions {
-  /** Milliseconds for what is under way. Default: the server's, 10 000. */
-  readonly deadlineMs?: number;
-}
-
 /** A running HTTP server. `await using` stops it. */
 export class Server {
   readonly #server: glisten.Server;
   readonly #scheme: "http" | "https";
+  readonly #background: BackgroundWork;
 
   /** @internal */
-  constructor(server: glisten.Server, scheme: "http" | "https") {
+  constructor(server: glisten.Server, scheme: "http" | "https", background: BackgroundWork) {
     this.#server = server;
     this.#scheme = scheme;
+    this.#background = background;
   }
 
   /** The glisten server below: its tree, its TLS certificates, its counters. */
@@ -238,10 +237,15 @@ export class Server {
 
   /**
    * Stops: no new connections, answers in flight are finished, idle connections and event streams end, WebSockets
-   * are closed with 1001; what is left at the deadline is destroyed.
+   * are closed with 1001; what is left at the deadline is destroyed. Then waits for what was given to `waitUntil`,
+   * until the same deadline.
    */
-  stop(options?: StopOptions): Promise<glisten.StopReport> {
-    return this.#server.stop(options);
+  async stop(options: glisten.StopOptions = {}): Promise<glisten.StopReport> {
+    const { deadlineMs = defaultStopDeadlineMs } = options;
+    const startedAt = performance.now();
+    const report = await this.#server.stop({ deadlineMs });
+    await this.#background.settle(Math.max(0, deadlineMs - (performance.now() - startedAt)));
+    return report;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -257,6 +261,8 @@ function addressOf(server: glisten.Server, scheme: "http" | "https"): ServerAddr
   const authority = host.includes(":") ? `[${host}]` : host;
   return { scheme, port: info.port, host, url: `${scheme}://${authority}:${info.port}` };
 }
+
+const defaultStopDeadlineMs = 10_000;
 
 /** A server that answers with `handler`. Give the request a type to read bodies beforehand: see `readRequestBody`. */
 export function create<Body = IncomingBody>(handler: Handler<Body>): Builder<Body> {
@@ -282,6 +288,14 @@ export function create<Body = IncomingBody>(handler: Handler<Body>): Builder<Bod
  */
 export function sendInformational(request: Request, status: number, fields: Fields): void {
   exchangeOf(request).inform(status, fields);
+}
+
+/**
+ * Has `stop` wait for `work`, within its deadline: for what a handler begins and does not want to keep the client
+ * waiting for. A rejection is told to `onError`.
+ */
+export function waitUntil(request: Request, work: Promise<unknown>): void {
+  exchangeOf(request).waitUntil(work);
 }
 
 /** The client's address and port: the real client's, where the PROXY protocol is on. */

@@ -22,7 +22,7 @@ import { errorResponse, isPeersFault } from "./error-response.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
 import type { ServerResponse, UpgradeBody } from "./response-body.ts";
 import { type BodyWriter, discardBody, startBodyWriter } from "./response-writer.ts";
-import type { Service } from "./service.ts";
+import type { ErrorReport, Service } from "./service.ts";
 import { requestEnd, requestError, requestStart } from "./telemetry.ts";
 
 /** What an exchange needs of the connection it takes place on. */
@@ -102,6 +102,11 @@ export class Exchange implements RequestContext {
     }
     if (result instanceof Response) this.answer(result);
     else this.#await(result);
+  }
+
+  /** Has `stop` wait for `work`, which goes on behind the response. */
+  waitUntil(work: Promise<unknown>): void {
+    this.host.service.background.add(work, (error) => this.#report(error, "background"));
   }
 
   /** Sends an informational response ahead of the final one. */
@@ -307,7 +312,7 @@ export class Exchange implements RequestContext {
     this.#abort?.abort(reason);
   }
 
-  #report(error: unknown, during: "handler" | "body"): void {
+  #report(error: unknown, during: ErrorReport["during"]): void {
     if (requestError.hasSubscribers) requestError.publish({ request: this.request, error });
     this.host.service.onError({ error, request: this.request, during });
   }

@@ -2,6 +2,7 @@
 
 import type { Request } from "../http/request.ts";
 import type { Deadlines, Limits } from "../options.ts";
+import type { BackgroundWork } from "./background-work.ts";
 import type { IncomingBody } from "./request-body.ts";
 import type { ServerResponse } from "./response-body.ts";
 
@@ -14,8 +15,11 @@ export type Handler<Body = IncomingBody> = (
 export interface ErrorReport {
   readonly error: unknown;
   readonly request: Request<IncomingBody>;
-  /** `"handler"`: no response came of it. `"body"`: the response was under way and has been broken off. */
-  readonly during: "handler" | "body";
+  /**
+   * `"handler"`: no response came of it. `"body"`: the response was under way and has been broken off.
+   * `"background"`: a promise given to `waitUntil` was rejected.
+   */
+  readonly during: "handler" | "body" | "background";
 }
 
 /** Shared by every connection of one server. */
@@ -23,5 +27,6 @@ export interface Service {
   readonly handler: Handler;
   readonly limits: Limits;
   readonly deadlines: Deadlines;
+  readonly background: BackgroundWork;
   onError(report: ErrorReport): void;
 }

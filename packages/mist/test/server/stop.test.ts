@@ -84,6 +84,21 @@ describe("stop", () => {
     expect(reasons).toHaveLength(1);
   });
 
+  it("waits for what was given to waitUntil", async () => {
+    let done = false;
+    const { ask, server } = await serve((request) => {
+      const work = new Promise((resolve) => setTimeout(resolve, 300)).then(() => {
+        done = true;
+      });
+      mist.waitUntil(request, work);
+      return ok();
+    });
+    await ask(get);
+    expect(done).toBe(false);
+    await server.stop({ deadlineMs: 10_000 });
+    expect(done).toBe(true);
+  });
+
   it("is one stop, however often it is asked for", async () => {
     const { server } = await serve(ok);
     const [first, second] = await Promise.all([server.stop(), server.stop()]);
