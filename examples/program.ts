@@ -22,7 +22,7 @@ export async function startProgram(name: string, env: Record<string, string> = {
   const path = fileURLToPath(new URL(`./${name}/dist/main.js`, import.meta.url));
   const child = spawn(process.execPath, [path], { env: { ...process.env, PORT: "0", ...env } });
   const text = collect(child);
-  const [, found] = await text.match(/(?:port |localhost:)(\d+)/);
+  const [, found] = await text.match(/(?:port |https?:\/\/[\w.]+:)(\d+)/);
   const port = Number(found);
   return {
     port,

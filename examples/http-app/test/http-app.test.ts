@@ -23,15 +23,14 @@ test("a note's life: posted, listed, read, deleted", async () => {
 });
 
 test.each([
-  ["POST", "/notes", "not json", 422],
-  ["POST", "/notes", '{"text": 3}', 422],
-  ["POST", "/notes", `{"text": "${"x".repeat(70_000)}"}`, 413],
-  ["PUT", "/notes", "x", 405],
-  ["GET", "/nowhere", undefined, 404],
-  ["GET", "/notes/99", undefined, 404],
-  ["GET", `/${"x".repeat(2_000)}`, undefined, 414],
-  ["GET", "/", undefined, 200],
-])("%s %s %s: %i", async (method, path, body, status) => {
+  ["a body that is not JSON", "POST", "/notes", "not json", 422],
+  ["a body of another shape", "POST", "/notes", '{"text": 3}', 422],
+  ["a body that is too long", "POST", "/notes", `{"text": "${"x".repeat(70_000)}"}`, 413],
+  ["a method that is not offered", "PUT", "/notes", "x", 405],
+  ["an unknown path", "GET", "/nowhere", undefined, 404],
+  ["an unknown note", "GET", "/notes/99", undefined, 404],
+  ["an endless path", "GET", `/${"x".repeat(2_000)}`, undefined, 414],
+])("%s", async (_, method, path, body, status) => {
   expect((await call(method, path, body)).status).toBe(status);
 });
 

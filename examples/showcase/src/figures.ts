@@ -50,7 +50,7 @@ function read(server: mist.Server, processorPercent: number): Figures {
     now: Date.now(),
     uptimeSeconds: process.uptime(),
     requests,
-    connections: info.connections.open,
+    connections: info.connections,
     bytesIn: info.bytesRead,
     bytesOut: info.bytesWritten,
     memory: process.memoryUsage.rss(),

@@ -31,8 +31,8 @@ function readPort(text: string): number {
 }
 
 function explain(error: mist.StartError): string {
-  if (error.code === "eaddrinuse") return `Port ${port} is taken. Choose another: PORT=${port + 1}`;
-  if (error.code === "eacces")
+  if (error.socketReason === "eaddrinuse") return `Port ${port} is taken. Choose another: PORT=${port + 1}`;
+  if (error.socketReason === "eacces")
     return `Port ${port} is not ours to take. Choose one above 1023, such as PORT=4000`;
   return error.message;
 }

@@ -56,23 +56,20 @@ function streamPrimes(request: mist.Request<mist.IncomingBody>): mist.ServerResp
     .setBody(mist.chunked(primes(count)));
 }
 
+const page = mist.staticFiles({ root: PUBLIC, cacheControl: "no-cache" });
+
 async function file(request: mist.Request<mist.IncomingBody>): Promise<mist.ServerResponse> {
   const [first, ...rest] = request.pathSegments;
-  try {
-    if (first === "files") {
-      const options = { root: SOURCE, request, contentType: "text/plain; charset=utf-8" };
-      return await mist.sendFile(`/${rest.join("/")}`, options);
-    }
-    const path = request.path === "/" ? "/index.html" : request.path;
-    return (await mist.sendFile(path, { root: PUBLIC, request }))
-      .setHeader("cache-control", "no-cache")
-      .setHeader("content-security-policy", "default-src 'self'; frame-ancestors 'none'")
-      .setHeader("x-content-type-options", "nosniff");
-  } catch (error) {
-    if (error instanceof mist.FileError && error.reason !== "unknown")
-      return text(404, `There is no ${request.path}\n`);
-    throw error;
-  }
+  // By its extension the source of this program would be a video.
+  if (first === "files")
+    return mist.sendFile(`/${rest.join("/")}`, {
+      root: SOURCE,
+      request,
+      contentType: "text/plain; charset=utf-8",
+    });
+  return (await page(request))
+    .setHeader("content-security-policy", "default-src 'self'; frame-ancestors 'none'")
+    .setHeader("x-content-type-options", "nosniff");
 }
 
 function text(status: number, message: string): mist.ServerResponse {
