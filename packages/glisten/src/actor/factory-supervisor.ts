@@ -105,14 +105,21 @@ export function factorySupervisor<Arg, C extends Child = Child>(
   return new DynamicSupervisor<Arg, C>(options);
 }
 
-/** A factory supervisor as a child of another supervisor: of type `supervisor`. */
+/**
+ * A factory supervisor as a child of another supervisor: of type `supervisor`, `permanent` and with `infinity`
+ * to stop unless `as` says otherwise (the `restart` and `shutdownMs` of the options are its children's).
+ */
 export function factorySupervisorSpec<Arg, C extends Child = Child>(
   id: string,
   options: FactoryOptions<Arg, C> = {},
+  as: Pick<ChildSpecification, "restart" | "shutdownMs"> = {},
 ): ChildSpecification<FactorySupervisor<Arg, C>> {
+  const { restart, shutdownMs } = as;
   return {
     id,
+    restart,
+    shutdownMs,
     type: "supervisor",
-    start: () => Promise.resolve(factorySupervisor<Arg, C>(options)),
+    start: async () => factorySupervisor<Arg, C>(options),
   };
 }

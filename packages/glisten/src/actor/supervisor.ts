@@ -125,19 +125,20 @@ function stopOnAbort(it: Supervisor, signal: AbortSignal | undefined): () => voi
   return () => signal?.removeEventListener("abort", stop);
 }
 
-/** A supervisor as a child of another: of type `supervisor`, with `infinity` to stop unless said otherwise. */
+/**
+ * A supervisor as a child of another: of type `supervisor`, `permanent` and with `infinity` to stop unless `as`
+ * says otherwise.
+ *
+ * Throws a TypeError or RangeError for options that make no sense.
+ */
 export function supervisorSpec(
-  options: SupervisorOptions & Pick<ChildSpecification, "id" | "restart" | "shutdownMs">,
+  id: string,
+  options: SupervisorOptions,
+  as: Pick<ChildSpecification, "restart" | "shutdownMs"> = {},
 ): ChildSpecification<Supervisor> {
   checkOptions(options);
-  const { id, restart, shutdownMs } = options;
-  return {
-    id,
-    restart,
-    shutdownMs,
-    type: "supervisor",
-    start: (signal) => launch(options, signal),
-  };
+  const { restart, shutdownMs } = as;
+  return { id, restart, shutdownMs, type: "supervisor", start: (signal) => launch(options, signal) };
 }
 
 function checkOptions(options: SupervisorOptions): void {

@@ -298,6 +298,9 @@ describe("how an actor ends", () => {
   it("a crash nobody watches is a process warning; a watched one is not", async () => {
     const warnings: Error[] = [];
     const note = (warning: Error): void => void warnings.push(warning);
+    // The usual listener would print it.
+    const usual = process.listeners("warning");
+    process.removeAllListeners("warning");
     process.on("warning", note);
     const crash = (): Promise<ActorRef<string>> => startPlain(() => actor.stopAbnormal(new Error("boom")));
     (await crash()).subject.send("go");
@@ -306,6 +309,7 @@ describe("how an actor ends", () => {
     watched.subject.send("go");
     await turn();
     process.off("warning", note);
+    for (const listener of usual) process.on("warning", listener);
     expect(warnings.map(({ name, message }) => [name, message])).toEqual([
       ["ActorCrash", "an actor crashed and nobody was watching"],
     ]);

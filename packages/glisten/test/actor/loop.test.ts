@@ -396,6 +396,25 @@ describe("post", () => {
   });
 });
 
+describe("handlers nested until the stack is exhausted", () => {
+  it("end the innermost loop and hold up no other", () => {
+    const reasons: ExitReason[] = [];
+    const dive = (): void => {
+      const deeper = new Loop<number, number>({
+        state: 0,
+        handle: dive,
+        onExit: (reason) => reasons.push(reason),
+      });
+      deeper.deliver(1);
+    };
+    dive();
+    expect(reasons[0]).toMatchObject({ type: "abnormal", error: expect.any(RangeError) });
+    const other = loopOf({ state: 0, handle: summing });
+    other.loop.post(1);
+    expect(other.loop.state).toBe(1);
+  });
+});
+
 describe("a bounded mailbox", () => {
   it.each<[OverflowPolicy, number[]]>([
     ["drop-oldest", [0, 3, 4]],

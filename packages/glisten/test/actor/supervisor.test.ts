@@ -251,8 +251,7 @@ describe("restart intensity", () => {
 
   it("a nested supervisor that gives up is a failed child of its own supervisor", async () => {
     const nursery = new Nursery();
-    const inner = supervisorSpec({
-      id: "inner",
+    const inner = supervisorSpec("inner", {
       children: [nursery.spec("a"), nursery.spec("b")],
       intensity: { restarts: 0 },
     });
@@ -478,6 +477,28 @@ describe("stop", () => {
     expect(nursery.news()).toEqual(["start a", "stop a"]);
   });
 
+  it("by signal, while a nested one is starting: both end what they had started", async () => {
+    const nursery = new Nursery();
+    const controller = new AbortController();
+    const inner = supervisorSpec("inner", {
+      children: [
+        nursery.spec("b"),
+        {
+          id: "slow",
+          start: (signal) =>
+            new Promise((_resolve, reject) => {
+              signal.addEventListener("abort", () => reject(new Error("gave up")));
+            }),
+        },
+      ],
+    });
+    const starting = supervisor({ signal: controller.signal, children: [nursery.spec("a"), inner] });
+    await rest();
+    controller.abort();
+    await expect(starting).rejects.toMatchObject({ reason: "aborted" });
+    expect(nursery.news()).toEqual(["start a", "start b", "stop b", "stop a"]);
+  });
+
   it("by signal: already aborted, and later", async () => {
     const nursery = new Nursery();
     const children = [nursery.spec("a")];
@@ -494,7 +515,7 @@ describe("stop", () => {
 
   it("of an outer supervisor reaches a nested one only when its turn has come", async () => {
     const nursery = new Nursery();
-    const inner = supervisorSpec({ id: "inner", children: [nursery.spec("a"), nursery.spec("b")] });
+    const inner = supervisorSpec("inner", { children: [nursery.spec("a"), nursery.spec("b")] });
     const it = await supervisor({ children: [inner, nursery.spec("last", { deaf: true })] });
     nursery.news();
     const stopped = it.stop();
