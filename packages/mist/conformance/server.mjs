@@ -13,9 +13,12 @@ const text = (body) => mist.response(200).setHeader("content-type", "text/plain"
 
 const isUpgrade = (request) => request.getHeader("upgrade")?.toLowerCase() === "websocket";
 
+const contextTakeover = { serverNoContextTakeover: false, clientNoContextTakeover: false };
+
 function echoSocket(request) {
   return mist.websocket({
     request,
+    compression: contextTakeover,
     onInit: () => undefined,
     handler(_state, message, conn) {
       if (message.type === "text") conn.sendText(message.data);
