@@ -34,9 +34,13 @@ try {
 process.exitCode = judge() ? 0 : 1;
 
 async function startServer() {
-  const child = spawn(process.execPath, [join(here, "server.mjs"), port], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [join(here, "server.mjs"), port], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   await new Promise((resolve, reject) => {
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code}; has the package been built?`)));
+    child.once("exit", (code) =>
+      reject(new Error(`the server ended with ${code}; has the package been built?`)),
+    );
     child.stdout.on("data", (chunk) => {
       if (chunk.toString().includes("Listening on")) resolve();
     });
@@ -45,9 +49,8 @@ async function startServer() {
 }
 
 function runDocker() {
-  const config = writeSpec("/reports");
-  const mount = `${config}:/config`;
-  return run("docker", ["compose", "--file", join(root, "docker-compose.yml"), "run", "--rm", "--volume", mount, "autobahn"]);
+  const args = ["compose", "--file", join(root, "docker-compose.yml"), "run", "--rm", "autobahn"];
+  return run("docker", args, { AUTOBAHN_CONFIG: writeSpec("/reports") });
 }
 
 function runLocally(command) {
@@ -62,9 +65,9 @@ function writeSpec(outdir) {
   return folder;
 }
 
-function run(command, args) {
+function run(command, args, environment = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: "inherit" });
+    const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...environment } });
     child.once("error", (error) => {
       const hint = wstest === undefined ? "; without Docker, name a local wstest with AUTOBAHN_WSTEST" : "";
       reject(new Error(`${command} could not be started (${error.message})${hint}`));
