@@ -10,7 +10,6 @@ import { Loop } from "./loop.ts";
 import { checkMailboxLimits, Mailbox, type MailboxLimits } from "./mailbox.ts";
 import { Monitors, type ProcessDown } from "./monitor.ts";
 import type { LoopResult } from "./next.ts";
-import { scheduler } from "./scheduler.ts";
 import { type Initialised, type Receiver, splitInitialised, type Unsubscribe } from "./selector.ts";
 import { OwnedSubject, type Subject } from "./subject.ts";
 import { after } from "./timer.ts";
@@ -213,18 +212,10 @@ class ActorCell<State, Message> implements ActorRef<Message> {
       return false;
     }
     this.#abandonInit = undefined;
-    this.#deliverEarly();
-    return true;
-  }
-
-  #deliverEarly(): void {
     const early = this.#early;
     this.#early = undefined;
-    if (early === undefined) return;
-    // Held, so that no answer to the first overtakes the second.
-    scheduler.hold(() => {
-      while (early.length > 0) this.#loop?.post(early.take());
-    });
+    if (early !== undefined) this.#loop.postAll(early.drain());
+    return true;
   }
 
   #receive(message: Message): void {

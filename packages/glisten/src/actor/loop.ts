@@ -14,7 +14,10 @@ import { type Runnable, scheduler } from "./scheduler.ts";
 import type { Selector, Unsubscribe } from "./selector.ts";
 import { raiseUncaught } from "./uncaught.ts";
 
-/** What a {@link Loop} is made of. */
+/**
+ * What a {@link Loop} is made of. `handle` and `onExit` get the state, so that thousands of loops can share one
+ * pair of functions.
+ */
 export interface LoopOptions<State, Message> extends MailboxLimits {
   /** The first state. */
   readonly state: State;
@@ -157,6 +160,16 @@ export class Loop<State, Message> implements Runnable {
     } else if (status === IDLE) {
       this.#queueUp();
     }
+  }
+
+  /**
+   * Takes messages that had to wait for the loop to exist. All are in the mailbox before the first is handled, so
+   * that no answer to it overtakes the second. They are handled before this returns, as far as `post` would.
+   */
+  postAll(messages: Iterable<Message>): void {
+    scheduler.hold(() => {
+      for (const message of messages) this.post(message);
+    });
   }
 
   /**

@@ -82,6 +82,11 @@ export class Mailbox<Message> {
     return this.#queue.shift();
   }
 
+  /** Takes out, oldest first, all messages there are. */
+  *drain(): IterableIterator<Message> {
+    while (this.#queue.length > 0) yield this.#queue.shift();
+  }
+
   /** Forgets all messages, without counting them as dropped. */
   clear(): void {
     this.#queue.clear();

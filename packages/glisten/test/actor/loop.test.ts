@@ -298,6 +298,19 @@ describe("post", () => {
     expect(order).toEqual(["first a begins", "first a ends", "second c", "first b begins", "first b ends"]);
   });
 
+  it("of several at once puts all in the mailbox before the first is handled", () => {
+    const seen: number[] = [];
+    const { loop } = loopOf({
+      state: 0,
+      handle: (_state: number, message: number) => {
+        seen.push(message);
+        if (message === 1) loop.post(4);
+      },
+    });
+    loop.postAll([1, 2, 3]);
+    expect(seen).toEqual([1, 2, 3, 4]);
+  });
+
   it("passes a message down a chain of any length", async () => {
     const length = 50_000;
     const arrived = deferred<number>();
