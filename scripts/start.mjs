@@ -4,6 +4,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { stopWithNpx } from "./abandoned.mjs";
 import { build, main, prepare, root, Stop, workspaceFolders } from "./workspace.mjs";
 
 await main(async () => {
@@ -18,5 +19,6 @@ await main(async () => {
   await build(`./${folder}...`);
   const program = join(root, folder, "dist", "main.js");
   if (!existsSync(program)) throw new Stop(`The build left no ${program}.`);
+  stopWithNpx();
   await import(pathToFileURL(program).href);
 });

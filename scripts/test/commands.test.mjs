@@ -13,7 +13,7 @@ let folder;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "commands-"));
-  for (const file of ["start.mjs", "test.mjs", "workspace.mjs"])
+  for (const file of ["abandoned.mjs", "start.mjs", "test.mjs", "workspace.mjs"])
     cpSync(join(scripts, file), join(folder, "scripts", file));
   write("package.json", "{}");
   write("pnpm-lock.yaml", "lock");
@@ -139,4 +139,25 @@ test("test fails when its runner leaves no report", async () => {
   const { code, last } = await run("test.mjs");
   expect(code).toBe(1);
   expect(last).toBe("0 passed, 1 failed");
+});
+
+test.runIf(process.platform === "linux")("start ends when the npx it was started by has ended", async () => {
+  installed();
+  write(
+    "examples/showcase/dist/main.js",
+    `setInterval(() => {}, 1000);
+    process.once("SIGTERM", () => { console.log("goodbye"); process.exit(); });
+    console.log("it runs");`,
+  );
+  const start = JSON.stringify([join(folder, "scripts", "start.mjs")]);
+  const options = '{ stdio: "inherit", detached: true }';
+  program("npx", `require("node:child_process").spawn(process.execPath, ${start}, ${options});`);
+  const env = { ...process.env, npm_execpath: join(folder, "pnpm") };
+  const npx = spawn(process.execPath, [join(folder, "npx")], { env });
+  let output = "";
+  for await (const chunk of npx.stdout) {
+    output += chunk;
+    if (output.includes("it runs")) npx.kill();
+  }
+  expect(output).toContain("goodbye");
 });
