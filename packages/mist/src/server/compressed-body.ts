@@ -2,13 +2,13 @@
 //
 // A source (a file) is coded for size. What is produced as it comes, iterables and actors, is flushed whenever the
 // producer has nothing more to give at the moment, so that no piece waits in the coder for the next one.
-// A coder is made with the first piece; a body that is never begun costs nothing.
+// A coder is made when the body is begun; one that is never sent costs nothing.
 
 import { TransportError } from "@x/glisten";
 import type { ContentCoding } from "../http/content-negotiation.ts";
 import type { BodySource } from "./body-source.ts";
 import { ContentCoder, toBytes } from "./content-coder.ts";
-import type { ActorBody, IterableBody, SourceBody } from "./response-body.ts";
+import type { ActorBody, ActorBodyWriter, IterableBody, SourceBody } from "./response-body.ts";
 import type { ResponseStream } from "./response-stream.ts";
 
 type Chunks = IterableBody["chunks"];
@@ -179,7 +179,7 @@ export function compressedActor(body: ActorBody, coding: ContentCoding, level: n
     ...(body.endsWithPeer !== undefined && { endsWithPeer: body.endsWithPeer }),
     start(stream) {
       const compressed = new CompressedStream(stream, new ContentCoder(coding, level));
-      const writer = body.start(compressed);
+      const writer = startWriter(body, compressed);
       return {
         shutdown: (deadlineMs) => writer.shutdown(deadlineMs),
         deadline: () => writer.deadline?.(),
@@ -190,6 +190,15 @@ export function compressedActor(body: ActorBody, coding: ContentCoding, level: n
       };
     },
   };
+}
+
+function startWriter(body: ActorBody, stream: CompressedStream): ActorBodyWriter {
+  try {
+    return body.start(stream);
+  } catch (error) {
+    stream.close(); // without a writer there is nobody else to tell
+    throw error;
+  }
 }
 
 // Above this the sender waits, as it does in front of the socket.

@@ -94,7 +94,7 @@ function shrunk(path: string): FileError {
  */
 export const fileBufferSize: number = 128 * 1024;
 const buffersPerBody = 2;
-const maxPooled = 32;
+const maxPooled = 32; // 4 MiB kept for the next downloads; more are left to the garbage collector
 const pool: Buffer[] = [];
 
 function takeBuffer(): Buffer {

@@ -481,6 +481,17 @@ describe("a body an actor writes", () => {
     await expect(second).rejects.toThrow();
   });
 
+  it("gives its coder back when the actor cannot start", async () => {
+    const made = vi.spyOn(zlib, "createGzip");
+    const body = await compressedActor(() => {
+      throw new Error("no start");
+    });
+    expect(() => connect(body)).toThrow("no start");
+    const coder = made.mock.results[0]!.value as zlib.Gzip;
+    await expect.poll(() => coder.closed).toBe(true);
+    made.mockRestore();
+  });
+
   it("can be broken off", async () => {
     let stream!: ResponseStream;
     const body = await compressedActor((given) => {
