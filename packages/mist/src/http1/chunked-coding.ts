@@ -98,9 +98,21 @@ export class ChunkLine {
       case BEFORE_NAME:
         return isBws(byte) ? BEFORE_NAME : isTchar(byte) ? NAME : wrong();
       case NAME:
-        return isTchar(byte) ? NAME : afterName(byte);
+        return isTchar(byte)
+          ? NAME
+          : byte === EQUALS
+            ? BEFORE_VALUE
+            : isBws(byte)
+              ? AFTER_NAME
+              : afterPart(byte);
       case AFTER_NAME:
-        return afterName(byte);
+        return isBws(byte)
+          ? AFTER_NAME
+          : byte === EQUALS
+            ? BEFORE_VALUE
+            : byte === SEMICOLON
+              ? BEFORE_NAME
+              : wrong();
       case BEFORE_VALUE:
         return isBws(byte)
           ? BEFORE_VALUE
@@ -132,18 +144,11 @@ export class ChunkLine {
   }
 }
 
-/** Behind a size or a value: the line's end, or another extension. */
+/** Behind a size, a name or a value: the line's end, or another extension. */
 function afterPart(byte: number): number {
   if (byte === CR) return LINE_FEED;
   if (byte === SEMICOLON) return BEFORE_NAME;
   return isBws(byte) ? BEFORE_EXTENSION : wrong();
-}
-
-function afterName(byte: number): number {
-  if (byte === EQUALS) return BEFORE_VALUE;
-  if (byte === CR) return LINE_FEED;
-  if (byte === SEMICOLON) return BEFORE_NAME;
-  return isBws(byte) ? AFTER_NAME : wrong();
 }
 
 function isBws(byte: number): boolean {
