@@ -1,9 +1,9 @@
 // A server without a framework: the low-level sockets alone. One loop accepts, one task for each client.
 
-import { listen, type Socket } from "@x/glisten/tcp";
+import { listen, type TcpSocket } from "@x/glisten/tcp";
 
 const listener = await listen(Number(process.env["PORT"] ?? 3003));
-console.log(`upper case on port ${listener.sockname().port}; try: nc localhost ${listener.sockname().port}`);
+console.log(`upper case on port ${listener.port}; try: nc localhost ${listener.port}`);
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => void listener.close());
 
 for (;;) {
@@ -13,7 +13,7 @@ for (;;) {
 }
 
 /** Sends back in upper case whatever comes, until the client hangs up or says nothing for a minute. */
-async function serve(socket: Socket): Promise<void> {
+async function serve(socket: TcpSocket): Promise<void> {
   for (;;) {
     const data = await socket.receive(0, { timeout: 60_000 }).catch(ended);
     if (data === undefined) break;
