@@ -8,6 +8,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compress, type Request, sendFile, staticFiles } from "../../src/index.ts";
 import { readAnswer, type Served, serve, statuses } from "./serve.ts";
 
+// For machines with other things to do.
+const patience = { timeout: 10_000 };
+
 const large = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => (i * 7 + (i >> 10)) % 256));
 const sparse = 64 * 1024 * 1024;
 let root: string;
@@ -105,7 +108,7 @@ describe("files on a connection", () => {
     const { connect, reports } = await serve(fromRoot);
     const socket = await connect();
     await socket.send(get("/shrinking.bin"));
-    await socket.receiveUntil("\r\n\r\n", { timeout: 10_000 });
+    await socket.receiveUntil("\r\n\r\n", patience);
     await truncate(join(root, "shrinking.bin"), 1000);
     let received = 0;
     await expect(
@@ -114,7 +117,7 @@ describe("files on a connection", () => {
       })(),
     ).rejects.toThrow();
     expect(received).toBeLessThan(large.length);
-    await expect.poll(() => reports.length).toBe(1);
+    await expect.poll(() => reports.length, patience).toBe(1);
     expect(reports[0]).toMatchObject({ during: "body", error: { name: "FileError" } });
   });
 });
@@ -127,7 +130,7 @@ describe("clients that leave", () => {
       Array.from({ length: 20 }, async (_, i) => {
         const socket = await served.connect();
         await socket.send(get(path, ...fields));
-        await socket.receiveUntil("\r\n\r\n", { timeout: 10_000 });
+        await socket.receiveUntil("\r\n\r\n", patience);
         if (i % 2 === 0) await socket.close();
         else await socket.reset();
       }),
@@ -145,12 +148,13 @@ describe("clients that leave", () => {
         return socket;
       }),
     );
-    if (process.platform === "linux") await expect.poll(descriptors).toBeGreaterThanOrEqual(before + 3 * 20);
+    if (process.platform === "linux")
+      await expect.poll(descriptors, patience).toBeGreaterThanOrEqual(before + 3 * 20);
     // Another request through the same server is done when theirs have come to a standstill, or nearly so.
     expect(await (await fetch(new URL("/small.txt", served.url))).text()).toBe("small");
     expect(process.memoryUsage().arrayBuffers - memoryBefore).toBeLessThan(20 * 1024 * 1024);
     await Promise.all(sockets.map((socket) => socket.reset()));
-    await expect.poll(descriptors, { timeout: 10_000 }).toBeLessThanOrEqual(before + 2); // fetch keeps its own
+    await expect.poll(descriptors, patience).toBeLessThanOrEqual(before + 2); // fetch keeps its own
     expect(served.reports).toEqual([]);
   });
 
@@ -163,7 +167,7 @@ describe("clients that leave", () => {
     const before = descriptors();
     await leaveMidway(served, path, "accept-encoding: gzip", "range: bytes=1-999999,2000000-");
     await leaveMidway(served, path, "accept-encoding: gzip");
-    await expect.poll(descriptors, { timeout: 10_000 }).toBeLessThanOrEqual(before);
+    await expect.poll(descriptors, patience).toBeLessThanOrEqual(before);
     const answer = await fetch(new URL("/small.txt", served.url));
     expect(await answer.text()).toBe("small");
     expect(served.reports).toEqual([]);
