@@ -346,9 +346,10 @@ export class HttpConnection implements Protocol, ExchangeHost {
     this.#phase = "upgraded";
     this.#deadlines.set("read", 0);
     const leftover = this.core.takeRemaining();
-    const next = body.start(this.connection);
     this.connection.cork();
+    // The 101 goes first: the new protocol may speak as soon as it starts.
     this.#flush();
+    const next = body.start(this.connection);
     this.#next = next;
     this.#resume();
     if (this.stopping) next.shutdown?.(this.#shutdownDeadlineMs);
