@@ -1,6 +1,7 @@
 // Requests as values and bodies pulled by hand, for tests of answers that need no socket.
 
 import { Buffer } from "node:buffer";
+import { readdirSync, readlinkSync } from "node:fs";
 import { type Fields, getField } from "../../src/http/fields.ts";
 import { Request } from "../../src/http/request.ts";
 import type { BodySource } from "../../src/server/body-source.ts";
@@ -66,4 +67,17 @@ export function lengthOf({ body }: ServerResponse): number | undefined {
   if (body.kind === "empty") return 0;
   if (body.kind === "bytes") return Buffer.byteLength(body.data);
   return body.kind === "source" ? body.length : undefined;
+}
+
+/** How many descriptors of files below `directory` this process holds; always 0 where the system cannot tell. */
+export function descriptorsBelow(directory: string): number {
+  if (process.platform !== "linux") return 0;
+  const isBelow = (descriptor: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith(directory);
+    } catch {
+      return false; // the one that read the list
+    }
+  };
+  return readdirSync("/proc/self/fd").filter(isBelow).length;
 }
