@@ -117,30 +117,32 @@ export function describeError(reason: SocketReason): string {
 }
 
 /** Node's own codes, and posix codes the originals have no name for, by the reason that says the same. */
-const REASON_BY_NODE_CODE: Readonly<Record<string, SocketReason>> = {
-  ABORT_ERR: "terminated",
-  ECANCELED: "closed",
-  EOF: "closed",
-  ENOTFOUND: "nxdomain",
-  EAI_NODATA: "nxdomain",
-  EAI_NONAME: "nxdomain",
-  EAI_AGAIN: "eagain",
-  EAI_MEMORY: "enomem",
-  ESHUTDOWN: "closed",
-  EHOSTDOWN: "ehostdown",
-  ERR_INVALID_ARG_TYPE: "badarg",
-  ERR_INVALID_ARG_VALUE: "badarg",
-  ERR_OUT_OF_RANGE: "badarg",
-  ERR_SOCKET_BAD_PORT: "exbadport",
-  ERR_SERVER_NOT_RUNNING: "closed",
-  ERR_SOCKET_CLOSED: "closed",
-  ERR_SOCKET_CLOSED_BEFORE_CONNECTION: "closed",
-  ERR_STREAM_ALREADY_FINISHED: "closed",
-  ERR_STREAM_DESTROYED: "closed",
-  ERR_STREAM_PREMATURE_CLOSE: "closed",
-  ERR_STREAM_WRITE_AFTER_END: "closed",
-  ERR_TLS_HANDSHAKE_TIMEOUT: "timeout",
-};
+const REASON_BY_NODE_CODE: ReadonlyMap<string, SocketReason> = new Map(
+  Object.entries({
+    ABORT_ERR: "terminated",
+    ECANCELED: "closed",
+    EOF: "closed",
+    ENOTFOUND: "nxdomain",
+    EAI_NODATA: "nxdomain",
+    EAI_NONAME: "nxdomain",
+    EAI_AGAIN: "eagain",
+    EAI_MEMORY: "enomem",
+    ESHUTDOWN: "closed",
+    EHOSTDOWN: "ehostdown",
+    ERR_INVALID_ARG_TYPE: "badarg",
+    ERR_INVALID_ARG_VALUE: "badarg",
+    ERR_OUT_OF_RANGE: "badarg",
+    ERR_SOCKET_BAD_PORT: "exbadport",
+    ERR_SERVER_NOT_RUNNING: "closed",
+    ERR_SOCKET_CLOSED: "closed",
+    ERR_SOCKET_CLOSED_BEFORE_CONNECTION: "closed",
+    ERR_STREAM_ALREADY_FINISHED: "closed",
+    ERR_STREAM_DESTROYED: "closed",
+    ERR_STREAM_PREMATURE_CLOSE: "closed",
+    ERR_STREAM_WRITE_AFTER_END: "closed",
+    ERR_TLS_HANDSHAKE_TIMEOUT: "timeout",
+  } as const),
+);
 
 /**
  * The reason behind an error of Node's, or anything else that was thrown. What has no posix code of its own
@@ -150,7 +152,7 @@ export function toSocketReason(error: unknown): SocketReason {
   if (error instanceof TransportError) return error.code;
   const code = codeOf(error);
   if (code === undefined) return "eio";
-  const known = REASON_BY_NODE_CODE[code];
+  const known = REASON_BY_NODE_CODE.get(code);
   if (known !== undefined) return known;
   const posix = code.toLowerCase();
   if (Object.hasOwn(DESCRIPTIONS, posix)) return posix as SocketReason;

@@ -1,0 +1,190 @@
+/**
+ * Options of passive sockets: one table of names, defaults and checks.
+ *
+ * Owns: what may be set, when, and to what. Refuses, with a UsageError: names it does not know, and what Node
+ * cannot set. Nothing is accepted and ignored.
+ */
+
+import { UsageError } from "../errors.ts";
+import { type IpAddress, ipAddressToString } from "./address.ts";
+
+/**
+ * Who gets what arrives: `"passive"`, whoever calls `receive`; `"once"`, the controlling process, one packet;
+ * `"active"`, every packet; `{ count }`, that many.
+ */
+export type ActiveMode = "passive" | "once" | "active" | { readonly count: number };
+
+/** What happens to unsent bytes on close. Node can set off, and on with 0 seconds: close resets (RST). */
+export interface Linger {
+  readonly enabled: boolean;
+  readonly seconds: number;
+}
+
+/** Options that can be set on a socket at any time. */
+export interface SocketOptions {
+  /** Sends small writes at once. TCP only. Default: true. */
+  readonly nodelay?: boolean;
+  /** Default: off. */
+  readonly linger?: Linger;
+  /** How long a `send` may take in milliseconds; Infinity for as long as it takes. Default: 30 000. */
+  readonly sendTimeout?: number;
+  /** Closes the socket when a `send` timed out. Default: true. */
+  readonly sendTimeoutClose?: boolean;
+  /** Default: `"passive"`. */
+  readonly activeMode?: ActiveMode;
+  /** Bytes are bytes. The only mode there is. */
+  readonly mode?: "binary";
+}
+
+/** The interface to listen on: all, the loopback, one address, or a unix socket's path (`"@name"`: abstract). */
+export type Interface = "any" | "loopback" | IpAddress | { readonly unixPath: string };
+
+/** Options of a listening socket. Those of {@link SocketOptions} pass on to every socket it accepts. */
+export interface TcpOptions extends SocketOptions {
+  /** Connections the kernel, and then we, hold before `accept`. Default: 1024. */
+  readonly backlog?: number;
+  /** Lets the port be bound while old connections linger. Node always sets it: false is refused. */
+  readonly reuseaddr?: boolean;
+  /** Serves IPv6 as well. Default: false. */
+  readonly ipv6?: boolean;
+  /** Bytes read ahead of `receive`. Default: Node's (64 KiB). */
+  readonly buffer?: number;
+  /** Default: `"any"`. */
+  readonly ip?: Interface;
+}
+
+/** {@link SocketOptions} with every default filled in. */
+export type SocketSettings = Required<SocketOptions>;
+
+/** The defaults of a socket. */
+export const socketDefaults: SocketSettings = Object.freeze({
+  nodelay: true,
+  linger: { enabled: false, seconds: 0 },
+  sendTimeout: 30_000,
+  sendTimeoutClose: true,
+  activeMode: "passive",
+  mode: "binary",
+});
+
+/** The default length of the queue in front of `accept`. */
+export const DEFAULT_BACKLOG = 1024;
+
+type Check = (value: unknown) => string | undefined;
+
+const flag: Check = (value) => (typeof value === "boolean" ? undefined : "true or false");
+
+function whole(least: number, most: number): Check {
+  return (value) => {
+    const fits = Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
+    return fits ? undefined : `a whole number from ${least} to ${most}`;
+  };
+}
+
+const SOCKET_CHECKS: { readonly [Name in keyof SocketSettings]: Check } = {
+  nodelay: flag,
+  linger: checkLinger,
+  sendTimeout: (value) => (value === Number.POSITIVE_INFINITY ? undefined : whole(0, 0x7fffffff)(value)),
+  sendTimeoutClose: flag,
+  activeMode: checkActiveMode,
+  mode: (value) => (value === "binary" ? undefined : '"binary": Node gives bytes'),
+};
+
+const LISTEN_CHECKS: { readonly [Name in Exclude<keyof TcpOptions, keyof SocketOptions>]-?: Check } = {
+  backlog: whole(1, 65_535),
+  reuseaddr: (value) => (value === true ? undefined : "true: Node always sets SO_REUSEADDR"),
+  ipv6: flag,
+  buffer: whole(1, 0x40000000),
+  ip: checkInterface,
+};
+
+function checkLinger(value: unknown): string | undefined {
+  const { enabled, seconds } = (value ?? {}) as Partial<Linger>;
+  const isValid = typeof enabled === "boolean" && (seconds === 0 || !enabled);
+  return isValid
+    ? undefined
+    : "off, or on with 0 seconds (close resets): Node cannot set SO_LINGER otherwise";
+}
+
+function checkActiveMode(value: unknown): string | undefined {
+  if (value === "passive" || value === "once" || value === "active") return undefined;
+  const count = (value as { count?: unknown } | undefined)?.count;
+  return whole(1, 32_767)(count) && '"passive", "once", "active" or { count } from 1 to 32767';
+}
+
+function checkInterface(value: unknown): string | undefined {
+  if (value === "any" || value === "loopback") return undefined;
+  const { type, unixPath } = (value ?? {}) as { type?: unknown; unixPath?: unknown };
+  const isValid = type === "ipv4" || type === "ipv6" || typeof unixPath === "string";
+  return isValid ? undefined : '"any", "loopback", an IpAddress or { unixPath }';
+}
+
+/**
+ * Checks the options given to `listen`.
+ *
+ * @param alsoKnown names another layer (TLS) answers for.
+ */
+export function checkListenOptions(options: TcpOptions, alsoKnown: readonly string[] = []): void {
+  const onUnix = unixPathOf(options) !== undefined;
+  for (const [name, value] of given(options)) {
+    if (alsoKnown.includes(name)) continue;
+    requireKnown(name, value, { ...SOCKET_CHECKS, ...LISTEN_CHECKS });
+    if (onUnix) refuseOnUnix(name);
+  }
+  requirePassive(options);
+}
+
+/** Checks the options given to `setOptions`, and gives the settings with them. */
+export function withSocketOptions(
+  settings: SocketSettings,
+  options: SocketOptions,
+  onUnix: boolean,
+): SocketSettings {
+  for (const [name, value] of given(options)) {
+    if (Object.hasOwn(LISTEN_CHECKS, name)) {
+      throw new UsageError(`${name} can be set when listening only.`);
+    }
+    requireKnown(name, value, SOCKET_CHECKS);
+    if (onUnix) refuseOnUnix(name);
+  }
+  return { ...settings, ...Object.fromEntries(given(options)) };
+}
+
+/** The part of the options every accepted socket begins with. */
+export function socketSettingsOf(options: TcpOptions): SocketSettings {
+  const own = given(options).filter(([name]) => Object.hasOwn(SOCKET_CHECKS, name));
+  return { ...socketDefaults, ...Object.fromEntries(own) };
+}
+
+/** A socket begins without a controlling process, so nobody could hear of its packets. */
+function requirePassive({ activeMode = "passive" }: TcpOptions): void {
+  if (activeMode === "passive") return;
+  throw new UsageError("A socket is accepted passive: set activeMode after controllingProcess(subject).");
+}
+
+function given(options: object): readonly (readonly [string, unknown])[] {
+  return Object.entries(options).filter(([, value]) => value !== undefined);
+}
+
+function requireKnown(name: string, value: unknown, checks: Readonly<Record<string, Check>>): void {
+  if (!Object.hasOwn(checks, name))
+    throw new UsageError(`There is no socket option ${JSON.stringify(name)} here.`);
+  const wanted = checks[name]!(value);
+  if (wanted !== undefined) throw new UsageError(`${name} must be ${wanted}; got ${JSON.stringify(value)}.`);
+}
+
+function refuseOnUnix(name: string): void {
+  if (name !== "nodelay" && name !== "reuseaddr" && name !== "ipv6") return;
+  throw new UsageError(`${name} is an option of TCP; a unix socket has no such thing.`);
+}
+
+/** The path when the options ask for a unix socket. */
+export function unixPathOf({ ip }: TcpOptions): string | undefined {
+  return typeof ip === "object" && "unixPath" in ip ? ip.unixPath : undefined;
+}
+
+/** The interface as `bind` understands it. */
+export function interfaceOf({ ip = "any" }: TcpOptions): string {
+  if (ip === "any") return "0.0.0.0";
+  if (ip === "loopback" || "unixPath" in ip) return "localhost";
+  return ipAddressToString(ip);
+}

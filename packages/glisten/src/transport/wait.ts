@@ -1,0 +1,86 @@
+/**
+ * Waiting for something with a timeout and an AbortSignal.
+ *
+ * Owns: whichever comes first wins, once, and nothing is left behind (no timer, no listener). Refuses: knowing
+ * what is waited for.
+ */
+
+import { DeadlineError, UsageError } from "../errors.ts";
+
+/** How long to wait. Without either: as long as it takes. */
+export interface WaitOptions {
+  /** Milliseconds; 0 asks whether it is there now. Rejects a DeadlineError (`code: "timeout"`). */
+  readonly timeout?: number;
+  /** Rejects the signal's reason when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+/** What the one who fulfils a wait is given. A second call of either does nothing. */
+export interface Waiter<T> {
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+// Node fires longer timers at once.
+const LONGEST_MS = 0x7fffffff;
+
+/**
+ * Waits.
+ *
+ * @param what names the wait in a DeadlineError.
+ * @param begin registers the waiter and returns how to take it back, called after a timeout or an abort.
+ */
+export function wait<T>(
+  what: string,
+  options: WaitOptions,
+  begin: (waiter: Waiter<T>) => () => void,
+): Promise<T> {
+  const { timeout, signal } = options;
+  checkTimeout(timeout);
+  if (signal?.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const giveUp = (error: unknown) => {
+      settle();
+      cancel();
+      reject(error);
+    };
+    const onAbort = () => giveUp(signal!.reason);
+    const stopTimer = startTimer(timeout, () => giveUp(new DeadlineError(what, timeout)));
+    const settle = () => {
+      stopTimer();
+      signal?.removeEventListener("abort", onAbort);
+    };
+    signal?.addEventListener("abort", onAbort);
+    const cancel = begin({
+      resolve: (value) => {
+        settle();
+        resolve(value);
+      },
+      reject: (error) => {
+        settle();
+        reject(error);
+      },
+    });
+  });
+}
+
+function startTimer(timeout: number | undefined, passed: () => void): () => void {
+  if (timeout === undefined || timeout === Number.POSITIVE_INFINITY) return () => {};
+  if (timeout === 0) return afterOnePoll(passed);
+  const timer = setTimeout(passed, timeout);
+  return () => clearTimeout(timer);
+}
+
+/** Between two immediates Node polls the sockets once: what has arrived already is seen. */
+function afterOnePoll(passed: () => void): () => void {
+  let immediate = setImmediate(() => {
+    immediate = setImmediate(passed);
+  });
+  return () => clearImmediate(immediate);
+}
+
+function checkTimeout(timeout: number | undefined): void {
+  if (timeout === undefined || timeout === Number.POSITIVE_INFINITY) return;
+  if (timeout >= 0 && timeout <= LONGEST_MS) return;
+  throw new UsageError(`A timeout is 0 to ${LONGEST_MS} milliseconds, or Infinity; got ${String(timeout)}.`);
+}
