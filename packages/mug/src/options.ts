@@ -277,7 +277,8 @@ export function checkWait(options: WaitOptions): void {
   if (options.signal !== undefined) signal(options.signal, "signal");
 }
 
-/** Checks a number of bytes against the socket's limit. */
-export function checkSize(size: unknown, name: string, limit: number): void {
-  integer(0, limit)(size, name);
+/** Checks a number of bytes against the socket's limit. On the path of every receive, so it allocates nothing. */
+export function checkSize(size: number, name: string, limit: number): void {
+  if (Number.isInteger(size) && size >= 0 && size <= limit) return;
+  throw new UsageError(`${name} must be an integer from 0 to ${limit}, not ${show(size)}`);
 }

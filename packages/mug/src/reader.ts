@@ -59,7 +59,7 @@ export class Reader {
       this.inbound.push(chunk);
       return;
     }
-    if (waiter.request === ANY && this.inbound.length === 0) {
+    if (this.inbound.length === 0 && isAnswer(waiter.request, chunk)) {
       this.#release(waiter);
       waiter.resolve(chunk);
       return;
@@ -157,6 +157,11 @@ export class Reader {
     const waiter = this.#waiter;
     if (waiter !== undefined) this.#fail(waiter, new DeadlineError(waiter.request.what, waiter.timeoutMs));
   }
+}
+
+/** True when the packet by itself is just what was asked for: then it never enters the queue. */
+function isAnswer(request: ReceiveRequest, chunk: Buffer): boolean {
+  return request.kind === "any" || (request.kind === "exact" && request.size === chunk.length);
 }
 
 /** The same failure for another call, so that its stack shows who asked. */

@@ -139,15 +139,8 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
   /** Packets until the peer's FIN; other ends throw. Leaving the loop leaves the socket open. */
   [Symbol.asyncIterator](): AsyncIterator<Buffer, undefined> {
     return {
-      next: async () => {
-        try {
-          return { value: await this.receive(), done: false };
-        } catch (error) {
-          if (error instanceof MugError && error.code === "closed") return { value: undefined, done: true };
-          throw error;
-        }
-      },
-      return: () => Promise.resolve({ value: undefined, done: true }),
+      next: () => this.receive().then(nextPacket, endOfPackets),
+      return: () => Promise.resolve(END_OF_PACKETS),
     };
   }
 
@@ -443,6 +436,17 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
     this.#attach();
     this.#tap?.event?.("secure");
   }
+}
+
+const END_OF_PACKETS: IteratorResult<Buffer, undefined> = { value: undefined, done: true };
+
+function nextPacket(value: Buffer): IteratorResult<Buffer, undefined> {
+  return { value, done: false };
+}
+
+function endOfPackets(error: unknown): IteratorResult<Buffer, undefined> {
+  if (error instanceof MugError && error.code === "closed") return END_OF_PACKETS;
+  throw error;
 }
 
 const LF: Buffer = Buffer.from("\n");

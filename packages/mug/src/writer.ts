@@ -27,6 +27,7 @@ export class Writer {
   #ended: MugError | undefined;
   #finished: Promise<void> | undefined;
   readonly #drainers: Set<Drainer> = new Set();
+  #draining: Promise<void> | undefined;
 
   constructor(stream: NetSocket, tap: Tap | undefined) {
     this.#stream = stream;
@@ -52,6 +53,18 @@ export class Writer {
     const below =
       typeof data === "string" || data instanceof Uint8Array ? this.#write(data) : this.#writeAll(data);
     if (below) return SENT;
+    return options === undefined ? this.#untilDrained() : this.#waitForDrain(options);
+  }
+
+  /** One promise for all sends that wait without a limit of their own. */
+  #untilDrained(): Promise<void> {
+    this.#draining ??= new Promise((resolve, reject) => {
+      this.#drainers.add({ resolve, reject });
+    });
+    return this.#draining;
+  }
+
+  #waitForDrain(options: WaitOptions): Promise<void> {
     return this.#waitFor("send", options, (drainer) => {
       this.#drainers.add(drainer);
       return () => this.#drainers.delete(drainer);
@@ -79,6 +92,8 @@ export class Writer {
   }
 
   drained(): void {
+    if (this.#drainers.size === 0) return;
+    this.#draining = undefined;
     for (const drainer of this.#drainers) drainer.resolve();
     this.#drainers.clear();
   }

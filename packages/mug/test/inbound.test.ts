@@ -142,7 +142,7 @@ test("a long line that dribbles in costs its length, not its square", () => {
   const byte = Buffer.from("a");
   for (let count = 0; count < 200_000; count++) {
     inbound.push(byte);
-    expect(inbound.takeUntil(delimiter, 1 << 20) === undefined).toBe(true);
+    if (inbound.takeUntil(delimiter, 1 << 20) !== undefined) throw new Error("found what is not there");
   }
   inbound.push(Buffer.from("\r"));
   inbound.push(Buffer.from("\n"));

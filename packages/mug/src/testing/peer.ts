@@ -238,7 +238,8 @@ export class Peer implements AsyncDisposable {
     try {
       await action();
     } catch (error) {
-      if (error instanceof MugError) throw this.#fail(`could not ${what}: ${error.message}`, error);
+      if (error instanceof MugError)
+        throw this.#fail(`${what} failed with ${error.code}: ${error.message}`, error);
       throw error;
     }
   }

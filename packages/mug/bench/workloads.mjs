@@ -1,0 +1,113 @@
+// The same work twice: by mug, and by a bare node:net socket with callbacks and nothing in between. Each client
+// is opened once, then runs batches; every answer is checked.
+import { connect as netConnect } from "node:net";
+import { connect } from "../dist/index.js";
+
+export const BLOCK = Buffer.alloc(64 * 1024);
+for (let at = 0; at < BLOCK.length; at++) BLOCK[at] = at % 251;
+
+const wrong = () => {
+  throw new Error("wrong answer");
+};
+
+/** Round trips at depth 1: the next message leaves when the whole answer to the last one is there. */
+export const echo = {
+  async mug(port, message) {
+    const socket = await connect({ host: "127.0.0.1", port });
+    await socket.send("e");
+    return {
+      async run(count) {
+        for (let trip = 0; trip < count; trip++) {
+          socket.send(message);
+          const answer = await socket.receiveExact(message.length);
+          if (!answer.equals(message)) wrong();
+        }
+      },
+      close: () => socket.close(),
+    };
+  },
+
+  async mugWithTimeout(port, message) {
+    const socket = await connect({ host: "127.0.0.1", port });
+    await socket.send("e");
+    const wait = { timeout: 1000 };
+    return {
+      async run(count) {
+        for (let trip = 0; trip < count; trip++) {
+          await socket.send(message);
+          const answer = await socket.receiveExact(message.length, wait);
+          if (!answer.equals(message)) wrong();
+        }
+      },
+      close: () => socket.close(),
+    };
+  },
+
+  async bare(port, message) {
+    const socket = await openBare(port);
+    socket.write("e");
+    let left = 0;
+    let done = () => {};
+    let chunks = [];
+    let received = 0;
+    socket.on("data", (chunk) => {
+      chunks.push(chunk);
+      received += chunk.length;
+      if (received < message.length) return;
+      const answer = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, received);
+      if (!answer.equals(message)) wrong();
+      chunks = [];
+      received = 0;
+      if (--left === 0) done();
+      else socket.write(message);
+    });
+    return {
+      run(count) {
+        left = count;
+        socket.write(message);
+        return new Promise((resolve) => {
+          done = resolve;
+        });
+      },
+      close: () => socket.destroy(),
+    };
+  },
+};
+
+/** One way: blocks of 64 KiB as fast as they come, each packet looked at. */
+export const download = {
+  async mug(port, blocks) {
+    const socket = await connect({ host: "127.0.0.1", port });
+    await socket.send(`d${blocks.toString(16).padStart(8, "0")}`);
+    let received = 0;
+    for await (const packet of socket) received = checkPacket(packet, received);
+    if (received !== blocks * BLOCK.length) wrong();
+    await socket.close();
+  },
+
+  async bare(port, blocks) {
+    const socket = await openBare(port);
+    socket.write(`d${blocks.toString(16).padStart(8, "0")}`);
+    let received = 0;
+    socket.on("data", (packet) => {
+      received = checkPacket(packet, received);
+    });
+    await new Promise((resolve) => socket.once("end", resolve));
+    if (received !== blocks * BLOCK.length) wrong();
+    socket.destroy();
+  },
+};
+
+function checkPacket(packet, received) {
+  const last = received + packet.length - 1;
+  if (packet[0] !== BLOCK[received % BLOCK.length] || packet[packet.length - 1] !== BLOCK[last % BLOCK.length]) wrong();
+  return received + packet.length;
+}
+
+function openBare(port) {
+  return new Promise((resolve, reject) => {
+    const socket = netConnect({ host: "127.0.0.1", port, noDelay: true });
+    socket.once("error", reject);
+    socket.once("connect", () => resolve(socket));
+  });
+}
