@@ -63,7 +63,8 @@ const reasons: Readonly<Record<string, FileErrorReason>> = {
   ENODEV: "no-access",
   ENOENT: "no-entry",
   ENOTDIR: "no-entry",
-  ENXIO: "no-access", // a socket
+  ENXIO: "no-access", // a socket, on Linux
+  EOPNOTSUPP: "no-access", // a socket, on macOS
   EPERM: "no-access",
   ERR_INVALID_ARG_VALUE: "no-entry",
 };

@@ -36,7 +36,7 @@ let root: string;
 const at = (name: string) => join(directory, name);
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), "mist-file-"));
+  directory = await realpath(await mkdtemp(join(tmpdir(), "mist-file-")));
   root = at("root");
   await mkdir(join(root, "sub"), { recursive: true });
   await mkdir(join(root, ".well-known"));
@@ -205,6 +205,18 @@ describe("RFC 9110 §14 ranges", () => {
       expect([answer.status, lengthOf(answer)]).toEqual([200, 1000]);
     },
   );
+
+  it("reach behind four gigabytes", async () => {
+    const size = 5 * 2 ** 30;
+    const file = await open(at("huge.bin"), "w"); // sparse
+    await file.truncate(size);
+    await file.write("here", size - 10);
+    await file.close();
+    const answer = await get("huge.bin", { range: `bytes=${size - 10}-${size - 7}` });
+    expect(answer.getHeader("content-range")).toBe(`bytes ${size - 10}-${size - 7}/${size}`);
+    expect(String(await contentOf(answer))).toBe("here");
+    expect(lengthOf(await get("huge.bin"))).toBe(size);
+  });
 
   it("can be turned off", async () => {
     const answer = await get("text.txt", { range: "bytes=0-0" }, { maxRanges: 0 });
