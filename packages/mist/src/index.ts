@@ -2,9 +2,12 @@
 
 export {
   type ConnectionInfo,
+  continue,
   type IpAddress,
   ipAddressToString,
   StartError,
+  stop,
+  stopAbnormal,
   TransportError,
 } from "@x/glisten";
 export { type CompressOptions, compress } from "./compress.ts";
@@ -35,6 +38,12 @@ export {
   waitUntil,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
+export { type ChunkedOptions, type ChunkedStream, chunked } from "./server/chunked-response.ts";
+export {
+  type EventStream,
+  type ServerSentEventsOptions,
+  serverSentEvents,
+} from "./server/event-stream.ts";
 export { type SendFileOptions, sendFile } from "./server/file.ts";
 export { type PreparedFrame, prepareFrame } from "./server/prepared-frame.ts";
 export {
@@ -48,7 +57,6 @@ export {
 export {
   type BytesBody,
   bytes,
-  iterableBody as chunked,
   type ResponseBody,
   type ServerResponse,
 } from "./server/response-body.ts";
@@ -61,4 +69,5 @@ export {
   websocket,
 } from "./server/websocket.ts";
 export type { CompressionOptions, WebSocketTuning } from "./server/websocket-options.ts";
+export { event, type ServerSentEvent } from "./sse/event.ts";
 export { type StaticFile, type StaticFilesOptions, staticFiles } from "./static-files.ts";

@@ -9,7 +9,7 @@ import type { ContentCoding } from "../http/content-negotiation.ts";
 import type { BodySource } from "./body-source.ts";
 import { ContentCoder, toBytes } from "./content-coder.ts";
 import type { ActorBody, ActorBodyWriter, IterableBody, SourceBody } from "./response-body.ts";
-import type { ResponseStream } from "./response-stream.ts";
+import { type ResponseStream, SENT } from "./response-stream.ts";
 
 type Chunks = IterableBody["chunks"];
 type Chunk = string | Uint8Array;
@@ -203,7 +203,6 @@ function startWriter(body: ActorBody, stream: CompressedStream): ActorBodyWriter
 
 // Above this the sender waits, as it does in front of the socket.
 const highWater = 64 * 1024;
-const sent: Promise<void> = Promise.resolve();
 
 class CompressedStream implements ResponseStream {
   readonly #stream: ResponseStream;
@@ -234,11 +233,11 @@ class CompressedStream implements ResponseStream {
   send(data: string | Uint8Array): Promise<void> {
     if (!this.open) return Promise.reject(new TransportError("closed", "the response is over"));
     const bytes = toBytes(data);
-    if (bytes.length === 0) return sent;
+    if (bytes.length === 0) return SENT;
     this.#queue.push(bytes);
     this.#queuedBytes += bytes.length;
     this.#pump();
-    if (this.#queuedBytes < highWater) return sent;
+    if (this.#queuedBytes < highWater) return SENT;
     const room = new Promise<void>((fulfil, reject) => this.#waiting.push({ fulfil, reject }));
     room.catch(() => {}); // whoever sent without awaiting does not want to hear of it
     return room;
@@ -248,6 +247,10 @@ class CompressedStream implements ResponseStream {
     if (!this.open) return;
     this.#ending = { trailers };
     this.#pump();
+  }
+
+  report(error: unknown): void {
+    this.#stream.report(error);
   }
 
   abort(error?: unknown): void {
@@ -274,7 +277,7 @@ class CompressedStream implements ResponseStream {
 
   async #run(): Promise<void> {
     // What is sent in the same turn is coded together.
-    await sent;
+    await SENT;
     while (this.#queue.length > 0) {
       const queue = this.#queue;
       this.#queue = [];

@@ -106,7 +106,7 @@ export class Exchange implements RequestContext {
 
   /** Has `stop` wait for `work`, which goes on behind the response. */
   waitUntil(work: Promise<unknown>): void {
-    this.host.service.background.add(work, (error) => this.#report(error, "background"));
+    this.host.service.background.add(work, (error) => this.report(error, "background"));
   }
 
   /** Sends an informational response ahead of the final one. */
@@ -143,7 +143,7 @@ export class Exchange implements RequestContext {
   fail(error: unknown): void {
     if (this.over) return;
     const during = this.status === undefined ? "handler" : "body";
-    if (!isPeersFault(error)) this.#report(error, during);
+    if (!isPeersFault(error)) this.report(error, during);
     if (this.status !== undefined) this.breakOff();
     else this.#send(errorResponse(error));
   }
@@ -312,7 +312,8 @@ export class Exchange implements RequestContext {
     this.#abort?.abort(reason);
   }
 
-  #report(error: unknown, during: ErrorReport["during"]): void {
+  /** Tells the user of a failure in their code. */
+  report(error: unknown, during: ErrorReport["during"]): void {
     if (requestError.hasSubscribers) requestError.publish({ request: this.request, error });
     this.host.service.onError({ error, request: this.request, during });
   }

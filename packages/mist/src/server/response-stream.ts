@@ -1,5 +1,8 @@
 // The writing end of a response that an actor produces: chunked loops and event streams send through it.
 
+/** What `send` returns while the client keeps up: one promise for all, so that a sender can tell by identity. */
+export const SENT: Promise<void> = Promise.resolve();
+
 /**
  * A streamed response body in progress.
  *
@@ -23,4 +26,6 @@ export interface ResponseStream {
   end(trailers?: readonly (readonly [string, string])[]): void;
   /** Breaks the body off, so that the client sees a failure. */
   abort(error?: unknown): void;
+  /** Reports a failure of the user's code that the response is not to suffer from. */
+  report(error: unknown): void;
 }

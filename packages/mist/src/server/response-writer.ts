@@ -15,7 +15,7 @@ import type {
   ServerResponse,
   SourceBody,
 } from "./response-body.ts";
-import type { ResponseStream } from "./response-stream.ts";
+import { type ResponseStream, SENT } from "./response-stream.ts";
 
 /** A body being written. */
 export interface BodyWriter {
@@ -185,8 +185,6 @@ class SourceWriter extends PullingWriter {
   }
 }
 
-const sent: Promise<void> = Promise.resolve();
-
 class ActorWriter implements BodyWriter, ResponseStream {
   readonly #exchange: Exchange;
   readonly #body: ActorBody;
@@ -219,7 +217,7 @@ class ActorWriter implements BodyWriter, ResponseStream {
     } catch (error) {
       return Promise.reject(error);
     }
-    if (room) return sent;
+    if (room) return SENT;
     this.#room ??= withResolvers();
     return this.#room.promise;
   }
@@ -235,6 +233,10 @@ class ActorWriter implements BodyWriter, ResponseStream {
   abort(error?: unknown): void {
     if (error === undefined) this.#exchange.breakOff();
     else this.#exchange.fail(error);
+  }
+
+  report(error: unknown): void {
+    this.#exchange.report(error, "body");
   }
 
   drain(): void {
