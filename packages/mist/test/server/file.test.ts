@@ -5,6 +5,8 @@ import {
   appendFile,
   mkdir,
   mkdtemp,
+  open,
+  realpath,
   rename,
   rm,
   symlink,
