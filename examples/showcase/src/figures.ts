@@ -63,6 +63,9 @@ export function live(request: mist.Request<mist.IncomingBody>): mist.ServerRespo
   return mist.serverSentEvents({
     request,
     init: () => [undefined, selector<Figures>().select(readings)],
+    // A page that does not keep up misses readings; it never piles them up here.
+    maxMailbox: 1,
+    overflow: "drop-oldest",
     loop: (_state, figures: Figures, stream) => {
       stream.sendEvent(mist.event(JSON.stringify(figures)).eventName("figures"));
     },

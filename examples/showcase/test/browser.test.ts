@@ -3,16 +3,18 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { BrowserContext, Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Program, startProgram } from "../../program.ts";
 import { executablePath, openBrowser } from "./chromium.ts";
+
+const VIEWPORT = { width: 1180, height: 900 };
 
 describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
   const folder = mkdtempSync(join(tmpdir(), "showcase-"));
   const faults: string[] = [];
   let program: Program;
-  let browser: BrowserContext;
+  let browser: Browser;
   let page: Page;
 
   beforeAll(async () => {
@@ -31,7 +33,7 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
   });
 
   async function open(): Promise<Page> {
-    const tab = await browser.newPage();
+    const tab = await browser.newPage({ viewport: VIEWPORT });
     tab.setDefaultTimeout(20_000);
     tab.on("pageerror", (error) => faults.push(error.message));
     tab.on("console", (message) => message.type() === "error" && faults.push(message.text()));
@@ -123,7 +125,7 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
       window.innerWidth,
     ]);
     expect(content).toBeLessThanOrEqual(screen!);
-    await page.setViewportSize({ width: 1180, height: 900 });
+    await page.setViewportSize(VIEWPORT);
   });
 
   test("and none of it leaves a fault in the console", () => {

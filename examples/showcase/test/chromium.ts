@@ -1,9 +1,7 @@
 // Debian's (or the system's) Chromium, driven by playwright-core, which brings no browser of its own.
 
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { type BrowserContext, chromium } from "playwright-core";
+import { existsSync } from "node:fs";
+import { type Browser, chromium } from "playwright-core";
 
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
@@ -21,15 +19,7 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** A browser with an empty profile; closing it removes the profile. */
-export async function openBrowser(): Promise<BrowserContext> {
-  const profile = mkdtempSync(join(tmpdir(), "chromium-"));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: executablePath ?? "",
-    args: FLAGS,
-    headless: true,
-    viewport: { width: 1180, height: 900 },
-  });
-  context.once("close", () => rmSync(profile, { recursive: true, force: true }));
-  return context;
+/** A browser with an empty profile. */
+export function openBrowser(): Promise<Browser> {
+  return chromium.launch({ executablePath: executablePath ?? "", args: FLAGS });
 }
