@@ -38,6 +38,12 @@ export {
   waitUntil,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
+export {
+  type Broadcast,
+  type BroadcastOptions,
+  broadcast,
+  type SlowClientPolicy,
+} from "./server/broadcast.ts";
 export { type ChunkedOptions, type ChunkedStream, chunked } from "./server/chunked-response.ts";
 export {
   type EventStream,

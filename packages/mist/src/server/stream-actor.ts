@@ -152,7 +152,7 @@ export abstract class StreamActor<State, Message> implements ActorBodyWriter {
     this.#loop = loop;
     // The client may have left while `init` was at it: what it made is still closed.
     if (this.#over) loop.stop(normalExit);
-    for (const message of this.#early ?? []) loop.post(message);
+    if (this.#early !== undefined) loop.postAll(this.#early);
     this.#early = undefined;
     if (this.#shutdownMs >= 0) this.shutdown(this.#shutdownMs);
   }

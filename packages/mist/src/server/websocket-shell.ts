@@ -203,7 +203,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
     if (this.#state === "opening") this.#state = "open";
     const early = this.#early;
     this.#early = undefined;
-    if (early !== undefined) for (const message of early) this.#loop.post({ type: "user", message });
+    if (early !== undefined) this.#loop.postAll(early.map((message) => ({ type: "user", message })));
     if (gone) this.#tellClosed(ABNORMAL_CLOSURE, "");
     else if (this.#shutdownMs >= 0) this.shutdown(this.#shutdownMs);
   }
@@ -284,26 +284,27 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
 
   // ── messages ──────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Hands out what the core holds, until it needs data or somebody has to be waited for. */
   #pump(): void | Promise<void> {
+    const pending = this.#handOut();
+    if (pending !== undefined || this.#writer.blocked) return this.#pumpLater(pending);
+  }
+
+  /** Hands out what the core holds, until it needs data or somebody has to be waited for. */
+  #handOut(): void | Promise<void> {
     const writer = this.#writer;
     writer.cork();
-    let pending: void | Promise<void> = undefined;
     try {
       for (;;) {
         const event = this.#core.next();
-        if (event.type === "need-data") break;
-        pending = this.#receive(event);
-        if (pending !== undefined || writer.blocked) break;
+        if (event.type === "need-data") return;
+        const pending = this.#receive(event);
+        if (pending !== undefined || writer.blocked) return pending;
       }
     } catch (error) {
-      pending = undefined;
       this.#refuse(error);
     } finally {
       writer.uncork();
     }
-    if (pending === undefined && !writer.blocked) return;
-    return this.#pumpLater(pending);
   }
 
   async #pumpLater(pending: void | Promise<void>): Promise<void> {
@@ -378,8 +379,14 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
     } finally {
       writer.uncork();
     }
-    if (result === undefined) return;
-    return result instanceof Promise ? result.then(withUserMessages<S, M>) : withUserMessages<S, M>(result);
+    if (result instanceof Promise) return result.then(withUserMessages<S, M>);
+    const answer = result === undefined ? undefined : withUserMessages<S, M>(result);
+    // A packet's messages are held back by the pump; other actors' by the mailbox, which the user can bound.
+    if (message.type !== "user" || !writer.blocked) return answer;
+    return writer.whenDrained().then(
+      () => answer,
+      () => answer,
+    );
   }
 
   // ── closing ───────────────────────────────────────────────────────────────────────────────────────────────

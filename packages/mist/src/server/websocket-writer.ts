@@ -11,8 +11,7 @@ import { BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT } from "../websocket/frame.t
 import { fullBatch, maxBatchedPayload, Outbox } from "../websocket/outbox.ts";
 import type { PermessageDeflate } from "./permessage-deflate.ts";
 import type { PreparedFrame } from "./prepared-frame.ts";
-
-const sent: Promise<void> = Promise.resolve();
+import { SENT } from "./response-stream.ts";
 
 /** What the writer tells its owner. */
 export interface WriterHost {
@@ -246,7 +245,7 @@ export class WebSocketWriter {
   /** The promise for a message that has just been put into the outbox or written. */
   #taken(): Promise<void> {
     this.#leaveSoon();
-    if (!this.#blocked) return sent;
+    if (!this.#blocked) return SENT;
     if (this.bufferedAmount > this.#settings.maxBufferedBytes) {
       this.#host.overflowed();
       return refused();
