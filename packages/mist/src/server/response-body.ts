@@ -32,6 +32,8 @@ export interface SourceBody {
   /** Bytes; undefined if not known beforehand. */
   readonly length: number | undefined;
   open(): BodySource | Promise<BodySource>;
+  /** Called in place of `open` when the content is not to be sent after all: HEAD, 304, a client that is gone. */
+  discard?(): void;
 }
 
 /** A body written by an actor for as long as it likes. */

@@ -45,6 +45,7 @@ export function startBodyWriter(exchange: Exchange, body: ResponseBody): BodyWri
 
 /** Lets go of a body that will not be sent. A source was never opened, an actor never started. */
 export function discardBody(response: ServerResponse): void {
+  if (response.body.kind === "source") response.body.discard?.();
   if (response.body.kind !== "iterable") return;
   const { chunks } = response.body;
   // A generator that was never started runs none of its code here; one that holds a resource can give it back.

@@ -1,0 +1,14 @@
+/**
+ * WHATWG fetch handlers on mist: `mist.new(fromFetch(app.fetch))`.
+ *
+ * @module
+ */
+
+export {
+  type FetchContext,
+  type FetchEnvironment,
+  type FetchHandler,
+  type FromFetchOptions,
+  fromFetch,
+  mistRequest,
+} from "./from-fetch.ts";
