@@ -2,7 +2,6 @@
 //
 // What a URL may name is decided in `server/file-path.ts`, what a link may lead to in `server/open-file.ts`.
 
-import { closeSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { FileError, UsageError } from "./errors.ts";
 import { acceptableCodings } from "./http/content-negotiation.ts";
@@ -13,7 +12,7 @@ import { Response } from "./http/response.ts";
 import { reasonPhrase } from "./http/status.ts";
 import { answerWithFile } from "./server/file.ts";
 import { type DotfilesPolicy, pathBelowRoot } from "./server/file-path.ts";
-import { type OpenFile, openRegularFile } from "./server/open-file.ts";
+import { closeDescriptor, type OpenFile, openRegularFile } from "./server/open-file.ts";
 import type { ServerResponse } from "./server/response-body.ts";
 
 /** A file about to be served. */
@@ -171,11 +170,10 @@ async function serveFile(request: Request, path: string, settings: Settings): Pr
     ? await openVariant(request, path, settings)
     : { file: await openRegularFile(path, settings.root), path, coding: undefined };
   if (variant === undefined) return refusal(406, vary);
-  const { root, maxRanges } = settings;
+  const { maxRanges } = settings;
   const fields = [...vary, ...cacheControlFields(variant, path, contentType, settings)];
   return answerWithFile(variant.file, {
     path: variant.path,
-    root,
     request,
     contentType,
     fields,
@@ -200,7 +198,7 @@ async function openVariant(request: Request, path: string, settings: Settings): 
   }
   // Tells a missing file and a directory from one that cannot be had in this way.
   const plain = await openRegularFile(path, settings.root);
-  closeSync(plain.descriptor);
+  closeDescriptor(plain.descriptor);
   return undefined;
 }
 
@@ -232,7 +230,7 @@ function cacheControlFields(
           });
     return value === undefined ? [] : [["cache-control", fieldValue("cache-control", value)]];
   } catch (error) {
-    closeSync(file.descriptor);
+    closeDescriptor(file.descriptor);
     throw error;
   }
 }

@@ -4,7 +4,7 @@
 
 import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
-import { closeSync, type Stats } from "node:fs";
+import type { Stats } from "node:fs";
 import { UsageError } from "../errors.ts";
 import { evaluatePreconditions, ifRangeHolds, type Validators } from "../http/conditional.ts";
 import { serializeDate } from "../http/date.ts";
@@ -20,9 +20,9 @@ import {
 } from "../http/range.ts";
 import type { Request } from "../http/request.ts";
 import { Response } from "../http/response.ts";
-import { type FileIdentity, type FileSegment, fileBody, readSegments, totalLength } from "./file-body.ts";
+import { type FileSegment, fileBody, readSegments, totalLength } from "./file-body.ts";
 import { type DotfilesPolicy, pathBelowRoot } from "./file-path.ts";
-import { type OpenFile, openRegularFile } from "./open-file.ts";
+import { closeDescriptor, type OpenFile, openRegularFile } from "./open-file.ts";
 import type { BytesBody, ServerResponse, SourceBody } from "./response-body.ts";
 
 /** Options of {@link sendFile}. */
@@ -52,7 +52,6 @@ export interface SendFileOptions {
 /** How one opened file becomes a response; what {@link sendFile} and the static handler have in common. */
 export interface FileAnswer {
   readonly path: string;
-  readonly root: string | undefined;
   readonly request: Request | undefined;
   readonly contentType: string;
   /** Content coding of the file's bytes, if it is a coded sibling of what was asked for. */
@@ -97,7 +96,7 @@ export async function sendFile(path: string, options: SendFileOptions = {}): Pro
       ? mediaTypeOf(filePath)
       : fieldValue("content-type", options.contentType);
   const file = await openRegularFile(filePath, root);
-  return answerWithFile(file, { path: filePath, root, request, contentType, offset, limit, maxRanges });
+  return answerWithFile(file, { path: filePath, request, contentType, offset, limit, maxRanges });
 }
 
 function checkCount(name: string, value: number | undefined): void {
@@ -128,7 +127,7 @@ export async function answerWithFile(file: OpenFile, answer: FileAnswer): Promis
     const body = await bodyFor(file, answer, plan.segments);
     return new Response(plan.status, [...plan.fields, ...fields], body);
   } finally {
-    closeSync(file.descriptor);
+    closeDescriptor(file.descriptor);
   }
 }
 
@@ -209,13 +208,12 @@ function planRanges(ranges: readonly ByteRange[], slice: ByteRange, answer: File
 
 async function bodyFor(
   { descriptor, stats }: OpenFile,
-  { path, root, request }: FileAnswer,
+  { path, request }: FileAnswer,
   segments: readonly FileSegment[],
 ): Promise<BytesBody | SourceBody> {
   // HEAD wants the length and never opens the body.
   if (request?.method !== "HEAD" && totalLength(segments) <= maxInline) {
     return { kind: "bytes", data: await readSegments(descriptor, path, segments) };
   }
-  const identity: FileIdentity = { path, root, device: stats.dev, inode: stats.ino };
-  return fileBody(identity, segments);
+  return fileBody(path, stats, segments);
 }
