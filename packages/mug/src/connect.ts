@@ -160,14 +160,22 @@ export async function addressesOf(options: ConnectOptions, family: 4 | 6): Promi
   const version = isIP(host);
   if (version !== 0) return version === family ? [host] : [];
   try {
-    if (options.lookup !== undefined) return await options.lookup(host, family);
+    if (options.lookup !== undefined) return checkAddresses(await options.lookup(host, family), family);
     const found = await dnsLookup(host, { family, all: true });
     return found.map(({ address }) => address);
   } catch (error) {
-    throw error instanceof MugError
-      ? error
-      : new MugError("nxdomain", `${host} was not found`, { cause: error });
+    if (error instanceof MugError || error instanceof UsageError) throw error;
+    throw new MugError("nxdomain", `${host} was not found`, { cause: error });
   }
+}
+
+/** A name among the addresses would be resolved again, past the resolver that the caller wanted. */
+function checkAddresses(addresses: readonly string[], family: 4 | 6): readonly string[] {
+  for (const address of addresses) {
+    if (isIP(address) === family) continue;
+    throw new UsageError(`lookup gave ${address}, which is no ${familyName(family)} address`);
+  }
+  return addresses;
 }
 
 /** TCP to one address. */

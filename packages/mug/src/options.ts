@@ -243,7 +243,8 @@ export function checkTarget(options: ConnectOptions): void {
     for (const name of ["host", "port", "localAddress", "localPort", "ipVersionPreference"] as const) {
       if (options[name] !== undefined) throw new UsageError(`${name} means nothing for a unix path`);
     }
-    checkPathTls(options.tls);
+    const { tls = false } = options;
+    if (tls !== false) checkVerifiable(undefined, tls === true ? {} : tls);
     return;
   }
   if (options.host === undefined) throw new UsageError("a host or a path is needed");
@@ -251,13 +252,11 @@ export function checkTarget(options: ConnectOptions): void {
   checkFamilies(options.host, options);
 }
 
-/** A path is no name a certificate could vouch for. */
-function checkPathTls(tls: boolean | TlsOptions | undefined): void {
-  if (tls === undefined || tls === false) return;
-  const { serverName, dangerouslyDisableVerification } = tls === true ? ({} as TlsOptions) : tls;
-  if (serverName === undefined && dangerouslyDisableVerification !== true) {
-    throw new UsageError("TLS over a unix path needs tls.serverName, the name to verify");
-  }
+/** A path is no name a certificate could vouch for: without a host the name to verify must be given. */
+export function checkVerifiable(host: string | undefined, tls: TlsOptions): void {
+  if (host !== undefined || tls.serverName !== undefined || tls.dangerouslyDisableVerification === true)
+    return;
+  throw new UsageError("TLS needs tls.serverName, the name to verify, where there is no host");
 }
 
 /** An IP address and a preference for only the other family can never agree. */

@@ -13,6 +13,7 @@ import {
   type CollectOptions,
   checkSize,
   checkTls,
+  checkVerifiable,
   checkWait,
   defaults,
   type TlsOptions,
@@ -213,14 +214,16 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
     return this.closed.finally(() => clearTimeout(timer));
   }
 
-  /** Ends the connection with RST and drops what was not sent. A unix socket knows no RST and is closed abruptly. */
+  /**
+   * Ends the connection with RST and drops what was not sent. Where there can be no RST it is closed abruptly: on
+   * a unix socket, and when a FIN already waits behind bytes that the peer does not take.
+   */
   reset(): Promise<void> {
     if (this.#gone) return this.closed;
     this.#tap?.event?.("reset");
     this.#stopReceiving("the socket was reset");
     this.#writer.end(new MugError("closed", "the socket was reset"));
-    if (this.#peer.family === "unix") this.#stream.destroy();
-    else this.#raw.resetAndDestroy();
+    this.#sendReset();
     return this.closed;
   }
 
@@ -235,20 +238,13 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
    * another. A failed handshake ends the connection. Bytes the peer sent before the handshake are an attempt
    * to smuggle plain text in, hence code `eproto`.
    */
-  async startTls(options: TlsOptions & WaitOptions = {}): Promise<void> {
+  startTls(options: TlsOptions & WaitOptions = {}): Promise<void> {
     const { timeout, signal, ...tls } = options;
     checkWait({ timeout, signal });
     checkTls(tls);
+    checkVerifiable(this.#settings.host, tls);
     this.#refuseStartTls();
-    this.#securing = true;
-    try {
-      await this.flush({ timeout, signal });
-      if (this.#reader.ended !== undefined) throw renewed(this.#reader.ended, "startTls");
-      if (this.#reader.inbound.length > 0) throw this.#smuggled();
-      await this.#handshake(tls, { timeout, signal });
-    } finally {
-      this.#securing = false;
-    }
+    return this.#startTls(tls, { timeout, signal });
   }
 
   /** True once the connection is encrypted. */
@@ -418,6 +414,28 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
   #smuggled(): MugError {
     void this.reset();
     return new MugError("eproto", "the peer sent plain text ahead of the TLS handshake");
+  }
+
+  /** libuv refuses to reset while a shutdown is under way, and would leave the descriptor open. */
+  #sendReset(): void {
+    const reset = (): void => void this.#raw.resetAndDestroy();
+    const destroy = (): void => void this.#stream.destroy();
+    if (this.#peer.family === "unix") destroy();
+    else if (!this.#writer.finishing) reset();
+    else if (this.#writer.buffered > 0) destroy();
+    else this.#writer.finish().then(reset, destroy);
+  }
+
+  async #startTls(tls: TlsOptions, wait: WaitOptions): Promise<void> {
+    this.#securing = true;
+    try {
+      await this.flush(wait);
+      if (this.#reader.ended !== undefined) throw renewed(this.#reader.ended, "startTls");
+      if (this.#reader.inbound.length > 0) throw this.#smuggled();
+      await this.#handshake(tls, wait);
+    } finally {
+      this.#securing = false;
+    }
   }
 
   async #handshake(tls: TlsOptions, wait: WaitOptions): Promise<void> {

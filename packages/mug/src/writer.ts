@@ -26,6 +26,8 @@ export class Writer {
   /** Why nothing more can be sent. */
   #ended: MugError | undefined;
   #finished: Promise<void> | undefined;
+  /** FIN was asked for and has not left yet. */
+  #finishing = false;
   readonly #drainers: Set<Drainer> = new Set();
   #draining: Promise<void> | undefined;
 
@@ -36,6 +38,10 @@ export class Writer {
 
   get buffered(): number {
     return this.#stream.writableLength;
+  }
+
+  get finishing(): boolean {
+    return this.#finishing;
   }
 
   /** The stream below has been replaced (by TLS over it). */
@@ -85,7 +91,12 @@ export class Writer {
   /** Flushes and sends FIN; nothing can be sent afterwards. */
   finish(): Promise<void> {
     this.#finished ??= new Promise((resolve, reject) => {
-      this.#stream.end((error?: Error | null) => (error ? reject(toMugError(error)) : resolve()));
+      this.#finishing = true;
+      this.#stream.end((error?: Error | null) => {
+        this.#finishing = false;
+        if (error) reject(toMugError(error));
+        else resolve();
+      });
       this.#ended ??= new MugError("closed", "this side has finished sending");
     });
     return this.#finished;

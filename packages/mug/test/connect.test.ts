@@ -161,6 +161,11 @@ describe("families, one after the other", () => {
     expect(error.ipv4).toMatchObject({ code: "nxdomain", cause: broken });
   });
 
+  test("a resolver that gives a name is not trusted to mean an address", async () => {
+    const error = await failure(connectBy("ipv4-only", async () => ["other.test"]));
+    expect(error.message).toContain("lookup gave other.test, which is no ipv4 address");
+  });
+
   test("a signal ends it at once, whatever family it is at", async () => {
     const controller = new AbortController();
     const connection = mug

@@ -116,7 +116,7 @@ describe("properties", () => {
     fc.assert(
       fc.property(lumpy, cuts, (whole, where) => {
         const inbound = filled(whole, where);
-        inbound.takeUntil(Buffer.from("\r\n\r\n\r\n"), 1000);
+        inbound.takeUntil(Buffer.from("\r\n\r\nz"), 1000);
         inbound.takeUntil(Buffer.from("zz"), 1000);
         const taken = inbound.takeUntil(Buffer.from("\n"), 1000);
         expect(taken?.toString()).toBe(splitBehind(Buffer.from(whole), Buffer.from("\n"))[0]);

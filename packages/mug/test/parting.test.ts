@@ -140,6 +140,21 @@ describe("reset", () => {
     await outcome;
   });
 
+  test("right behind a half-close", async () => {
+    peer.resume();
+    void socket.halfClose();
+    await socket.reset();
+    await expect(socket.receive()).rejects.toMatchObject({ code: "closed" });
+  });
+
+  test("when a FIN waits behind bytes that the peer does not take, the socket still goes", async () => {
+    peer.pause();
+    socket.send(Buffer.alloc(32 * 1024 * 1024)).catch(() => {});
+    socket.halfClose().catch(() => {});
+    await new Promise((resolve) => setImmediate(resolve));
+    await socket.reset();
+  });
+
   test("a unix socket is closed abruptly", async () => {
     const directory = mkdtempSync(join(tmpdir(), "mug-reset-"));
     try {
