@@ -1,29 +1,45 @@
 // `npx pnpm@12.21.0 test [vitest arguments]`: installs and builds what is missing, then runs the tests of every
-// package, of the examples and of these scripts in one vitest, and ends with one line: `N passed, N failed`.
+// package, of the examples and of these scripts, each in its own folder as `pnpm --filter … test` would, and ends
+// with one line over all of them: `N passed, N failed`.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build, main, prepare, runTool } from "./workspace.mjs";
+import { build, main, prepare, root, runTool, workspaceFolders } from "./workspace.mjs";
 
 await main(async () => {
   await prepare();
   await build();
-  const { passed, failed, skipped, exitCode } = await runTests(process.argv.slice(2));
-  if (exitCode !== 0 || failed > 0 || passed === 0) process.exitCode = 1;
-  if (skipped > 0) console.log(`${skipped} skipped: what they need is not on this machine`);
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const folder of [...workspaceFolders(), "examples", "scripts"]) {
+    if (!existsSync(join(root, folder, "vitest.config.ts"))) continue;
+    console.log(`\n--- ${folder}`);
+    const result = await runTests(folder, process.argv.slice(2));
+    for (const kind of Object.keys(total)) total[kind] += result[kind];
+  }
+  const { passed, failed, skipped } = total;
+  if (failed > 0 || passed === 0) process.exitCode = 1;
+  if (skipped > 0 && process.argv.length === 2)
+    console.log(`${skipped} skipped: what they need is not on this machine`);
   console.log(`${passed} passed, ${failed} failed`);
 });
 
-async function runTests(args) {
-  const folder = mkdtempSync(join(tmpdir(), "tests-"));
-  const report = join(folder, "report.json");
+async function runTests(folder, args) {
+  const place = mkdtempSync(join(tmpdir(), "tests-"));
+  const report = join(place, "report.json");
+  // A name or a pattern need not be found in every folder.
+  const all = [
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${report}`,
+    ...args,
+    "--passWithNoTests",
+  ];
   try {
-    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-    const exitCode = await runTool("vitest", ["run", ...reporters, ...args]);
-    return { ...count(report, exitCode), exitCode };
+    const exitCode = await runTool("vitest", ["run", ...all], { cwd: join(root, folder) });
+    return count(report, exitCode);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(place, { recursive: true, force: true });
   }
 }
 

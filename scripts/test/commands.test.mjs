@@ -17,7 +17,8 @@ beforeEach(() => {
     cpSync(join(scripts, file), join(folder, "scripts", file));
   write("package.json", "{}");
   write("pnpm-lock.yaml", "lock");
-  write("packages/.keep", "");
+  write("packages/one/package.json", "{}");
+  write("packages/one/vitest.config.ts", "");
   write("examples/showcase/package.json", "{}");
   write("examples/echo/package.json", "{}");
   write("examples/showcase/dist/main.mjs", "");
@@ -131,6 +132,21 @@ test.each([
   const { code, last } = await run("test.mjs");
   expect(last).toBe(line);
   expect(code).toBe(expected);
+});
+
+test("test runs in every folder that has tests, and adds up", async () => {
+  installed();
+  write("packages/two/package.json", "{}");
+  write("packages/two/vitest.config.ts", "");
+  write("examples/vitest.config.ts", "");
+  program(
+    "node_modules/.bin/vitest",
+    `${report({ numPassedTests: 5, numFailedTests: 0 })}\nconsole.log(process.cwd());`,
+  );
+  const { output, last } = await run("test.mjs");
+  expect(last).toBe("15 passed, 0 failed");
+  for (const name of ["packages/one", "packages/two", "examples"])
+    expect(output).toContain(join(folder, name));
 });
 
 test("test fails when its runner leaves no report", async () => {
