@@ -38,7 +38,6 @@ const rateGraceMs = 5_000;
 
 /** One HTTP/1 connection, as glisten's protocol. */
 export class HttpConnection implements Protocol, ExchangeHost {
-  readonly kind = "http";
   readonly service: Service;
   readonly connection: Connection;
   readonly core: Http1Connection;
@@ -68,6 +67,11 @@ export class HttpConnection implements Protocol, ExchangeHost {
     this.scheme = connection.transport === "tls" ? "https" : "http";
     this.#deadlines = new ConnectionDeadlines(connection);
     this.#deadlines.set("read", service.deadlines.headMs);
+  }
+
+  /** For the stop report: an upgraded connection counts as what it has become. */
+  get kind(): string {
+    return this.#next?.kind ?? "http";
   }
 
   get stopping(): boolean {
@@ -341,7 +345,7 @@ export class HttpConnection implements Protocol, ExchangeHost {
     else this.connection.destroy();
   }
 
-  upgrade(body: UpgradeBody): void {
+  upgrade(body: UpgradeBody, onError: (error: unknown) => void): void {
     this.#exchange = undefined;
     this.#phase = "upgraded";
     this.#deadlines.set("read", 0);
@@ -349,7 +353,7 @@ export class HttpConnection implements Protocol, ExchangeHost {
     this.connection.cork();
     // The 101 goes first: the new protocol may speak as soon as it starts.
     this.#flush();
-    const next = body.start(this.connection);
+    const next = body.start(this.connection, onError);
     this.#next = next;
     this.#resume();
     if (this.stopping) next.shutdown?.(this.#shutdownDeadlineMs);

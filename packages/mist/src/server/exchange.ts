@@ -40,7 +40,7 @@ export interface ExchangeHost {
   /** The response cannot be completed: the connection ends so that the client sees it. */
   breakOff(): void;
   /** The connection goes on in another protocol. */
-  upgrade(body: UpgradeBody): void;
+  upgrade(body: UpgradeBody, onError: (error: unknown) => void): void;
   pullBody(body: IncomingBody): Uint8Array | null | undefined;
   setActorDeadline(ms: number): void;
   readonly bufferedAmount: number;
@@ -262,7 +262,7 @@ export class Exchange implements RequestContext {
     this.status = response.status;
     this.host.write(this.host.core.sendUpgrade(response.headers));
     this.#finish(true);
-    this.host.upgrade(body);
+    this.host.upgrade(body, (error) => this.report(error, "upgraded"));
   }
 
   #writeContent(data: string | Uint8Array, length: number, onSent?: () => void): boolean {

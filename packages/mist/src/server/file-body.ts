@@ -9,7 +9,7 @@ import { read, type Stats } from "node:fs";
 import { FileError } from "../errors.ts";
 import type { ByteRange } from "../http/range.ts";
 import type { BodySource } from "./body-source.ts";
-import { closeDescriptor, openAgain, toFileError } from "./open-file.ts";
+import { closeDescriptor, openAgain } from "./open-file.ts";
 import type { SourceBody } from "./response-body.ts";
 
 /** What a file body sends, in order: text as it is, and runs of the file. */
@@ -59,7 +59,7 @@ function readFully(descriptor: number, path: string, target: Buffer, position: n
     let filled = 0;
     const next = () => read(descriptor, target, filled, target.length - filled, position + filled, done);
     const done = (error: Error | null, count: number) => {
-      if (error !== null) return reject(toFileError(error, path));
+      if (error !== null) return reject(new FileError("unknown", path, error));
       if (count === 0) return reject(shrunk(path));
       filled += count;
       if (filled === target.length) fulfil();
@@ -205,7 +205,7 @@ export class FileSource implements BodySource {
     }
     if (error !== null || count === 0) {
       this.#free.push(buffer);
-      this.#error = error === null ? shrunk(this.#path) : toFileError(error, this.#path);
+      this.#error = error === null ? shrunk(this.#path) : new FileError("unknown", this.#path, error);
       const failure = this.#error;
       this.#settle((waiting) => waiting.reject(failure));
       return;

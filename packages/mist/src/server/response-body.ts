@@ -60,8 +60,8 @@ export interface ActorBodyWriter {
 /** The connection goes on in another protocol behind a 101 (RFC 9110 §7.8). */
 export interface UpgradeBody {
   readonly kind: "upgrade";
-  /** Called when the 101 is on its way. Bytes that came behind the request head follow by `data`. */
-  start(connection: Connection): Protocol;
+  /** Called when the 101 is on its way; `onError` reports a failure of the user's code. Bytes that came behind the request head follow by `data`. */
+  start(connection: Connection, onError: (error: unknown) => void): Protocol;
 }
 
 /** Every body the server knows how to send. */

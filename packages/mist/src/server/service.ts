@@ -17,9 +17,9 @@ export interface ErrorReport {
   readonly request: Request<IncomingBody>;
   /**
    * `"handler"`: no response came of it. `"body"`: the response was under way and has been broken off.
-   * `"background"`: a promise given to `waitUntil` was rejected.
+   * `"upgraded"`: the protocol behind a 101 has failed. `"background"`: a promise given to `waitUntil` was rejected.
    */
-  readonly during: "handler" | "body" | "background";
+  readonly during: "handler" | "body" | "upgraded" | "background";
 }
 
 /** Shared by every connection of one server. */

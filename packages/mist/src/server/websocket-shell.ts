@@ -71,7 +71,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
   readonly #connection: Connection;
   readonly #handler: WebSocketHandler<S, M>;
   readonly #settings: WebSocketSettings;
-  readonly #onError: ((error: unknown) => void) | undefined;
+  readonly #onError: (error: unknown) => void;
   readonly #core: WebSocketConnection;
   readonly #writer: WebSocketWriter;
   readonly #deflate: PermessageDeflate | undefined;
@@ -93,7 +93,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
     handler: WebSocketHandler<S, M>,
     settings: WebSocketSettings,
     agreement: Agreement,
-    onError: ((error: unknown) => void) | undefined,
+    onError: (error: unknown) => void,
   ) {
     this.#connection = connection;
     this.#handler = handler;
@@ -483,8 +483,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
 
   #report(error: unknown): void {
     if (websocketError.hasSubscribers) websocketError.publish({ websocket: this, error });
-    if (this.#onError !== undefined) this.#onError(error);
-    else this.#connection.destroy(error);
+    this.#onError(error);
   }
 
   // ── what the writer tells ─────────────────────────────────────────────────────────────────────────────────

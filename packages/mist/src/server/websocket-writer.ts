@@ -102,7 +102,7 @@ export class WebSocketWriter {
       return this.#compress(TEXT, data, length);
     if (this.#compressing) return this.#wait(length, () => this.#putText(data, length));
     this.#putText(data, length);
-    return this.#taken();
+    return this.#taken(length);
   }
 
   binary(data: Uint8Array): Promise<void> {
@@ -112,7 +112,7 @@ export class WebSocketWriter {
       return this.#compress(BINARY, data, length);
     if (this.#compressing) return this.#wait(length, () => this.#put(FIN | BINARY, data));
     this.#put(FIN | BINARY, data);
-    return this.#taken();
+    return this.#taken(length);
   }
 
   prepared(frame: PreparedFrame): Promise<void> {
@@ -120,7 +120,7 @@ export class WebSocketWriter {
     const bytes = frame.bytesFor(this.#deflate, this.#settings.threshold);
     if (this.#compressing) return this.#wait(bytes.length, () => this.#putEncoded(bytes));
     this.#putEncoded(bytes);
-    return this.#taken();
+    return this.#taken(bytes.length);
   }
 
   // ---- control frames, which may overtake messages (RFC 6455 §5.4), but for Close --------------------------------
@@ -128,7 +128,7 @@ export class WebSocketWriter {
   ping(data: Uint8Array): Promise<void> {
     if (this.#ended) return refused();
     this.#put(FIN | PING, data);
-    return this.#taken();
+    return this.#taken(data.length);
   }
 
   /** Answers a ping. */
@@ -243,10 +243,11 @@ export class WebSocketWriter {
   }
 
   /** The promise for a message that has just been put into the outbox or written. */
-  #taken(): Promise<void> {
+  #taken(size: number): Promise<void> {
     this.#leaveSoon();
     if (!this.#blocked) return SENT;
-    if (this.bufferedAmount > this.#settings.maxBufferedBytes) {
+    // However large a message is, there is room for one.
+    if (this.bufferedAmount - size > this.#settings.maxBufferedBytes) {
       this.#host.overflowed();
       return refused();
     }
@@ -272,7 +273,7 @@ export class WebSocketWriter {
   #compress(opcode: number, data: string | Uint8Array, length: number): Promise<void> {
     if (this.#compressing) return this.#wait(length, () => this.#compressNow(opcode, data, length));
     this.#compressNow(opcode, data, length);
-    return this.#compressing ? this.#wait(0, nothing) : this.#taken();
+    return this.#compressing ? this.#wait(0, nothing) : this.#taken(length);
   }
 
   #compressNow(opcode: number, data: string | Uint8Array, length: number): void {
@@ -320,7 +321,7 @@ export class WebSocketWriter {
       this.#enqueue({ size, run, abandon });
     });
     promise.catch(nothing);
-    if (this.bufferedAmount > this.#settings.maxBufferedBytes) this.#host.overflowed();
+    if (this.bufferedAmount - size > this.#settings.maxBufferedBytes) this.#host.overflowed();
     return promise;
   }
 

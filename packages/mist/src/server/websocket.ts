@@ -146,7 +146,7 @@ function upgradeBody<State, Message>(
   const { subprotocol } = handshake;
   return {
     kind: "upgrade",
-    start(connection: Connection, onError?: (error: unknown) => void): Protocol {
+    start(connection: Connection, onError: (error: unknown) => void): Protocol {
       const deflate = compression(settings, handshake);
       const user = { onInit, handler, onClose };
       const shell = new WebSocketShell<State, Message>(

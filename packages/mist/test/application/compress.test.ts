@@ -396,6 +396,7 @@ describe("a body an actor writes", () => {
         return state.open;
       },
       setDeadline: () => {},
+      report: () => {},
       send: (data) => {
         decoder.write(data);
         return take ?? Promise.resolve();

@@ -1,0 +1,126 @@
+// A raw WebSocket client on a plain socket, and a server for it to talk to.
+
+import { Buffer } from "node:buffer";
+import type * as mug from "@x/mug";
+import * as mist from "../../src/index.ts";
+import type { Served } from "../server/serve.ts";
+import { serve } from "../server/serve.ts";
+import { readServerFrames, type ServerFrame } from "../websocket/client-frames.ts";
+
+export const key = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/** A handshake with these fields changed; undefined leaves one out. */
+export function handshake(
+  changes: Record<string, string | undefined> = {},
+  requestLine = "GET / HTTP/1.1",
+): string {
+  const fields: Record<string, string | undefined> = {
+    Host: "localhost",
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Key": key,
+    "Sec-WebSocket-Version": "13",
+    ...changes,
+  };
+  const lines = Object.entries(fields).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}: ${value}`],
+  );
+  return `${[requestLine, ...lines].join("\r\n")}\r\n\r\n`;
+}
+
+export type Options<State, Message> = Partial<mist.WebSocketOptions<State, Message>>;
+
+/** An echo, but for what `options` say. */
+export function echo<State = unknown, Message = never>(
+  options: Options<State, Message> = {},
+): (request: mist.Request) => mist.ServerResponse {
+  return (request) =>
+    mist.websocket<State, Message>({
+      request,
+      onInit: () => undefined as State,
+      handler(_state, message, websocket) {
+        if (message.type === "text") websocket.sendText(message.data);
+        else if (message.type === "binary") websocket.sendBinary(message.data);
+      },
+      ...options,
+    });
+}
+
+export class RawClient {
+  readonly socket: mug.Socket;
+  readonly head: string;
+  #bytes: Buffer = Buffer.alloc(0);
+  #frames: ServerFrame[] = [];
+
+  constructor(socket: mug.Socket, head: string) {
+    this.socket = socket;
+    this.head = head;
+  }
+
+  send(...frames: readonly Buffer[]): Promise<void> {
+    return this.socket.send(Buffer.concat(frames));
+  }
+
+  /** The next frame. */
+  async frame(): Promise<ServerFrame> {
+    while (this.#frames.length === 0) {
+      const { frames, rest } = readServerFrames(
+        Buffer.concat([this.#bytes, await this.socket.receive({ timeout: 10_000 })]),
+      );
+      this.#bytes = rest;
+      this.#frames = frames;
+    }
+    return this.#frames.shift()!;
+  }
+
+  /** The next frame's payload as text. */
+  async text(): Promise<string> {
+    return (await this.frame()).payload.toString("utf8");
+  }
+
+  /** The next frame, which must be a Close: its code, 1005 if it has none. */
+  async close(): Promise<number> {
+    const frame = await this.frame();
+    if (frame.opcode !== 8) throw new Error(`opcode ${frame.opcode} in place of a Close: ${frame.payload}`);
+    return frame.payload.length === 0 ? 1005 : frame.payload.readUInt16BE(0);
+  }
+
+  /** Everything up to the server's FIN: the frames. */
+  async rest(): Promise<ServerFrame[]> {
+    const bytes = await this.socket.receiveToEnd({ timeout: 10_000 });
+    const { frames } = readServerFrames(Buffer.concat([this.#bytes, bytes]));
+    const all = [...this.#frames, ...frames];
+    this.#frames = [];
+    return all;
+  }
+}
+
+/** Opens a WebSocket by hand. */
+export async function open(
+  served: Served,
+  changes: Record<string, string | undefined> = {},
+  behind: Buffer = Buffer.alloc(0),
+): Promise<RawClient> {
+  const socket = await served.connect();
+  await socket.send(Buffer.concat([Buffer.from(handshake(changes)), behind]));
+  const head = (await socket.receiveUntil("\r\n\r\n", { timeout: 10_000 })).toString("latin1");
+  if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(head);
+  return new RawClient(socket, head);
+}
+
+/** Starts a server whose every request is a WebSocket with these options, and opens one. */
+export async function connected<State = unknown, Message = never>(
+  options: Options<State, Message> = {},
+): Promise<{ served: Served; client: RawClient }> {
+  const served = await serve(echo(options));
+  return { served, client: await open(served) };
+}
+
+/** A promise and what settles it. */
+export function deferred<Value = void>(): { promise: Promise<Value>; resolve(value: Value): void } {
+  let resolve!: (value: Value) => void;
+  const promise = new Promise<Value>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
