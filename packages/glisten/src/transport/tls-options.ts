@@ -6,12 +6,7 @@
  */
 
 import { createHash } from "node:crypto";
-import {
-  createSecureContext,
-  type TlsOptions as NodeTlsOptions,
-  type SecureContext,
-  type SecureContextOptions,
-} from "node:tls";
+import { createSecureContext, type TlsOptions as NodeTlsOptions, type SecureContextOptions } from "node:tls";
 import { domainToASCII } from "node:url";
 import { CertificateError, UsageError } from "../errors.ts";
 import {
@@ -44,10 +39,15 @@ export interface TlsOptions extends CertificateOptions {
   readonly ticketKeys?: Uint8Array;
 }
 
-/** Everything a TLS server needs, in Node's words. */
-export type TlsMaterial = NodeTlsOptions & { readonly SNICallback: SniCallback };
+/** Everything one TLS server needs, in Node's words. */
+export type TlsMaterial = NodeTlsOptions & Identity;
 
-type SniCallback = (name: string, done: (error: Error | null, context?: SecureContext) => void) => void;
+/** The server's own material, and that of each server name. */
+export interface LoadedTls {
+  readonly fallback: TlsMaterial;
+  /** By canonical name: lower case, ASCII, a wildcard as `"*.example.com"`. */
+  readonly byName: ReadonlyMap<string, TlsMaterial>;
+}
 
 const TICKET_KEY_BYTES = 48;
 
@@ -61,7 +61,7 @@ export async function loadTlsMaterial(
   options: TlsOptions,
   verification: ClientVerification | undefined,
   ticketKeys: Buffer,
-): Promise<TlsMaterial> {
+): Promise<LoadedTls> {
   checkOptions(options);
   const names = serverNamesOf(options);
   const [identity, authorities, ...identities] = await Promise.all([
@@ -69,21 +69,18 @@ export async function loadTlsMaterial(
     verification === undefined ? undefined : loadAuthorities(verification),
     ...names.map(([name, certificate]) => loadIdentity(certificate, name)),
   ]);
-  const shared = sharedOptions(options, verification, authorities, ticketKeys);
-  const contexts = new Map(
-    names.map(([name], index) => [name, secureContext({ ...shared, ...identities[index]! }, name)]),
-  );
-  secureContext({ ...shared, ...identity }, "the server");
-  return {
-    ...shared,
+  const shared = {
+    ...contextOptions(options, verification, authorities, ticketKeys),
     ...serverOptions(options, verification),
-    ...identity,
-    SNICallback: sniCallback(contexts),
+  };
+  return {
+    fallback: checked({ ...shared, ...identity }, "the server"),
+    byName: new Map(names.map(([name], at) => [name, checked({ ...shared, ...identities[at]! }, name)])),
   };
 }
 
-/** What the default certificate and those by name have in common. */
-function sharedOptions(
+/** What the server's own certificate and those by name have in common. */
+function contextOptions(
   options: TlsOptions,
   verification: ClientVerification | undefined,
   authorities: readonly string[] | undefined,
@@ -123,22 +120,22 @@ function serverOptions(options: TlsOptions, verification: ClientVerification | u
   };
 }
 
-function secureContext(options: SecureContextOptions & Identity, name: string): SecureContext {
+/** Has OpenSSL try the material. */
+function checked(material: TlsMaterial, name: string): TlsMaterial {
   try {
-    return createSecureContext(options);
+    createSecureContext(material);
+    return material;
   } catch (cause) {
     const message = `TLS cannot be offered for ${name}: ${cause instanceof Error ? cause.message : String(cause)}.`;
     throw new CertificateError("invalid-certificate", message, cause);
   }
 }
 
-/** Exact name first, then the wildcard for its first label; otherwise the server's own certificate. */
-function sniCallback(contexts: ReadonlyMap<string, SecureContext>): SniCallback {
-  return (name, done) => {
-    const exact = name.toLowerCase();
-    const dot = exact.indexOf(".");
-    done(null, contexts.get(exact) ?? contexts.get(`*${exact.slice(dot < 0 ? exact.length : dot)}`));
-  };
+/** What answers a name: the exact one first, then the wildcard for its first label (RFC 6125 §6.4.3). */
+export function lookUpName<T>(byName: ReadonlyMap<string, T>, name: string): T | undefined {
+  const exact = byName.get(name);
+  const dot = name.indexOf(".");
+  return exact === undefined && dot > 0 ? byName.get(`*${name.slice(dot)}`) : exact;
 }
 
 function serverNamesOf({ serverNames = {} }: TlsOptions): readonly (readonly [string, CertificateOptions])[] {

@@ -15,7 +15,14 @@ import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { TransportError, toSocketReason } from "../errors.ts";
-import { type ClientVerification, loadTlsMaterial, type TlsOptions } from "./tls-options.ts";
+import { parseClientHello } from "./client-hello.ts";
+import {
+  type ClientVerification,
+  loadTlsMaterial,
+  lookUpName,
+  type TlsMaterial,
+  type TlsOptions,
+} from "./tls-options.ts";
 
 export type { CertificateOptions, ClientVerification, TlsOptions } from "./tls-options.ts";
 
@@ -24,14 +31,20 @@ interface Outcome {
   failed(error: Error, socket: TLSSocket | undefined): void;
 }
 
+/** The servers that shake hands: one for each certificate. */
+interface Offer {
+  readonly fallback: Server;
+  readonly byName: ReadonlyMap<string, Server>;
+}
+
 /** Certificates, keys, authorities and rules in force, and the handshakes under them. */
 export class TlsContext {
-  private server: Server;
+  private offer: Offer;
   private readonly ticketKeys: Buffer;
   private updates: Promise<unknown> = Promise.resolve();
 
-  private constructor(server: Server, ticketKeys: Buffer) {
-    this.server = server;
+  private constructor(offer: Offer, ticketKeys: Buffer) {
+    this.offer = offer;
     this.ticketKeys = ticketKeys;
   }
 
@@ -54,7 +67,7 @@ export class TlsContext {
   update(options: TlsOptions, verification?: ClientVerification): Promise<void> {
     const prepared = prepare(options, verification, this.ticketKeys);
     const turn = this.updates.then(async () => {
-      this.server = await prepared;
+      this.offer = await prepared;
     });
     this.updates = turn.catch(() => {});
     return turn;
@@ -68,20 +81,54 @@ export class TlsContext {
    * @throws TransportError (rejects) when the peer does not manage; the raw socket is destroyed then. Destroy it
    *   yourself to give up.
    */
-  handshake(raw: Socket, received?: Uint8Array): Promise<TLSSocket> {
-    return new Promise((resolve, reject) => {
-      const failed = (error: Error, socket?: TLSSocket) => {
-        raw.destroy();
-        reject(handshakeError(error, socket));
-      };
-      raw.on("error", ignore);
-      if (raw.destroyed) return failed(new TransportError("closed"));
-      if (received !== undefined && received.byteLength > 0) raw.unshift(received);
-      // A FIN in the middle of a handshake is its end; a half-open socket would wait for more.
-      raw.allowHalfOpen = false;
-      inject(this.server, raw, { secure: (socket) => settle(socket, resolve, failed), failed });
-    });
+  async handshake(raw: Socket, received?: Uint8Array): Promise<TLSSocket> {
+    raw.on("error", ignore);
+    if (raw.destroyed) throw new TransportError("closed");
+    // A FIN in the middle of a handshake is its end; a half-open socket would wait for more.
+    raw.allowHalfOpen = false;
+    if (received !== undefined && received.byteLength > 0) raw.unshift(received);
+    return await shakeHands(await chooseServer(this.offer, raw), raw);
   }
+}
+
+/**
+ * Node lets a certificate be chosen in the middle of a handshake (SNICallback), but then leaves the first one in
+ * place beside it: when one is RSA and the other EC, clients get whichever kind they prefer, under the wrong
+ * name. So the name is read ahead, and the whole handshake belongs to the server with the right certificate.
+ */
+async function chooseServer({ fallback, byName }: Offer, raw: Socket): Promise<Server> {
+  if (byName.size === 0) return fallback;
+  const name = await readServerName(raw);
+  return name === undefined ? fallback : (lookUpName(byName, name) ?? fallback);
+}
+
+/** Reads the ClientHello and puts it back. */
+function readServerName(raw: Socket): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    let bytes: Buffer = Buffer.alloc(0);
+    const onData = (chunk: Buffer) => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      const result = parseClientHello(bytes);
+      if (result.type === "need-more") return;
+      raw.off("data", onData).off("close", onClose).pause();
+      raw.unshift(bytes);
+      resolve(result.serverName);
+    };
+    const onClose = () =>
+      reject(new TransportError("closed", "The TLS handshake failed: the peer has gone."));
+    raw.on("data", onData).on("close", onClose).resume();
+  });
+}
+
+function shakeHands(server: Server, raw: Socket): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error, socket?: TLSSocket) => {
+      raw.destroy();
+      reject(handshakeError(error, socket));
+    };
+    if (raw.destroyed) failed(new TransportError("closed"));
+    else inject(server, raw, { secure: (socket) => settle(socket, resolve, failed), failed });
+  });
 }
 
 function settle(
@@ -107,9 +154,16 @@ async function prepare(
   options: TlsOptions,
   verification: ClientVerification | undefined,
   ticketKeys: Buffer,
-): Promise<Server> {
-  const material = await loadTlsMaterial(options, verification, ticketKeys);
-  // The owner of the raw socket keeps the deadline; this is only the longest a timer can be.
+): Promise<Offer> {
+  const { fallback, byName } = await loadTlsMaterial(options, verification, ticketKeys);
+  return {
+    fallback: serverWith(fallback),
+    byName: new Map(Array.from(byName, ([name, material]) => [name, serverWith(material)])),
+  };
+}
+
+/** The owner of the raw socket keeps the deadline; here it is only the longest a timer can be. */
+function serverWith(material: TlsMaterial): Server {
   return createServer({ ...material, handshakeTimeout: 0x7fffffff });
 }
 

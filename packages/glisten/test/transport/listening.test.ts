@@ -261,12 +261,15 @@ describe("inherited sockets", () => {
           { type: "tcp", ipAddress: ipv4(127, 0, 0, 1), port },
           { type: "unix", path },
         ]);
+        // From here on the child alone accepts; closing removes the file, so it is put back.
+        await link(path, `${path}.kept`);
         tcp.close();
+        unix.close();
+        await rename(`${path}.kept`, path);
         expect(await textFrom(connect(port, "127.0.0.1"))).toBe("from web");
         expect(await textFrom(connect(path))).toBe("from 4");
       } finally {
         child.kill();
-        unix.close();
       }
     },
   );
