@@ -100,7 +100,11 @@ export const download = {
 
 function checkPacket(packet, received) {
   const last = received + packet.length - 1;
-  if (packet[0] !== BLOCK[received % BLOCK.length] || packet[packet.length - 1] !== BLOCK[last % BLOCK.length]) wrong();
+  if (
+    packet[0] !== BLOCK[received % BLOCK.length] ||
+    packet[packet.length - 1] !== BLOCK[last % BLOCK.length]
+  )
+    wrong();
   return received + packet.length;
 }
 
