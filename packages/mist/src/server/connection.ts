@@ -15,7 +15,7 @@
 import { Buffer } from "node:buffer";
 import { performance } from "node:perf_hooks";
 import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
-import { BodyError, DeadlineError, ProtocolError } from "../errors.ts";
+import { BodyError, DeadlineError, ProtocolError, UsageError } from "../errors.ts";
 import { dateField } from "../http/date.ts";
 import { Http1Connection } from "../http1/connection.ts";
 import type { Http1Event } from "../http1/events.ts";
@@ -90,6 +90,7 @@ export class HttpConnection implements Protocol, ExchangeHost {
     this.core.receive(chunk);
     if (this.#exchange === undefined) this.#advance();
     else this.#feedExchange();
+    this.#boundBuffer();
   }
 
   end(): void {
@@ -209,12 +210,15 @@ export class HttpConnection implements Protocol, ExchangeHost {
 
   // What came is no request: say so once and hang up. Nothing behind it is looked at.
   #refuse(error: unknown): void {
-    if (!(error instanceof ProtocolError || error instanceof DeadlineError)) throw error;
+    if (!(error instanceof ProtocolError || error instanceof DeadlineError)) {
+      this.connection.destroy(error); // ours, then; thrown from here it might find nobody to catch it
+      return;
+    }
     const refusal = errorResponse(error);
     const { data } = refusal.body as BytesBody;
     const head = { status: refusal.status, fields: refusal.headers, length: data.length, checked: true };
     this.write(this.core.sendHead(head, dateField(Date.now())));
-    this.write(data);
+    if (this.core.bodyMode !== "none") this.write(data);
     this.#close();
   }
 
@@ -246,7 +250,12 @@ export class HttpConnection implements Protocol, ExchangeHost {
       this.#countWait();
       if (!this.#tooSlow(exchange.body)) exchange.body.resume();
     }
-    if (this.core.retainedBytes > this.service.limits.maxBuffered) this.#pause();
+  }
+
+  // What nobody waits for is not collected: requests behind one in work, or behind answers the peer does not take.
+  #boundBuffer(): void {
+    if (this.core.retainedBytes <= this.service.limits.maxBuffered || this.#draining) return;
+    if (this.#exchange === undefined ? this.#blocked : !this.#exchange.body.waiting) this.#pause();
   }
 
   #awaitContent(): void {
@@ -276,9 +285,14 @@ export class HttpConnection implements Protocol, ExchangeHost {
     return true;
   }
 
-  // Content the handler did not want stands before the next request.
-  #drainContent(): void {
+  // Content the handler did not want stands before the next request. One deadline for all of it: nobody reads it.
+  #startDraining(): void {
     this.#draining = true;
+    this.#deadlines.set("read", this.service.deadlines.bodyIdleMs);
+    this.#drainContent();
+  }
+
+  #drainContent(): void {
     for (;;) {
       let event: Http1Event;
       try {
@@ -289,7 +303,6 @@ export class HttpConnection implements Protocol, ExchangeHost {
       }
       if (event.type === "need-data") {
         this.#resume();
-        this.#deadlines.set("read", this.service.deadlines.bodyIdleMs);
         return;
       }
       if (event.type !== "data") break;
@@ -331,10 +344,14 @@ export class HttpConnection implements Protocol, ExchangeHost {
 
   answered(exchange: Exchange): void {
     if (exchange !== this.#exchange) return;
+    const { body } = exchange;
+    const drainable = !body.waiting && !body.failed;
+    // From here on the bytes are the connection's: a reader left behind must not take the next request's.
+    if (!body.ended) body.fail(new UsageError("the response was complete before the request body was read"));
     if (!this.core.persistent) this.#close();
-    else if (exchange.body.ended) this.#recycle();
-    else if (exchange.body.waiting || exchange.body.failed) this.#close();
-    else this.#drainContent();
+    else if (body.ended) this.#recycle();
+    else if (drainable) this.#startDraining();
+    else this.#close();
   }
 
   breakOff(): void {
@@ -353,16 +370,24 @@ export class HttpConnection implements Protocol, ExchangeHost {
     this.connection.cork();
     // The 101 goes first: the new protocol may speak as soon as it starts.
     this.#flush();
-    const next = body.start(this.connection, onError);
-    this.#next = next;
-    this.#resume();
-    if (this.stopping) next.shutdown?.(this.#shutdownDeadlineMs);
-    if (leftover.length > 0) this.#hand(next, leftover);
+    try {
+      this.#switchTo(body.start(this.connection, onError), leftover);
+    } catch (error) {
+      this.connection.destroy(error);
+    }
     this.connection.uncork();
   }
 
   setActorDeadline(ms: number): void {
     this.#deadlines.set("actor", ms);
+  }
+
+  #switchTo(next: Protocol, leftover: Buffer): void {
+    this.#next = next;
+    this.#resume();
+    if (this.stopping) next.shutdown?.(this.#shutdownDeadlineMs);
+    if (leftover.length > 0) this.#hand(next, leftover);
+    if (this.core.ended) this.end();
   }
 
   #hand(next: Protocol, leftover: Buffer): void {

@@ -16,12 +16,13 @@ import { dateField } from "../http/date.ts";
 import type { Fields } from "../http/fields.ts";
 import { Request, type RequestContext } from "../http/request.ts";
 import { Response } from "../http/response.ts";
+import { isBodyless } from "../http/status.ts";
 import type { Http1Connection } from "../http1/connection.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { errorResponse, isPeersFault } from "./error-response.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
 import type { ServerResponse, UpgradeBody } from "./response-body.ts";
-import { type BodyWriter, discardBody, startBodyWriter } from "./response-writer.ts";
+import { type BodyWriter, bodyWriter, discardBody } from "./response-writer.ts";
 import type { ErrorReport, Service } from "./service.ts";
 import { requestEnd, requestError, requestStart } from "./telemetry.ts";
 
@@ -67,7 +68,6 @@ export class Exchange implements RequestContext {
   #writer: BodyWriter | undefined = undefined;
   #abort: AbortController | undefined = undefined;
   #gone: unknown = undefined;
-  #continueSent = false;
   #startedAt = 0;
 
   constructor(host: ExchangeHost, head: RequestHead) {
@@ -114,15 +114,13 @@ export class Exchange implements RequestContext {
     if (this.over || this.status !== undefined)
       throw new UsageError("the final response is already under way");
     if (this.head.version === "1.0") return; // RFC 9110 §15.2: not to an HTTP/1.0 client
-    if (status === 100) this.#continueSent = true;
     this.host.write(this.host.core.sendInformational(status, fields));
     this.host.flushSoon();
   }
 
   /** RFC 9110 §10.1.1: the client waits for this before it sends its content. */
   beforeBody(): void {
-    if (!this.head.expectContinue || this.#continueSent || this.status !== undefined) return;
-    this.inform(100, []);
+    if (this.host.core.continueDue && this.status === undefined) this.inform(100, []);
   }
 
   /** Sends the final response. A second one is ignored: the first is on its way. */
@@ -134,7 +132,6 @@ export class Exchange implements RequestContext {
     try {
       this.#send(response);
     } catch (error) {
-      discardBody(response);
       this.fail(error);
     }
   }
@@ -151,6 +148,7 @@ export class Exchange implements RequestContext {
   /** Gives the response up without blame; the client sees it broken off. */
   breakOff(): void {
     if (this.over) return;
+    if (!this.body.ended) this.body.fail(new TransportError("closed", "the response was broken off"));
     this.#finish(false);
     this.host.breakOff();
   }
@@ -208,12 +206,14 @@ export class Exchange implements RequestContext {
       return;
     }
     result.then(
-      (response) => {
-        if (response instanceof Response) this.answer(response);
-        else this.fail(new UsageError("the handler returned no response"));
-      },
+      (response) => this.#resolved(response),
       (error) => this.fail(error),
     );
+  }
+
+  #resolved(response: ServerResponse): void {
+    if (response instanceof Response) this.answer(response);
+    else this.fail(new UsageError("the handler returned no response"));
   }
 
   #send(response: ServerResponse): void {
@@ -248,19 +248,29 @@ export class Exchange implements RequestContext {
 
   #sendStreamed(response: ServerResponse, length: number | undefined): void {
     if (this.body.taken) this.beforeBody(); // an echo reads on behind the head, and 100 cannot follow it
-    this.#writeHead(response, length);
-    if (this.host.core.bodyMode === "none") {
-      discardBody(response);
+    const hasContent = this.head.method !== "HEAD" && !isBodyless(response.status);
+    const writer = hasContent ? bodyWriter(this, response.body) : undefined;
+    const release = () => (writer === undefined ? discardBody(response) : writer.close());
+    try {
+      this.#writeHead(response, length);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    if (writer === undefined || this.host.core.bodyMode === "none") {
+      release();
       this.endBody();
       return;
     }
-    this.#writer = startBodyWriter(this, response.body);
+    this.#writer = writer;
+    writer.start();
   }
 
   #upgrade(response: ServerResponse, body: UpgradeBody): void {
     if (this.head.framing !== "none") throw new UsageError("a request with content cannot be upgraded");
+    const head = this.host.core.sendUpgrade(response.headers);
     this.status = response.status;
-    this.host.write(this.host.core.sendUpgrade(response.headers));
+    this.host.write(head);
     this.#finish(true);
     this.host.upgrade(body, (error) => this.report(error, "upgraded"));
   }
@@ -287,7 +297,7 @@ export class Exchange implements RequestContext {
     const { body } = this;
     if (body.ended) return false;
     if (body.failed) return true;
-    if (this.head.expectContinue && !this.#continueSent) return true; // it may come, or not
+    if (this.host.core.continueDue) return true; // it may come, or not
     if (body.taken) return false;
     return body.length !== undefined && body.length - body.received > this.host.service.limits.maxDrain;
   }
@@ -315,7 +325,12 @@ export class Exchange implements RequestContext {
   /** Tells the user of a failure in their code. */
   report(error: unknown, during: ErrorReport["during"]): void {
     if (requestError.hasSubscribers) requestError.publish({ request: this.request, error });
-    this.host.service.onError({ error, request: this.request, during });
+    try {
+      this.host.service.onError({ error, request: this.request, during });
+    } catch (failure) {
+      // Whoever hears of failures must not be one: nothing above could tell it from the request's.
+      process.emitWarning(failure instanceof Error ? failure : String(failure));
+    }
   }
 }
 
