@@ -37,13 +37,17 @@ export function connect(options: ConnectOptions): Promise<Socket> {
   return options.path === undefined ? connectHost(options) : connectPath(options, options.path);
 }
 
-/** Wraps a connected Node socket, for example one that a server accepted. It must not be read by anybody else. */
+/**
+ * Wraps a connected Node socket, for example one that a server accepted. It must not be read by anybody else, and
+ * is half-open from here on: the peer's FIN does not end our sending.
+ */
 export function fromNodeSocket(
   stream: NetSocket,
   options: Pick<ConnectOptions, "highWaterMark" | "maxReceive" | "tap"> = {},
 ): Socket {
   checkOptions(options);
   if (stream.connecting || stream.destroyed) throw new UsageError("the socket is not connected");
+  stream.allowHalfOpen = true;
   return new Socket(stream, stream, settingsOf(options));
 }
 

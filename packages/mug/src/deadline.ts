@@ -10,6 +10,8 @@ export class DeadlineTimer {
   /** When the running timer fires. */
   #firesAt = 0;
   #deadline = Number.POSITIVE_INFINITY;
+  /** The zero deadline that is waiting for its poll. */
+  #poll: object | undefined;
 
   constructor(expired: () => void) {
     this.#expired = expired;
@@ -29,6 +31,7 @@ export class DeadlineTimer {
 
   clear(): void {
     this.#deadline = Number.POSITIVE_INFINITY;
+    this.#poll = undefined;
   }
 
   /** Clears, and lets go of the timer. */
@@ -43,9 +46,9 @@ export class DeadlineTimer {
    * whole poll first: the first immediate may run in the phase that is already past it, the second cannot.
    */
   #afterOnePoll(): void {
-    const deadline = performance.now();
-    this.#deadline = deadline;
-    setImmediate(() => setImmediate(() => this.#deadline === deadline && this.#expire()));
+    const poll = {};
+    this.#poll = poll;
+    setImmediate(() => setImmediate(() => this.#poll === poll && this.#expire()));
   }
 
   #start(ms: number, firesAt: number): void {

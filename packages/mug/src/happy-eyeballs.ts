@@ -54,6 +54,8 @@ class Race {
   /** Families take turns; this one is next. */
   #turn = 0;
   #headStart: NodeJS.Timeout | undefined;
+  /** The next address may start, and there was none. */
+  #due = false;
   #resolve: (won: Won) => void = () => {};
   #reject: (error: MugError) => void = () => {};
 
@@ -90,7 +92,7 @@ class Race {
     this.#lookups--;
     const early = this.#lookups > 0 && family !== this.#families[0];
     if (early) this.#delay(RESOLUTION_DELAY_MS);
-    else if (this.#running === 0) this.#startNext();
+    else if (this.#running === 0 || this.#due) this.#startNext();
   }
 
   /** Starts the next attempt when the time is up, unless something starts it sooner. */
@@ -103,6 +105,7 @@ class Race {
     clearTimeout(this.#headStart);
     if (this.#over.signal.aborted) return;
     const candidate = this.#takeCandidate();
+    this.#due = candidate === undefined;
     if (candidate === undefined) {
       if (this.#running === 0 && this.#lookups === 0) this.#fail();
       return;

@@ -5,7 +5,7 @@
  */
 
 import { DeadlineTimer } from "./deadline.ts";
-import { abortedError, DeadlineError, MugError, UsageError } from "./errors.ts";
+import { abortedError, DeadlineError, MugError } from "./errors.ts";
 import { Inbound, TOO_LONG } from "./inbound.ts";
 import { checkWait, type WaitOptions } from "./options.ts";
 
@@ -170,7 +170,8 @@ export function renewed(error: MugError, what: string): MugError {
 }
 
 function tooLongMessage(request: ReceiveRequest): string {
-  if (request.kind === "until") return `no delimiter within ${request.max} bytes`;
-  if (request.kind === "rest") return `the peer sent more than ${request.max} bytes`;
-  throw new UsageError(`${request.kind} has no limit`);
+  const { max } = request as { readonly max: number };
+  return request.kind === "until"
+    ? `no delimiter within ${max} bytes`
+    : `the peer sent more than ${max} bytes`;
 }

@@ -75,6 +75,8 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
       this.#resolveClosed = resolve;
     });
     this.#attach();
+    // It may have gone between being connected and coming here; its "close" will not be heard again.
+    if (stream.destroyed) queueMicrotask(this.#onClose);
   }
 
   // ---- sending
@@ -112,8 +114,12 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
    */
   receiveUntil(delimiter: string | Uint8Array, options?: CollectOptions): Promise<Buffer> {
     const max = this.#max(options, defaults.maxUntil);
-    const bytes = typeof delimiter === "string" ? Buffer.from(delimiter) : Buffer.from(delimiter ?? []);
-    if (bytes.length === 0) throw new UsageError("the delimiter must not be empty");
+    if (typeof delimiter !== "string" && !(delimiter instanceof Uint8Array)) {
+      throw new UsageError("the delimiter must be a string or bytes");
+    }
+    if (delimiter.length === 0) throw new UsageError("the delimiter must not be empty");
+    // A copy: the caller may change its bytes while the call waits.
+    const bytes = Buffer.from(delimiter as Uint8Array);
     return this.#receive({ kind: "until", what: "receiveUntil", delimiter: bytes, max }, options);
   }
 
@@ -200,7 +206,7 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
   close(options: { readonly timeout?: number } = {}): Promise<void> {
     checkWait(options);
     if (this.#gone) return this.closed;
-    this.#tap?.event?.("close");
+    if (!this.#discarding) this.#tap?.event?.("close");
     this.#stopReceiving("the socket was closed");
     const destroy = (): void => void this.#stream.destroy();
     const { timeout = defaults.closeTimeout } = options;
@@ -216,7 +222,7 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
 
   /**
    * Ends the connection with RST and drops what was not sent. Where there can be no RST it is closed abruptly: on
-   * a unix socket, and when a FIN already waits behind bytes that the peer does not take.
+   * a unix socket, on a TLS socket of Node that was wrapped, and when a FIN already waits behind bytes that the peer does not take.
    */
   reset(): Promise<void> {
     if (this.#gone) return this.closed;
@@ -235,7 +241,7 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
 
   /**
    * TLS over this connection from here on (STARTTLS). Verifies the host connected to unless `serverName` says
-   * another. A failed handshake ends the connection. Bytes the peer sent before the handshake are an attempt
+   * another. Sending meanwhile is `einprogress`. A failed handshake ends the connection. Bytes the peer sent before the handshake are an attempt
    * to smuggle plain text in, hence code `eproto`.
    */
   startTls(options: TlsOptions & WaitOptions = {}): Promise<void> {
@@ -388,6 +394,7 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
   };
 
   readonly #onClose = (): void => {
+    if (this.#gone) return;
     this.#gone = true;
     this.#tap?.event?.("closed");
     const reason = this.#reader.ended ?? new MugError("closed");
@@ -420,7 +427,7 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
   #sendReset(): void {
     const reset = (): void => void this.#raw.resetAndDestroy();
     const destroy = (): void => void this.#stream.destroy();
-    if (this.#peer.family === "unix") destroy();
+    if (this.#peer.family === "unix" || this.#raw instanceof TLSSocket) destroy();
     else if (!this.#writer.finishing) reset();
     else if (this.#writer.buffered > 0) destroy();
     else this.#writer.finish().then(reset, destroy);
@@ -428,12 +435,14 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
 
   async #startTls(tls: TlsOptions, wait: WaitOptions): Promise<void> {
     this.#securing = true;
+    this.#writer.held = new MugError("einprogress", "TLS is being started");
     try {
       await this.flush(wait);
       if (this.#reader.ended !== undefined) throw renewed(this.#reader.ended, "startTls");
       if (this.#reader.inbound.length > 0) throw this.#smuggled();
       await this.#handshake(tls, wait);
     } finally {
+      this.#writer.held = undefined;
       this.#securing = false;
     }
   }

@@ -26,6 +26,8 @@ export class Writer {
   /** Why nothing more can be sent. */
   #ended: MugError | undefined;
   #finished: Promise<void> | undefined;
+  /** Set while nothing may be sent: plain text behind a TLS handshake that has begun would leave in the clear. */
+  held: MugError | undefined;
   /** FIN was asked for and has not left yet. */
   #finishing = false;
   readonly #drainers: Set<Drainer> = new Set();
@@ -53,7 +55,8 @@ export class Writer {
   send(data: Sendable, options: WaitOptions | undefined): Promise<void> {
     if (options !== undefined) checkWait(options);
     if (typeof data !== "string" && !(data instanceof Uint8Array)) checkPieces(data);
-    if (this.#ended !== undefined) return Promise.reject(renewed(this.#ended, "send"));
+    const refused = this.#ended ?? this.held;
+    if (refused !== undefined) return Promise.reject(renewed(refused, "send"));
     const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(abortedError("send", signal));
     const below =

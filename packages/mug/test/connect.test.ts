@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import * as mug from "../src/index.ts";
+import { openBlackHole } from "./black-hole.ts";
 import { serve, serveEcho, type TestServer } from "./servers.ts";
 
 async function failure(promise: Promise<unknown>): Promise<mug.ConnectError> {
@@ -90,6 +91,11 @@ describe("one host", () => {
     const accepted = mug.fromNodeSocket(await other.next(), { highWaterMark: 10 });
     await accepted.send("hello");
     expect(String(await own.receive({ timeout: 2000 }))).toBe("hello");
+    // Its FIN does not end what the wrapped side may still say.
+    await own.halfClose();
+    expect(await accepted.receiveToEnd({ timeout: 2000 })).toHaveLength(0);
+    await accepted.send("still here");
+    expect(String(await own.receive({ timeout: 2000 }))).toBe("still here");
     const stream = other.sockets[0]!;
     await accepted.close();
     expect(() => mug.fromNodeSocket(stream)).toThrow(mug.UsageError);
@@ -179,6 +185,57 @@ describe("families, one after the other", () => {
       mug.connect({ host: "127.0.0.1", port: server.port, signal: controller.signal }),
     ).rejects.toMatchObject({ code: "aborted" });
     expect(server.sockets).toHaveLength(0);
+  });
+});
+
+describe("an address that never answers", () => {
+  test("meets the timeout, and a signal", async () => {
+    await using hole = await openBlackHole();
+    const error = await failure(mug.connect({ host: hole.host, port: hole.port, timeout: 30 }));
+    expect(error.ipv4).toMatchObject({ code: "timeout", deadline: "connect", timeoutMs: 30 });
+    const controller = new AbortController();
+    const connecting = mug.connect({
+      host: hole.host,
+      port: hole.port,
+      timeout: 5000,
+      signal: controller.signal,
+    });
+    setImmediate(() => controller.abort());
+    await expect(connecting).rejects.toMatchObject({ code: "aborted" });
+  });
+
+  test("does not hold up the race: the next starts after the head start, and wins", async () => {
+    await using hole = await openBlackHole();
+    await using live = await serve(() => {}, { host: "127.0.0.2", port: hole.port });
+    const lookup = resolver({ 4: [hole.host, "127.0.0.2"], 6: [] });
+    const race = { host: "name.test", port: live.port, lookup, happyEyeballs: true, timeout: 5000 };
+    await using socket = await mug.connect({ ...race, attemptDelay: 20 });
+    expect(socket.peername()).toMatchObject({ address: "127.0.0.2" });
+    // One after the other it holds up everything until the timeout.
+    const patient = { ...race, happyEyeballs: false, timeout: 40, ipVersionPreference: "ipv4-only" } as const;
+    expect((await failure(mug.connect(patient))).attempts).toHaveLength(1);
+  });
+
+  test("an address that resolves late still joins the race", async () => {
+    await using hole = await openBlackHole();
+    await using live = await serve(() => {}, { host: "127.0.0.2", port: hole.port });
+    const lookup: mug.Lookup = async (_host, family) => {
+      if (family === 6) return [];
+      // Long after the head start of what the preferred family brought.
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      return ["127.0.0.2"];
+    };
+    const preferred: mug.Lookup = async (host, family) =>
+      family === 6 ? ["::ffff:127.0.0.1"] : lookup(host, family);
+    const race = {
+      host: "name.test",
+      port: live.port,
+      lookup: preferred,
+      happyEyeballs: true,
+      attemptDelay: 10,
+    };
+    await using socket = await mug.connect({ ...race, timeout: 5000 });
+    expect(socket.peername()).toMatchObject({ address: "127.0.0.2" });
   });
 });
 

@@ -74,6 +74,9 @@ describe("from the first byte", () => {
     await socket.send(["one ", "write"]);
     expect(String(await socket.receiveExact(9, { timeout: 5000 }))).toBe("one write");
     await socket.flush();
+    // With TLS the bytes are those of the records.
+    expect(socket.bytesWritten).toBeGreaterThan(9);
+    expect(socket.bytesRead).toBeGreaterThan(9);
     await socket.halfClose();
     expect(await socket.receiveToEnd({ timeout: 5000 })).toHaveLength(0);
   });
@@ -272,6 +275,36 @@ describe("startTls", () => {
     await socket.startTls({ ca: certificates.ca });
     await socket.reset();
     await socket.closed;
+  });
+
+  test("nothing can be sent in the clear while it is under way", async () => {
+    await using socket = await ready();
+    const starting = socket.startTls({ ca: certificates.ca });
+    await expect(socket.send("secret\n")).rejects.toMatchObject({ code: "einprogress" });
+    await starting;
+    await socket.send("secret\n");
+    expect(await socket.receiveLine({ timeout: 5000 })).toBe("secret");
+  });
+
+  test("closing while it is under way ends both", async () => {
+    await using plain = await serve((socket) => socket.resume());
+    const socket = await mug.connect(local(plain.port));
+    const starting = expect(socket.startTls()).rejects.toBeInstanceOf(mug.MugError);
+    await socket.close();
+    await starting;
+  });
+
+  test("a TLS socket of Node can be wrapped; its reset is an abrupt close", async () => {
+    const { port, next } = await echoTls();
+    await using client = await mug.connect({ ...local(port), tls: { ca: certificates.ca } });
+    const stream = await next;
+    stream.removeAllListeners("data");
+    const wrapped = mug.fromNodeSocket(stream);
+    expect(wrapped.encrypted).toBe(true);
+    await wrapped.send("hello");
+    expect(String(await client.receive({ timeout: 5000 }))).toBe("hello");
+    await wrapped.reset();
+    await expect(client.receiveToEnd({ timeout: 5000 })).resolves.toHaveLength(0);
   });
 
   test("a refused certificate ends the connection", async () => {
