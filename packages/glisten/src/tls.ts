@@ -109,9 +109,9 @@ export class TlsSocket extends PassiveSocket {
   handshake(options: WaitOptions = {}): Promise<this> {
     if (this.encrypted !== undefined) return Promise.reject(new TransportError("eisconn"));
     if (this.shaking) return Promise.reject(new TransportError("ealready"));
-    this.shaking = true;
     const { raw } = this;
     return wait<this>("handshake", options, (waiter) => {
+      this.shaking = true;
       this.context.handshake(raw).then(
         (socket) => {
           this.encrypted = socket;
