@@ -22,6 +22,13 @@ export {
   ProtocolError,
   UsageError,
 } from "./errors.ts";
+export {
+  type ConditionalRequest,
+  evaluatePreconditions,
+  type PreconditionResult,
+  type Validators,
+} from "./http/conditional.ts";
+export type { ContentCoding } from "./http/content-negotiation.ts";
 export type { Field, Fields } from "./http/fields.ts";
 export { Request } from "./http/request.ts";
 export { Response, response } from "./http/response.ts";
@@ -38,6 +45,7 @@ export {
   waitUntil,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
+export type { BodySource } from "./server/body-source.ts";
 export {
   type Broadcast,
   type BroadcastOptions,
@@ -51,6 +59,7 @@ export {
   serverSentEvents,
 } from "./server/event-stream.ts";
 export { type SendFileOptions, sendFile } from "./server/file.ts";
+export type { DotfilesPolicy } from "./server/file-path.ts";
 export { type PreparedFrame, prepareFrame } from "./server/prepared-frame.ts";
 export {
   type BodyPart,
@@ -65,6 +74,7 @@ export {
   bytes,
   type ResponseBody,
   type ServerResponse,
+  type SourceBody,
 } from "./server/response-body.ts";
 export type { ErrorReport, Handler } from "./server/service.ts";
 export {
@@ -76,4 +86,4 @@ export {
 } from "./server/websocket.ts";
 export type { CompressionOptions, WebSocketTuning } from "./server/websocket-options.ts";
 export { event, type ServerSentEvent } from "./sse/event.ts";
-export { type StaticFile, type StaticFilesOptions, staticFiles } from "./static-files.ts";
+export { type SiblingCoding, type StaticFile, type StaticFilesOptions, staticFiles } from "./static-files.ts";
