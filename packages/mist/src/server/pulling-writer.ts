@@ -2,11 +2,18 @@
 //
 // They ask for the next piece only while the peer keeps up.
 
+import { UsageError } from "../errors.ts";
 import type { Fields } from "../http/fields.ts";
 import type { BodySource } from "./body-source.ts";
 import type { Exchange } from "./exchange.ts";
+import { quietly, releaseIterable } from "./release.ts";
 import type { IterableBody, SourceBody } from "./response-body.ts";
 import type { BodyWriter } from "./response-writer.ts";
+
+// A producer that never waits for anything, and a peer that takes all at once, would keep the event loop to themselves.
+const bytesPerTurn = 256 * 1024;
+// What a piece counts for besides its bytes, so that empty ones are bounded too.
+const pieceCost = 256;
 
 // A producer that waits until the peer has taken what was written.
 abstract class PullingWriter implements BodyWriter {
@@ -47,32 +54,49 @@ abstract class PullingWriter implements BodyWriter {
 /** Writes what an iterable yields. */
 export class IterableWriter extends PullingWriter {
   readonly #body: IterableBody;
-  readonly #iterator: Iterator<string | Uint8Array> | AsyncIterator<string | Uint8Array>;
+  /** Made when the writing starts: a stream begins to work when it is asked for its iterator. */
+  #iterator: Iterator<string | Uint8Array> | AsyncIterator<string | Uint8Array> | undefined = undefined;
   #finished = false;
 
   constructor(exchange: Exchange, body: IterableBody) {
     super(exchange);
+    if (!(Symbol.asyncIterator in body.chunks || Symbol.iterator in body.chunks))
+      throw new UsageError("a chunked body takes an iterable of pieces");
     this.#body = body;
-    const { chunks } = body;
-    this.#iterator =
-      Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
   }
 
   start(): void {
-    this.#run().catch((error) => {
-      this.#finished = true;
-      this.exchange.fail(error);
-    });
+    this.#run().catch((error) => this.exchange.fail(error));
   }
 
   async #run(): Promise<void> {
+    const { chunks } = this.#body;
+    const iterator =
+      Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
+    this.#iterator = iterator;
+    let budget = bytesPerTurn;
     while (!this.exchange.over) {
-      const next = await this.#iterator.next();
+      const next = await this.#next(iterator);
       if (next.done) {
         await this.#end();
         return;
       }
-      if (!this.exchange.over && !this.exchange.writeBody(next.value)) await this.room();
+      if (this.exchange.over) return;
+      budget -= next.value.length + pieceCost;
+      if (!this.exchange.writeBody(next.value)) await this.room();
+      else if (budget < 0) await nextTurn();
+      if (budget < 0) budget = bytesPerTurn;
+    }
+  }
+
+  async #next(
+    iterator: Iterator<string | Uint8Array> | AsyncIterator<string | Uint8Array>,
+  ): Promise<IteratorResult<string | Uint8Array>> {
+    try {
+      return await iterator.next();
+    } catch (error) {
+      this.#finished = true; // one that failed is at its end; asked to return, it might fail again
+      throw error;
     }
   }
 
@@ -85,12 +109,9 @@ export class IterableWriter extends PullingWriter {
   protected release(): void {
     if (this.#finished) return;
     this.#finished = true;
-    try {
-      // Also wakes a generator out of its `finally`; what it throws there has no hearer left.
-      Promise.resolve(this.#iterator.return?.()).catch(() => {});
-    } catch {
-      // A synchronous iterator's `return` may throw; the response is over either way.
-    }
+    const iterator = this.#iterator;
+    if (iterator === undefined) releaseIterable(this.#body.chunks);
+    else quietly(() => iterator.return?.()); // also wakes a generator out of its `finally`
   }
 }
 
@@ -133,4 +154,8 @@ export class SourceWriter extends PullingWriter {
     if (this.#opened instanceof Promise) this.#opened.then(close, () => {});
     else close(this.#opened);
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

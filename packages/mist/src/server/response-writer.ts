@@ -7,6 +7,7 @@
 import { ActorWriter } from "./actor-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { IterableWriter, SourceWriter } from "./pulling-writer.ts";
+import { releaseIterable } from "./release.ts";
 import type { ResponseBody, ServerResponse } from "./response-body.ts";
 
 /** A body being written. */
@@ -40,10 +41,5 @@ export function bodyWriter(exchange: Exchange, body: ResponseBody): BodyWriter {
 /** Lets go of a body that no writer was made for. */
 export function discardBody(response: ServerResponse): void {
   if (response.body.kind === "source") response.body.discard?.();
-  if (response.body.kind !== "iterable") return;
-  const { chunks } = response.body;
-  // A generator that was never started runs none of its code here; one that holds a resource can give it back.
-  if ("return" in chunks && typeof chunks.return === "function") {
-    Promise.resolve(chunks.return(undefined)).catch(() => {});
-  }
+  else if (response.body.kind === "iterable") releaseIterable(response.body.chunks);
 }
