@@ -180,11 +180,13 @@ function pemText(content: string | Uint8Array): string | undefined {
 function decodeKey(content: string | Uint8Array, name: string, options: CertificateOptions): KeyObject {
   const passphrase = options.passphrase === undefined ? {} : { passphrase: options.passphrase };
   const pem = pemText(content);
+  if (pem !== undefined && options.keyType !== undefined) {
+    throw new UsageError(`keyType says how a DER key is encoded; ${name} is PEM, which says it itself.`);
+  }
   try {
     if (pem !== undefined) return createPrivateKey({ key: pem, format: "pem", ...passphrase });
     const key = Buffer.from(content as Uint8Array);
-    const type = options.keyType === undefined ? derKeyType(key) : DER_TYPES[options.keyType];
-    return createPrivateKey({ key, format: "der", type, ...passphrase });
+    return createPrivateKey({ key, format: "der", type: requiredType(key, options), ...passphrase });
   } catch (cause) {
     const why =
       isEncrypted(pem) && options.passphrase === undefined ? "it needs a passphrase" : messageOf(cause);
@@ -195,6 +197,15 @@ function decodeKey(content: string | Uint8Array, name: string, options: Certific
 /** OpenSSL says "interrupted or cancelled" when nobody answers its question for the passphrase. */
 function isEncrypted(pem: string | undefined): boolean {
   return pem?.includes("ENCRYPTED") ?? false;
+}
+
+/** Newer Nodes take a key of any type whatever they are told; so it is compared here. */
+function requiredType(der: Uint8Array, { keyType }: CertificateOptions): "pkcs1" | "sec1" | "pkcs8" {
+  const type = derKeyType(der);
+  if (keyType === undefined || DER_TYPES[keyType] === type) return type;
+  throw new Error(
+    `it is encoded as ${type}, not as ${DER_TYPES[keyType]} (keyType ${JSON.stringify(keyType)})`,
+  );
 }
 
 const DER_TYPES = { rsa: "pkcs1", ec: "sec1", pkcs8: "pkcs8" } as const;

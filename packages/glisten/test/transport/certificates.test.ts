@@ -161,7 +161,7 @@ describe("what is missing or does not fit is named", () => {
       "a DER key of another type",
       ({ der }) => ({ cert: der.cert, key: der.traditional, keyType: "rsa" }),
       "invalid-key",
-      /cannot be decoded/,
+      /encoded as sec1, not as pkcs1/,
     ],
     [
       "no passphrase",
@@ -191,6 +191,8 @@ describe("what is missing or does not fit is named", () => {
 
   it("both a file and a value are too much", async () => {
     await expect(loadIdentity(made.server, "the server")).rejects.toThrow(UsageError);
+    const { cert, key } = made.server;
+    await expect(loadIdentity({ cert, key, keyType: "ec" }, "the server")).rejects.toThrow(/keyType/);
     await expect(loadAuthorities({ ca: made.ca.cert, caFile: made.ca.certfile })).rejects.toThrow(UsageError);
   });
 });
