@@ -33,14 +33,10 @@ export function isFieldValue(text: string): boolean {
   return !NOT_VALUE.test(text);
 }
 
-/**
- * The name as it is kept and sent: lower-case. Throws a `UsageError` when it is no token.
- *
- * Checking happens once per name: names a server uses are few, and a bounded table remembers them.
- */
+/** The name as it is kept and sent: lower-case. Throws a `UsageError` when it is no token. */
 export function fieldName(name: string): string {
-  const known = NAMES.get(name);
-  if (known !== undefined) return known;
+  const known = KNOWN.get(name);
+  if (known !== undefined) return known.name;
   if (typeof name !== "string" || !TOKEN.test(name)) {
     throw new UsageError(`${JSON.stringify(name)} is not a field name (RFC 9110 §5.1)`);
   }
@@ -59,13 +55,23 @@ export function fieldValue(name: string, value: string): string {
 
 /** A checked field, name in lower case. Throws a `UsageError`. */
 export function field(name: string, value: string): Field {
-  const lower = fieldName(name);
-  return [lower, fieldValue(lower, value)];
+  const known = KNOWN.get(name);
+  if (known === undefined) {
+    const lower = fieldName(name);
+    return [lower, fieldValue(lower, value)];
+  }
+  // Most responses say the same as the one before; what was good then is good now.
+  if (known.value !== value) {
+    fieldValue(known.name, value);
+    if (value.length <= MAX_REMEMBERED_VALUE) known.value = value;
+  }
+  return [known.name, value];
 }
 
 /** Lower-case a name known to be a token; well-known names come from a table and allocate nothing. */
 export function lowerCaseName(name: string): string {
-  return NAMES.get(name) ?? lowerCase(name);
+  const known = KNOWN.get(name);
+  return known === undefined ? lowerCase(name) : known.name;
 }
 
 function lowerCase(name: string): string {
@@ -117,8 +123,17 @@ function isWhitespace(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
+/** A well-known name. */
+interface KnownName {
+  readonly name: string;
+  /** The value checked last. */
+  value: string;
+}
+
+const MAX_REMEMBERED_VALUE = 256;
+
 /** Well-known names in the two spellings seen on the wire (`User-Agent`, `user-agent`). */
-const NAMES: ReadonlyMap<string, string> = knownNames(
+const KNOWN: ReadonlyMap<string, KnownName> = knownNames(
   `accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
   access-control-allow-headers access-control-allow-methods access-control-allow-origin
   access-control-expose-headers access-control-max-age access-control-request-headers
@@ -136,14 +151,13 @@ const NAMES: ReadonlyMap<string, string> = knownNames(
   x-forwarded-proto x-frame-options x-powered-by x-real-ip x-request-id x-requested-with`,
 );
 
-function knownNames(text: string): Map<string, string> {
-  const names = new Map<string, string>();
+function knownNames(text: string): Map<string, KnownName> {
+  const names = new Map<string, KnownName>();
+  const add = (spelling: string) => names.set(spelling, { name: spelling.toLowerCase(), value: "" });
   for (const name of text.split(/\s+/)) {
-    names.set(name, name);
-    names.set(
-      name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase()),
-      name,
-    );
+    add(name);
+    add(name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase()));
   }
-  return names.set("ETag", "etag").set("DNT", "dnt").set("TE", "te");
+  for (const spelling of ["ETag", "DNT", "TE", "WWW-Authenticate"]) add(spelling);
+  return names;
 }

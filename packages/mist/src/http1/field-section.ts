@@ -36,6 +36,13 @@ const OWN_NAMES: readonly Buffer[] = [
   "transfer-encoding",
 ].map((name) => Buffer.from(name, "latin1"));
 
+/** The core's own lines of one section, by field, each with its CR; `""` where there is none. */
+export interface OwnLines {
+  readonly seen: number;
+  readonly repeated: number;
+  readonly lines: readonly string[];
+}
+
 /** The answer of a scan that ran out of bytes. */
 export const INCOMPLETE = -1;
 
@@ -112,6 +119,22 @@ export class SectionScan {
 
   hasSeveral(own: number): boolean {
     return (this.repeated & (1 << own)) !== 0;
+  }
+
+  /** The core's own lines in the scanned section's text. */
+  ownLines(text: string): OwnLines {
+    const { seen, repeated } = this;
+    const cut = (at: number) => text.slice(at, text.indexOf("\r", at) + 1);
+    return { seen, repeated, lines: this.lineAt.map((at, own) => (this.has(own) ? cut(at) : "")) };
+  }
+
+  /** Are the core's own lines the same ones as in another section, each there once at most? */
+  hasSameOwnLines(text: string, other: OwnLines): boolean {
+    if (this.seen !== other.seen || this.repeated !== 0 || other.repeated !== 0) return false;
+    for (let own = 0, left = this.seen; left !== 0; own++, left >>= 1) {
+      if ((left & 1) !== 0 && !text.startsWith(other.lines[own] as string, this.lineAt[own])) return false;
+    }
+    return true;
   }
 
   /** The value of the first line of one of the core's own fields, out of the scanned section's text. */

@@ -2,7 +2,8 @@
  * What the core reads out of a head's field section, whatever request line stands above it: Host,
  * framing, connection options, expectation, upgrade.
  *
- * A value that is the same as in the section before (nearly always Host) is not parsed again.
+ * Most clients say the same in these fields from request to request, whatever the other fields say:
+ * then the facts of the section before still hold, and nothing is parsed.
  */
 
 import { type Authority, parseAuthority } from "../http/authority.ts";
@@ -12,6 +13,7 @@ import {
   EXPECT,
   type FieldSection,
   HOST,
+  type OwnLines,
   type SectionScan,
   TRANSFER_ENCODING,
   UPGRADE,
@@ -27,7 +29,6 @@ const EMPTY_HOST: Authority = Object.freeze({ host: "", port: undefined });
 export const INVALID_HOST: Authority = Object.freeze({ host: "", port: undefined });
 
 export class HeadFacts implements FramingFields {
-  readonly section: FieldSection;
   /** What Host says, or one of the constants above. */
   readonly host: Authority;
   readonly connection: ConnectionOptions;
@@ -40,14 +41,14 @@ export class HeadFacts implements FramingFields {
   readonly transferEncoding: readonly string[] | undefined;
   readonly contentLength: string | undefined;
   readonly severalLengths: boolean;
-  private readonly hostText: string;
+  /** The lines all this was read from. */
+  private readonly lines: OwnLines;
   private framed: Framing | undefined = undefined;
 
-  constructor(section: FieldSection, scan: SectionScan, before: HeadFacts | undefined) {
-    this.section = section;
+  constructor(section: FieldSection, scan: SectionScan) {
     const { text } = section;
-    this.hostText = scan.has(HOST) ? scan.value(HOST, text) : "";
-    this.host = this.readHost(scan, before);
+    this.lines = scan.ownLines(text);
+    this.host = readHost(section, scan);
     this.connection = scan.has(CONNECTION) ? readConnection(section, scan) : NO_OPTIONS;
     this.upgrade = this.connection.upgrade && scan.has(UPGRADE);
     const expectations = scan.has(EXPECT) ? section.getAll("expect") : undefined;
@@ -58,12 +59,9 @@ export class HeadFacts implements FramingFields {
     this.severalLengths = scan.hasSeveral(CONTENT_LENGTH);
   }
 
-  private readHost(scan: SectionScan, before: HeadFacts | undefined): Authority {
-    if (!scan.has(HOST)) return NO_HOST;
-    if (scan.hasSeveral(HOST)) return INVALID_HOST;
-    if (before !== undefined && before.host !== NO_HOST && before.hostText === this.hostText)
-      return before.host;
-    return this.hostText === "" ? EMPTY_HOST : (parseAuthority(this.hostText) ?? INVALID_HOST);
+  /** Do they hold for another section, too: are the lines they were read from the same? */
+  holdFor(text: string, scan: SectionScan): boolean {
+    return scan.hasSameOwnLines(text, this.lines);
   }
 
   /** Throws what `requestFraming` throws. */
@@ -73,6 +71,13 @@ export class HeadFacts implements FramingFields {
     }
     return this.framed;
   }
+}
+
+function readHost(section: FieldSection, scan: SectionScan): Authority {
+  if (!scan.has(HOST)) return NO_HOST;
+  if (scan.hasSeveral(HOST)) return INVALID_HOST;
+  const value = scan.value(HOST, section.text);
+  return value === "" ? EMPTY_HOST : (parseAuthority(value) ?? INVALID_HOST);
 }
 
 function readConnection(section: FieldSection, scan: SectionScan): ConnectionOptions {

@@ -20,6 +20,8 @@ import { RequestLine } from "./request-line.ts";
 /** Longer sections are not kept between requests: an idle connection should hold little. */
 const MAX_KEPT_SECTION = 4096;
 
+const NO_SECTION = new FieldSection("");
+
 export class HeadReader {
   private readonly limits: Http1Limits;
   private readonly line: RequestLine;
@@ -27,7 +29,9 @@ export class HeadReader {
   /** Where the field section starts, relative to the head; 0 while the request line is unfinished. */
   private sectionAt = 0;
   private emptyLines = 0;
-  private kept: HeadFacts | undefined = undefined;
+  /** The section read last, and what it says: kept, because the next one mostly says the same. */
+  private section = NO_SECTION;
+  private facts: HeadFacts | undefined = undefined;
 
   constructor(limits: Http1Limits) {
     this.limits = limits;
@@ -42,8 +46,10 @@ export class HeadReader {
   /** Read one head and consume it; `undefined` when it is not complete. Throws `ProtocolError`. */
   read(buffer: ReceiveBuffer): RequestHead | undefined {
     if (this.sectionAt === 0 && !this.readLine(buffer)) return undefined;
-    const facts = this.readSection(buffer);
-    return facts === undefined ? undefined : this.assemble(facts);
+    if (!this.readSection(buffer)) return undefined;
+    const head = this.assemble(this.section, this.facts as HeadFacts);
+    if (this.section.text.length > MAX_KEPT_SECTION) this.forget();
+    return head;
   }
 
   /** Are the bytes left no more than the beginning of an empty line? */
@@ -77,26 +83,31 @@ export class HeadReader {
     return true;
   }
 
-  private readSection(buffer: ReceiveBuffer): HeadFacts | undefined {
+  /** Read the field section into `section` and `facts`; false when it is not complete. */
+  private readSection(buffer: ReceiveBuffer): boolean {
     const { bytes } = buffer;
     const start = buffer.start + this.sectionAt;
     const stop = this.stop(buffer);
-    const { kept } = this;
-    const guess = kept === undefined ? "" : sameLength(kept.section.text, bytes, start, stop);
-    if (kept !== undefined && guess === kept.section.text) {
+    const before = this.section.text;
+    const guess = sameLength(before, bytes, start, stop);
+    if (guess === before && guess !== "") {
       this.finish(buffer, start + guess.length);
-      return kept;
+      return true;
     }
     const end = this.scan.scan(bytes, start, stop, this.limits.maxFields);
-    if (end === INCOMPLETE) {
-      this.incomplete(buffer, stop);
-      return undefined;
-    }
+    if (end === INCOMPLETE) return this.incomplete(buffer, stop);
     const text = end - start === guess.length ? guess : bytes.toString("latin1", start, end);
-    const facts = new HeadFacts(new FieldSection(text), this.scan, kept);
-    this.kept = text.length <= MAX_KEPT_SECTION ? facts : undefined;
+    this.section = new FieldSection(text);
+    if (this.facts === undefined || !this.facts.holdFor(text, this.scan)) {
+      this.facts = new HeadFacts(this.section, this.scan);
+    }
     this.finish(buffer, end);
-    return facts;
+    return true;
+  }
+
+  private forget(): void {
+    this.section = NO_SECTION;
+    this.facts = undefined;
   }
 
   private finish(buffer: ReceiveBuffer, end: number): void {
@@ -122,7 +133,7 @@ export class HeadReader {
   }
 
   /** The rules that need both the request line and the fields. */
-  private assemble(facts: HeadFacts): RequestHead {
+  private assemble(section: FieldSection, facts: HeadFacts): RequestHead {
     const { line } = this;
     const http10 = line.version === "1.0";
     const authority = this.authority(facts, http10);
@@ -134,7 +145,7 @@ export class HeadReader {
       line.method,
       line,
       line.version,
-      facts.section,
+      section,
       authority,
       persists(facts.connection, http10),
       framing,
@@ -175,6 +186,6 @@ function expectationFailed(): ProtocolError {
  */
 function sameLength(before: string, bytes: Buffer, start: number, stop: number): string {
   const end = start + before.length;
-  if (end > stop || bytes[end - 1] !== LF || bytes[end - 3] !== LF) return "";
+  if (before === "" || end > stop || bytes[end - 1] !== LF || bytes[end - 3] !== LF) return "";
   return bytes.toString("latin1", start, end);
 }

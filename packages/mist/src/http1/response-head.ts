@@ -71,8 +71,9 @@ export class ResponseHeadEncoder {
     this.userOptions = "";
     let lines = "";
     for (let i = 0; i < fields.length; i++) {
-      const [given, value] = fields[i] as Field;
-      const name = checked ? given : fieldName(given);
+      const line = fields[i] as Field;
+      const value = line[1];
+      const name = checked ? line[0] : fieldName(line[0]);
       if (!checked) fieldValue(name, value);
       if (!this.takeOwnField(name, value)) lines += fieldLine(name, value);
     }
