@@ -1,20 +1,18 @@
-// Runs a README's program and meets it as its reader would: a server is called, a client is given a server.
+// Runs a README's program and meets it as its reader would: a server is called, a client has to end by itself.
 // The port written in the example is exchanged for a free one, so that the check runs beside anything else.
 
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer as createHttpServer } from "node:http";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 
 const PATIENCE_MS = 15_000;
 
 /** Runs `out/<name>.js` in `folder`. Resolves with what went wrong, or undefined. */
-export async function probe(name, source, folder) {
+export async function probe(name, folder) {
   const port = await freePort();
   const program = join(folder, "out", `${name}.js`);
   writeFileSync(program, withPort(readFileSync(program, "utf8"), port));
-  const peer = name === "mug" ? await peerFor(source, port) : undefined;
   const child = spawn(process.execPath, [program], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   child.stdout.on("data", (chunk) => (output += chunk));
@@ -27,7 +25,6 @@ export async function probe(name, source, folder) {
     return `${error.message}; the program said: ${output.trim() || "nothing"}`;
   } finally {
     child.kill("SIGKILL");
-    peer?.close();
   }
 }
 
@@ -55,15 +52,6 @@ function withPort(code, port) {
   return written === null
     ? code
     : code.replaceAll(new RegExp(`\\b${written[1] ?? written[2]}\\b`, "g"), String(port));
-}
-
-/** The server that a client example talks to: HTTP when it speaks HTTP, an echo otherwise. */
-async function peerFor(source, port) {
-  const server = /HTTP\/1\.1/.test(source)
-    ? createHttpServer((_request, response) => response.end("hello from the probe\n"))
-    : createServer((socket) => socket.on("error", () => {}).pipe(socket));
-  await new Promise((resolve) => server.listen(port, "localhost", resolve));
-  return server;
 }
 
 /** Tries until the program listens, has ended, or patience is over. */

@@ -4,7 +4,7 @@
 //   1. Each tarball holds what it should and no more; nothing of the workspace is left in its manifest.
 //   2. @x/mug alone, and @x/glisten alone, bring nothing else with them.
 //   3. The first ```ts example of each README type-checks in a strict project (nodenext, library types checked too)
-//      and runs. Server examples are met by a client, the client example by a server: see consumer-probes.mjs.
+//      and runs; what is then asked of it stands in consumer-probes.mjs.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ const PACKAGES = ["glisten", "mist", "mug"];
 const BRINGS = {
   glisten: [],
   mug: [],
-  mist: ["@x/glisten", "content-type", "mrmime", "negotiator", "range-parser"],
+  mist: ["@x/glisten", "content-type", "mrmime", "negotiator"],
 };
 
 /** How the README examples are compiled: as strict as a careful user, with the library types checked too. */
@@ -143,32 +143,38 @@ async function runReadmes(tarballs, folder) {
     typescript: devDependencies.typescript,
     "@types/node": devDependencies["@types/node"],
   });
-  const examples = {};
-  for (const name of PACKAGES) {
-    const source = firstExample(join(folder, "node_modules", "@x", name, "README.md"));
-    check(
-      `@x/${name}: the README opens with an example`,
-      source === undefined ? "no ```ts block" : undefined,
-    );
-    if (source !== undefined) examples[name] = source;
-  }
-  writeFileSync(
-    join(folder, "tsconfig.json"),
-    JSON.stringify({ compilerOptions: STRICT, include: ["*.ts"] }, null, 2),
-  );
-  for (const [name, source] of Object.entries(examples)) {
-    writeFileSync(join(folder, `${name}.ts`), source);
-  }
-  const compiled = spawnSync(join("node_modules", ".bin", "tsc"), ["-p", "."], {
-    cwd: folder,
-    encoding: "utf8",
+  const tsconfig = JSON.stringify({ compilerOptions: STRICT, include: ["*.ts"] }, null, 2);
+  writeFileSync(join(folder, "tsconfig.json"), tsconfig);
+  writeFileSync(join(folder, "entry-points.ts"), importEverything());
+  const named = PACKAGES.filter((name) => extractExample(name, folder));
+  const tsc = spawnSync(join("node_modules", ".bin", "tsc"), ["-p", "."], { cwd: folder, encoding: "utf8" });
+  const faults = tsc.status === 0 ? undefined : `\n${tsc.stdout}`;
+  check("examples and entry points type-check, strict and with library types", faults);
+  const imported = spawnSync(process.execPath, ["out/entry-points.js"], { cwd: folder, encoding: "utf8" });
+  check("every entry point can be imported", imported.status === 0 ? undefined : imported.stderr);
+  for (const name of named) check(`@x/${name}: the README example runs`, await probe(name, folder));
+}
+
+/** A program that imports every entry point but those that need a framework the user brings. */
+function importEverything() {
+  const entries = PACKAGES.flatMap((name) => {
+    const { exports, peerDependencies = {} } = manifest(join("packages", name));
+    const own = (path) => path !== "./package.json" && peerDependencies[path.slice(2)] === undefined;
+    return Object.keys(exports)
+      .filter(own)
+      .map((path) => `@x/${name}${path.slice(1)}`);
   });
-  check(
-    "the README examples type-check, strict and with library types",
-    compiled.status === 0 ? undefined : `\n${compiled.stdout}`,
-  );
-  for (const [name, source] of Object.entries(examples))
-    check(`@x/${name}: the README example runs`, await probe(name, source, folder));
+  const lines = entries.map((entry, i) => `import * as entry${i} from ${JSON.stringify(entry)};`);
+  const all = entries.map((_, i) => `entry${i}`).join(", ");
+  return `${lines.join("\n")}\nfor (const entry of [${all}]) if (Object.keys(entry).length === 0) throw new Error("empty");\n`;
+}
+
+/** Writes the README's first example to `<name>.ts`. False when there is none. */
+function extractExample(name, folder) {
+  const source = firstExample(join(folder, "node_modules", "@x", name, "README.md"));
+  check(`@x/${name}: the README opens with an example`, source === undefined ? "no ```ts block" : undefined);
+  if (source !== undefined) writeFileSync(join(folder, `${name}.ts`), source);
+  return source !== undefined;
 }
 
 /** The first fenced block marked `ts` of a Markdown file. */
