@@ -1,5 +1,5 @@
-// The same work twice: by mug, and by a bare node:net socket with callbacks and nothing in between. Each client
-// is opened once, then runs batches; every answer is checked.
+// The same work twice: by mug, and by a bare node:net socket with callbacks and nothing in between. A client is
+// opened, runs batches, and is closed; every answer is checked.
 import { connect as netConnect } from "node:net";
 import { connect } from "../dist/index.js";
 
@@ -76,25 +76,45 @@ export const echo = {
 
 /** One way: blocks of 64 KiB as fast as they come, each packet looked at. */
 export const download = {
-  async mug(port, blocks) {
+  async mug(port) {
     const socket = await connect({ host: "127.0.0.1", port });
-    await socket.send(`d${blocks.toString(16).padStart(8, "0")}`);
-    let received = 0;
-    for await (const packet of socket) received = checkPacket(packet, received);
-    if (received !== blocks * BLOCK.length) wrong();
-    await socket.close();
+    await socket.send("d");
+    return {
+      async run(blocks) {
+        await socket.send(blocks.toString(16).padStart(8, "0"));
+        let received = 0;
+        for await (const packet of socket) {
+          received = checkPacket(packet, received);
+          if (received === blocks * BLOCK.length) return;
+        }
+        wrong();
+      },
+      close: () => socket.close(),
+    };
   },
 
-  async bare(port, blocks) {
+  async bare(port) {
     const socket = await openBare(port);
-    socket.write(`d${blocks.toString(16).padStart(8, "0")}`);
+    socket.write("d");
+    let wanted = 0;
     let received = 0;
+    let done = () => {};
     socket.on("data", (packet) => {
       received = checkPacket(packet, received);
+      if (received === wanted) done();
     });
-    await new Promise((resolve) => socket.once("end", resolve));
-    if (received !== blocks * BLOCK.length) wrong();
-    socket.destroy();
+    socket.once("end", wrong);
+    return {
+      run(blocks) {
+        wanted = blocks * BLOCK.length;
+        received = 0;
+        socket.write(blocks.toString(16).padStart(8, "0"));
+        return new Promise((resolve) => {
+          done = resolve;
+        });
+      },
+      close: () => socket.destroy(),
+    };
   },
 };
 
