@@ -3,19 +3,6 @@
  * server meets every day, as constants, so that parsing one allocates nothing.
  */
 
-/** A request method: one of the well-known ones or any other token. */
-export type Method =
-  | "GET"
-  | "HEAD"
-  | "POST"
-  | "PUT"
-  | "DELETE"
-  | "CONNECT"
-  | "OPTIONS"
-  | "TRACE"
-  | "PATCH"
-  | (string & {});
-
 /** The well-known methods by length: a candidate needs its length and its bytes to agree. */
 const BY_LENGTH: readonly (readonly Candidate[])[] = byLength(
   "GET POST PUT HEAD DELETE OPTIONS PATCH CONNECT TRACE".split(" "),
@@ -47,14 +34,4 @@ function matches(bytes: Buffer, start: number, wanted: Buffer): boolean {
     if (bytes[start + i] !== wanted[i]) return false;
   }
   return true;
-}
-
-/** Safe methods only read (RFC 9110 §9.2.1). */
-export function isSafe(method: string): boolean {
-  return method === "GET" || method === "HEAD" || method === "OPTIONS" || method === "TRACE";
-}
-
-/** Idempotent methods can be sent again without harm (RFC 9110 §9.2.2). */
-export function isIdempotent(method: string): boolean {
-  return isSafe(method) || method === "PUT" || method === "DELETE";
 }

@@ -42,10 +42,8 @@ export class Http1Connection implements ResponseContext {
   private request: RequestHead | undefined = undefined;
   /** The client waits for a 100 that was not sent yet. */
   private awaitsContinue = false;
-  /** The peer has sent its FIN. */
-  ended = false;
-  /** Will there be a cycle after this one? Settled by `sendHead`; before it, what the request wants. */
-  persistent = true;
+  private hasEnded = false;
+  private isPersistent = true;
 
   constructor(limits: Http1Limits = DEFAULT_LIMITS) {
     this.limits = limits;
@@ -62,7 +60,7 @@ export class Http1Connection implements ResponseContext {
 
   /** The peer will send no more (FIN). */
   receiveEnd(): void {
-    this.ended = true;
+    this.hasEnded = true;
   }
 
   /**
@@ -89,11 +87,11 @@ export class Http1Connection implements ResponseContext {
   }
 
   private nextHead(): Http1Event {
-    if (this.buffer.length === 0) return this.ended ? this.endOfRequests() : NEED_DATA;
+    if (this.buffer.length === 0) return this.hasEnded ? this.endOfRequests() : NEED_DATA;
     const head = this.heads.read(this.buffer);
-    if (head === undefined) return this.ended ? this.endOfRequests() : NEED_DATA;
+    if (head === undefined) return this.hasEnded ? this.endOfRequests() : NEED_DATA;
     this.request = head;
-    this.persistent = head.keepAlive;
+    this.isPersistent = head.keepAlive;
     this.awaitsContinue = head.expectContinue;
     this.writer = writerAfter(this.writer, state.REQUEST);
     if (head.framing === "none") {
@@ -113,14 +111,14 @@ export class Http1Connection implements ResponseContext {
     }
     this.reader = readerAfter(this.reader, state.PEER_END);
     this.buffer.clear();
-    this.persistent = false;
+    this.isPersistent = false;
     return CLOSED;
   }
 
   private nextBody(): Http1Event {
     const event = (this.decoder as BodyDecoder).decode(this.buffer);
     if (event === undefined) {
-      if (this.ended) throw cutOff("the peer closed in the middle of a request body");
+      if (this.hasEnded) throw cutOff("the peer closed in the middle of a request body");
       return NEED_DATA;
     }
     // A client that sends its body did not wait (RFC 9110 §10.1.1).
@@ -139,7 +137,7 @@ export class Http1Connection implements ResponseContext {
     this.buffer.clear();
     this.decoder = undefined;
     this.awaitsContinue = false;
-    this.persistent = false;
+    this.isPersistent = false;
   }
 
   /**
@@ -148,6 +146,16 @@ export class Http1Connection implements ResponseContext {
    */
   giveUp(): void {
     if (this.reader === state.R_IDLE || this.reader === state.R_BODY) this.fail();
+  }
+
+  /** Has the peer sent its FIN? */
+  get ended(): boolean {
+    return this.hasEnded;
+  }
+
+  /** Will there be a cycle after this one? Settled by `sendHead`; before it, what the request wants. */
+  get persistent(): boolean {
+    return this.isPersistent;
   }
 
   /** Has the request been read to its end? True while there is none. */
@@ -203,7 +211,7 @@ export class Http1Connection implements ResponseContext {
    * the body from the next request.
    */
   get mayPersist(): boolean {
-    return this.persistent && !(this.buffer.length === 0 && (this.ended || this.awaitsContinue));
+    return this.isPersistent && !(this.buffer.length === 0 && (this.hasEnded || this.awaitsContinue));
   }
 
   get http10(): boolean {
@@ -235,7 +243,7 @@ export class Http1Connection implements ResponseContext {
     if (this.writer !== state.W_HEAD) throw outOfTurn("a response head", this.writer);
     if (response.status < 200) throw new UsageError(`${response.status} is no final status`);
     const text = this.responseHead.encode(response, date, this);
-    this.persistent = this.responseHead.persistent;
+    this.isPersistent = this.responseHead.persistent;
     this.bodyEncoder.begin(this.responseHead.mode, this.responseHead.length);
     this.writer = writerAfter(this.writer, state.HEAD_SENT);
     return text;
@@ -252,7 +260,7 @@ export class Http1Connection implements ResponseContext {
     const text = encodeUpgrade(fields);
     this.writer = writerAfter(this.writer, state.WRITE_UPGRADE);
     this.reader = readerAfter(this.reader, state.READ_UPGRADE);
-    this.persistent = false;
+    this.isPersistent = false;
     return text;
   }
 
@@ -295,7 +303,7 @@ export class Http1Connection implements ResponseContext {
   abort(): void {
     if (this.writer === state.W_SWITCHED) return;
     this.writer = writerAfter(this.writer, state.WRITE_FAULT);
-    this.persistent = false;
+    this.isPersistent = false;
   }
 
   // --- between cycles --------------------------------------------------------------------------
@@ -305,7 +313,7 @@ export class Http1Connection implements ResponseContext {
    * then on). Throws `UsageError` when the connection could go on but a side is not done.
    */
   startNextCycle(): boolean {
-    if (!this.persistent) {
+    if (!this.isPersistent) {
       this.endCycles();
       return false;
     }

@@ -60,8 +60,8 @@ export class ResponseHeadEncoder {
       context.mayPersist && this.mode !== "until-close" && response.close !== true && !this.userClose;
     const start = this.userDate || date === "" ? statusLine(status) : datedStatusLine(status, date);
     if (this.persistent && !context.http10 && this.userOptions === "")
-      return start + lines + framing + "\r\n";
-    return start + lines + framing + this.connectionLine(context.http10);
+      return `${start}${lines}${framing}\r\n`;
+    return `${start}${lines}${framing}${this.connectionLine(context.http10)}`;
   }
 
   private encodeFields(fields: Fields, checked: boolean): string {
@@ -201,23 +201,26 @@ function newStatusLine(status: number): string {
   if (!isStatus(status)) throw new UsageError(`${status} is no status code (RFC 9110 §15)`);
   // The space before the reason phrase stays when the phrase is empty (RFC 9112 §4).
   const line = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
-  while (statusLines.length <= status) statusLines.push(undefined);
-  statusLines[status] = line;
+  remember(statusLines, status, line);
   return line;
 }
 
-let datedStatus = 0;
 let dated = "";
-let datedLine = "";
+let datedStatusLines: (string | undefined)[] = [];
 
-/** Status line and Date field in one piece; both change rarely. */
+/** Status line and Date field in one piece; the date changes once a second. */
 function datedStatusLine(status: number, date: string): string {
-  if (status !== datedStatus || date !== dated) {
-    datedLine = flat(`${statusLine(status)}date: ${date}\r\n`);
-    datedStatus = status;
+  if (date !== dated) {
     dated = date;
+    datedStatusLines = [];
   }
-  return datedLine;
+  return datedStatusLines[status] ?? newDatedStatusLine(status, date);
+}
+
+function newDatedStatusLine(status: number, date: string): string {
+  const line = flat(`${statusLine(status)}date: ${date}\r\n`);
+  remember(datedStatusLines, status, line);
+  return line;
 }
 
 const lengthLines: (string | undefined)[] = [];
@@ -233,10 +236,7 @@ function lengthLine(length: number): string {
 
 function newLengthLine(length: number): string {
   const line = flat(`content-length: ${length}\r\n`);
-  if (length < MAX_LENGTH_LINES) {
-    while (lengthLines.length <= length) lengthLines.push(undefined);
-    lengthLines[length] = line;
-  }
+  if (length < MAX_LENGTH_LINES) remember(lengthLines, length, line);
   return line;
 }
 
@@ -244,6 +244,8 @@ function newLengthLine(length: number): string {
 interface RememberedLine {
   value: string;
   line: string;
+  /** It was used again, and is one string since. */
+  flat: boolean;
 }
 
 const rememberedLines = new Map<string, RememberedLine>();
@@ -252,16 +254,31 @@ const MAX_REMEMBERED_VALUE = 256;
 
 function fieldLine(name: string, value: string): string {
   const remembered = rememberedLines.get(name);
-  if (remembered !== undefined && remembered.value === value) return remembered.line;
+  if (remembered === undefined || remembered.value !== value) return newFieldLine(name, value, remembered);
+  if (!remembered.flat) {
+    remembered.line = flat(remembered.line);
+    remembered.flat = true;
+  }
+  return remembered.line;
+}
+
+function newFieldLine(name: string, value: string, remembered: RememberedLine | undefined): string {
   const line = `${name}: ${value}\r\n`;
   if (value.length > MAX_REMEMBERED_VALUE) return line;
   if (remembered !== undefined) {
     remembered.value = value;
     remembered.line = line;
+    remembered.flat = false;
   } else if (rememberedLines.size < MAX_REMEMBERED) {
-    rememberedLines.set(name, { value, line });
+    rememberedLines.set(name, { value, line, flat: false });
   }
   return line;
+}
+
+/** Without holes: an array that has had one is slower to read for good. */
+function remember(lines: (string | undefined)[], at: number, line: string): void {
+  while (lines.length <= at) lines.push(undefined);
+  lines[at] = line;
 }
 
 /** A concatenation is a tree until it is read as a whole; a remembered piece should be one string. */

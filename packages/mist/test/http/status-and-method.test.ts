@@ -1,7 +1,7 @@
 // RFC 9110 §9 and §15.
 
 import { expect, test } from "vitest";
-import { isIdempotent, isSafe, readMethod } from "../../src/http/method.ts";
+import { readMethod } from "../../src/http/method.ts";
 import { isBodyless, isInformational, isStatus, reasonPhrase } from "../../src/http/status.ts";
 
 test.each([
@@ -27,24 +27,6 @@ test("kinds of status", () => {
   ]);
   expect([99, 100, 199, 200].map(isInformational)).toEqual([false, true, true, false]);
   expect([101, 200, 204, 205, 304].map(isBodyless)).toEqual([true, false, true, false, true]);
-});
-
-test("kinds of method (§9.2)", () => {
-  expect(["GET", "HEAD", "OPTIONS", "TRACE", "POST", "get"].map(isSafe)).toEqual([
-    true,
-    true,
-    true,
-    true,
-    false,
-    false,
-  ]);
-  expect(["GET", "PUT", "DELETE", "POST", "PATCH"].map(isIdempotent)).toEqual([
-    true,
-    true,
-    true,
-    false,
-    false,
-  ]);
 });
 
 test.each([

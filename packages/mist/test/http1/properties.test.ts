@@ -92,6 +92,72 @@ test("good requests are read as they were meant, however they are cut", () => {
   );
 });
 
+const ownLine = fc.constantFrom(
+  "Host: a",
+  "host: a",
+  "Host: b",
+  "Host: a ",
+  "Host: a:80",
+  "Connection: close",
+  "Connection: keep-alive",
+  "Connection: upgrade",
+  "Upgrade: x",
+  "Content-Length: 0",
+  "Content-Length: 1",
+  "Content-Length: 2",
+  "Transfer-Encoding: chunked",
+  "Expect: 100-continue",
+  "Expect: something",
+  "Cookie: 1",
+  "Cookie: 2",
+  "X: y",
+);
+
+test("a request is read the same on a connection that has read others before", () => {
+  const head = fc
+    .tuple(fc.constantFrom("1.1", "1.1", "1.1", "1.0"), fc.array(ownLine, { maxLength: 4 }))
+    .map(
+      ([version, lines]) =>
+        `POST / HTTP/${version}\r\n${["Host: a", ...lines].slice(lines[0]?.startsWith("Host") ? 1 : 0).join("\r\n")}\r\n\r\n`,
+    );
+  fc.assert(
+    fc.property(fc.array(head, { minLength: 2, maxLength: 6 }), (heads) => {
+      const connection = new Http1Connection();
+      for (const text of heads) {
+        const before = firstEvent(connection, text);
+        expect(before).toEqual(firstEvent(new Http1Connection(), text));
+        if (typeof before !== "string" || !finish(connection)) break;
+      }
+    }),
+    { ...SEED, numRuns: 1500 },
+  );
+});
+
+/** The head, as text, or the status of the fault. */
+function firstEvent(connection: Http1Connection, text: string): string | number {
+  connection.receive(bytes(text));
+  try {
+    const head = connection.next();
+    if (head.type !== "request") throw new Error(head.type);
+    const { fields, host, port, framing, keepAlive, expectContinue, upgrade } = head;
+    return JSON.stringify({ fields, host, port, framing, keepAlive, expectContinue, upgrade });
+  } catch (error) {
+    return (error as ProtocolError).status as number;
+  }
+}
+
+/** Send whatever body is due and answer; false when the connection is over. */
+function finish(connection: Http1Connection): boolean {
+  const { requestBodyRemaining } = connection;
+  connection.receive(
+    bytes(requestBodyRemaining === undefined ? "0\r\n\r\n" : "x".repeat(requestBodyRemaining)),
+  );
+  while (!connection.requestComplete) connection.next();
+  connection.sendHead({ status: 204, fields: [], length: undefined }, "");
+  connection.sendEnd();
+  return connection.startNextCycle();
+}
+
 const soup = fc
   .array(
     fc.oneof(
