@@ -7,6 +7,7 @@
 import type { Socket } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import type { Subject } from "./actor/subject.ts";
+import type { Protocol } from "./protocol.ts";
 import type { ConnectionInfo as Endpoint } from "./transport/address.ts";
 
 /** What a connection sends: text goes out as UTF-8, an array leaves in one write. */
@@ -67,6 +68,11 @@ export interface Connection<UserMessage = never> {
    * earlier one. Coarse: never early, late by up to 200 ms. Costs next to nothing.
    */
   setDeadline(ms: number): void;
+  /**
+   * Hands the connection over to another protocol, as behind an HTTP upgrade. The present one hears nothing any more,
+   * not even `closed`, and can be forgotten. The deadline that is set stays set.
+   */
+  become(protocol: Protocol): void;
   /** True from the moment nothing can be sent or received any more. */
   readonly closed: boolean;
   /**

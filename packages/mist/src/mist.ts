@@ -271,7 +271,8 @@ export function create<Body = IncomingBody>(handler: Handler<Body>): Builder<Bod
     handler: handler as unknown as Handler,
     port: 4000,
     afterStart: ({ url }) => console.log(`Listening on ${url}`),
-    onError: ({ error, request }) => console.error(`${request.method} ${request.path} failed:`, error),
+    onError: ({ error, request, during }) =>
+      console.error(`${request === undefined ? during : `${request.method} ${request.path}`} failed:`, error),
     limits: defaultLimits,
     deadlines: defaultDeadlines,
     secure: false,

@@ -39,13 +39,13 @@ const rateGraceMs = 5_000;
 /** One HTTP/1 connection, as glisten's protocol. */
 export class HttpConnection implements Protocol, ExchangeHost {
   readonly service: Service;
+  readonly kind = "http";
   readonly connection: Connection;
   readonly core: Http1Connection;
   readonly scheme: "http" | "https";
   readonly #deadlines: ConnectionDeadlines;
   #phase: Phase = "fresh";
   #exchange: Exchange | undefined = undefined;
-  #next: Protocol | undefined = undefined;
   /** Text in Latin-1, not yet handed to the socket. */
   #out = "";
   #advancing = false;
@@ -69,11 +69,6 @@ export class HttpConnection implements Protocol, ExchangeHost {
     this.#deadlines.set("read", service.deadlines.headMs);
   }
 
-  /** For the stop report: an upgraded connection counts as what it has become. */
-  get kind(): string {
-    return this.#next?.kind ?? "http";
-  }
-
   get stopping(): boolean {
     return this.#shutdownDeadlineMs >= 0;
   }
@@ -85,7 +80,6 @@ export class HttpConnection implements Protocol, ExchangeHost {
   // ── what glisten tells ──────────────────────────────────────────────────────────────────────────────────
 
   data(chunk: Buffer): void | Promise<void> {
-    if (this.#next !== undefined) return this.#next.data(chunk);
     if (this.#phase === "closing") return;
     this.core.receive(chunk);
     if (this.#exchange === undefined) this.#advance();
@@ -94,11 +88,6 @@ export class HttpConnection implements Protocol, ExchangeHost {
   }
 
   end(): void {
-    if (this.#next !== undefined) {
-      if (this.#next.end === undefined) this.connection.close();
-      else this.#next.end();
-      return;
-    }
     if (this.#phase === "closing") return;
     this.core.receiveEnd();
     const exchange = this.#exchange;
@@ -111,10 +100,6 @@ export class HttpConnection implements Protocol, ExchangeHost {
   }
 
   drain(): void {
-    if (this.#next !== undefined) {
-      this.#next.drain?.();
-      return;
-    }
     this.#blocked = false;
     this.#deadlines.set("write", 0);
     if (this.#exchange === undefined) this.#advance();
@@ -123,19 +108,16 @@ export class HttpConnection implements Protocol, ExchangeHost {
 
   shutdown(deadlineMs: number): void {
     this.#shutdownDeadlineMs = deadlineMs;
-    if (this.#next !== undefined) this.#next.shutdown?.(deadlineMs);
-    else if (this.#exchange !== undefined) this.#exchange.shutdown(deadlineMs);
+    if (this.#exchange !== undefined) this.#exchange.shutdown(deadlineMs);
     else if (this.#phase === "idle" || this.#phase === "fresh") this.#awaitRequest(this.#phase);
   }
 
   deadline(): void {
-    if (this.#next !== undefined) this.#next.deadline?.();
-    else this.#deadlines.dispatch((kind) => this.#late(kind));
+    this.#deadlines.dispatch((kind) => this.#late(kind));
   }
 
   closed(reason: CloseReason): void | Promise<void> {
     this.#phase = "closed";
-    if (this.#next !== undefined) return this.#next.closed?.(reason);
     this.#exchange?.abandon(clientGone(reason));
     this.#exchange = undefined;
   }
@@ -383,11 +365,14 @@ export class HttpConnection implements Protocol, ExchangeHost {
   }
 
   #switchTo(next: Protocol, leftover: Buffer): void {
-    this.#next = next;
+    // From here on nothing of HTTP is left on this connection, and nothing of it is kept in memory.
+    this.connection.become(next);
     this.#resume();
     if (this.stopping) next.shutdown?.(this.#shutdownDeadlineMs);
     if (leftover.length > 0) this.#hand(next, leftover);
-    if (this.core.ended) this.end();
+    if (!this.core.ended) return;
+    if (next.end === undefined) this.connection.close();
+    else next.end();
   }
 
   #hand(next: Protocol, leftover: Buffer): void {

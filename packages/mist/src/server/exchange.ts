@@ -272,7 +272,7 @@ export class Exchange implements RequestContext {
     this.status = response.status;
     this.host.write(head);
     this.#finish(true);
-    this.host.upgrade(body, (error) => this.report(error, "upgraded"));
+    this.host.upgrade(body, upgradeReporter(this.host.service));
   }
 
   #writeContent(data: string | Uint8Array, length: number, onSent?: () => void): boolean {
@@ -332,6 +332,11 @@ export class Exchange implements RequestContext {
       process.emitWarning(failure instanceof Error ? failure : String(failure));
     }
   }
+}
+
+/** Holds nothing of the exchange, which is over. */
+function upgradeReporter(service: Service): (error: unknown) => void {
+  return (error) => service.onError({ error, request: undefined, during: "upgraded" });
 }
 
 function bodyLength(head: RequestHead): number | undefined {

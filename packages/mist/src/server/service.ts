@@ -14,7 +14,8 @@ export type Handler<Body = IncomingBody> = (
 /** A failure in the user's code while a request was served. */
 export interface ErrorReport {
   readonly error: unknown;
-  readonly request: Request<IncomingBody>;
+  /** Undefined behind an upgrade: a connection that lives for days keeps nothing of its request. */
+  readonly request: Request<IncomingBody> | undefined;
   /**
    * `"handler"`: no response came of it. `"body"`: the response was under way and has been broken off.
    * `"upgraded"`: the protocol behind a 101 has failed. `"background"`: a promise given to `waitUntil` was rejected.

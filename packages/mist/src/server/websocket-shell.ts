@@ -82,7 +82,9 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
   #early: M[] | undefined;
   #subject: OwnedSubject<M> | undefined;
   #received = 0;
-  /** A packet's handling waits for the handler: it is we who do not read. */
+  /** A packet is being handled that had to wait for somebody. */
+  #pumping: Promise<void> | undefined;
+  /** It waits for the handler: it is we who do not read. */
   #held = false;
   #shutdownMs = -1;
   #closedTold = false;
@@ -214,7 +216,8 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
     if (this.#ready !== undefined) return this.#ready.then(() => this.data(chunk));
     if (this.#state === "over") return;
     this.#core.receive(chunk);
-    return this.#pump();
+    // Should a packet come although one is still being handled, it waits its turn in the core.
+    return this.#pumping ?? this.#pump();
   }
 
   end(): void {
@@ -286,7 +289,9 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
 
   #pump(): void | Promise<void> {
     const pending = this.#handOut();
-    if (pending !== undefined || this.#writer.blocked) return this.#pumpLater(pending);
+    if (pending === undefined && !this.#writer.blocked) return;
+    this.#pumping = this.#pumpLater(pending);
+    return this.#pumping;
   }
 
   /** Hands out what the core holds, until it needs data or somebody has to be waited for. */
@@ -319,6 +324,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
     }
     // The connection going away frees whoever waits here.
     if (this.#writer.blocked) await this.#writer.whenDrained().catch(ignore);
+    this.#pumping = undefined;
     if (this.#state !== "over") await this.#pump();
   }
 
