@@ -78,8 +78,8 @@ export interface TlsCertificates {
   readonly failIfNoPeerCert?: boolean;
 }
 
-/** Options of a listening TLS socket: those of TCP and its certificates. */
-export interface TlsListenOptions extends TcpOptions, TlsCertificates {}
+/** Options of a listening TLS socket: its certificates, and those of TCP but `buffer`, which Node fixes for TLS. */
+export interface TlsListenOptions extends Omit<TcpOptions, "buffer">, TlsCertificates {}
 
 const TLS_NAMES: readonly (keyof TlsCertificates)[] = [
   ...(["certKeyConfig", "serverNames", "alpnPreferredProtocols", "minVersion"] as const),
@@ -178,6 +178,8 @@ export class TlsListener extends PassiveListener<TlsSocket> {
  */
 export async function listen(port: number, options: TlsListenOptions): Promise<TlsListener> {
   checkListenOptions(options, TLS_NAMES);
+  if ("buffer" in options)
+    throw new UsageError("buffer cannot be set here: Node fixes how far TLS reads ahead.");
   const context = await TlsContext.create(tlsOptionsOf(options), verificationOf(options));
   const settings = socketSettingsOf(options);
   const wrap = (raw: Socket, address: BoundAddress) => new TlsSocket(raw, settings, address, context);

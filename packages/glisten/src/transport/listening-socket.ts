@@ -96,7 +96,6 @@ export function tcpAddressOf(server: Server): BoundAddress | undefined {
 }
 
 const HINTS: Partial<Record<SocketReason, string>> = {
-  eacces: "a port below 1024, or a directory of another user, needs a privilege",
   eaddrinuse: "another process listens there",
   eaddrnotavail: "no network interface of this machine has it",
   emfile: "raise the limit on open files",

@@ -69,7 +69,7 @@ async function tryAddresses(
     } catch (cause) {
       closeServers(servers);
       if (retry && servers.length > 0 && isTaken(cause)) return undefined;
-      throw listenRefused(hostAndPort(host, chosen), cause);
+      throw listenRefused(hostAndPort(host, chosen), cause, hintFor(cause));
     }
     servers.push(server);
     chosen = portOf(server);
@@ -79,6 +79,11 @@ async function tryAddresses(
 
 function isTaken(cause: unknown): boolean {
   return (cause as NodeJS.ErrnoException).code === "EADDRINUSE";
+}
+
+function hintFor(cause: unknown): string | undefined {
+  const forbidden = (cause as NodeJS.ErrnoException).code === "EACCES";
+  return forbidden ? "a port below 1024 needs a privilege" : undefined;
 }
 
 function portOf(server: Server): number {

@@ -136,11 +136,11 @@ function settle(
   resolve: (socket: TLSSocket) => void,
   failed: (error: Error, socket: TLSSocket) => void,
 ): void {
+  socket.on("error", ignore);
   if (showedBadCertificate(socket)) {
     failed(new TransportError("eproto"), socket);
     return;
   }
-  socket.on("error", ignore);
   socket.allowHalfOpen = true;
   resolve(socket);
 }

@@ -55,10 +55,11 @@ async function refused(path: string, cause: unknown): Promise<StartError> {
   if (code === "EADDRINUSE") {
     return listenRefused(path, cause, "a live server, or a file that is no socket, is in the way");
   }
+  if (code !== "EACCES" || path.startsWith("@")) return listenRefused(path, cause);
   // Node says EACCES for a directory that is not there, too.
-  const missing = code === "EACCES" && !path.startsWith("@") ? await missingDirectory(path) : undefined;
+  const missing = await missingDirectory(path);
   return missing === undefined
-    ? listenRefused(path, cause)
+    ? listenRefused(path, cause, "its directory may not be written to")
     : listenRefused(path, missing, "its directory is missing");
 }
 

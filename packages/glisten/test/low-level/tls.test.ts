@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect as connectRaw, type Socket } from "node:net";
+import { join } from "node:path";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import * as tls from "../../src/tls.ts";
@@ -148,6 +149,16 @@ describe("a TLS socket", () => {
   });
 });
 
+it("TLS runs over a unix socket as well", async () => {
+  const unixPath = join(made.directory, "tls.socket");
+  const listener = await listening({ ip: { unixPath } });
+  const peer = connect({ path: unixPath, servername: "localhost", ca: made.ca.cert });
+  const socket = await (await accepted(listener)).handshake();
+  peer.end("over unix");
+  expect(String(await socket.receive(9))).toBe("over unix");
+  expect(socket.sockname()).toEqual({ type: "unix", path: unixPath });
+});
+
 describe("client verification", () => {
   it("asks for a certificate, and requires it when told to", async () => {
     const options = { verify: "peer", caCertFile: made.ca.certfile } as const;
@@ -193,6 +204,7 @@ describe("a TLS listener", () => {
     await expect(listening({ verify: "peer" })).rejects.toMatchObject({ reason: "no-authority" });
     await expect(listening({ packet: 4 } as never)).rejects.toBeInstanceOf(tls.UsageError);
     await expect(listening({ reuseaddr: false })).rejects.toBeInstanceOf(tls.UsageError);
+    await expect(listening({ buffer: 100 } as never)).rejects.toThrow(/buffer cannot be set/);
   });
 
   it("replaces its certificates at once, or not at all", async () => {

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { StartError, UsageError } from "../../src/errors.ts";
 import { addressToString, ipv4 } from "../../src/transport/address.ts";
 import { inheritedSockets } from "../../src/transport/inherited-sockets.ts";
+import { listenRefused } from "../../src/transport/listening-socket.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../../src/transport/transport.ts";
 import { builtSources } from "../built.ts";
 
@@ -137,6 +138,21 @@ describe("TCP", () => {
     { port: 0, interface: "nowhere" },
   ])("refuses %j", async (target) => {
     expect(await refusal(target)).toBeInstanceOf(UsageError);
+  });
+});
+
+describe("a refusal", () => {
+  const because = (code: string) => Object.assign(new Error(`listen ${code}`), { code });
+
+  it.each([
+    ["EACCES", "a hint of its own", "permission is denied (eacces); a hint of its own."],
+    ["EMFILE", undefined, "the process has too many open files (emfile); raise the limit on open files."],
+    ["EAFNOSUPPORT", undefined, "the address family is not supported (eafnosupport)."],
+  ])("for %s is one sentence", (code, hint, rest) => {
+    const cause = because(code);
+    const error = listenRefused("[::1]:80", cause, hint);
+    expect(error.message).toBe(`Cannot listen on [::1]:80: ${rest}`);
+    expect(error).toMatchObject({ reason: "system-error", address: "[::1]:80", cause });
   });
 });
 
