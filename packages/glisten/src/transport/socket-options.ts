@@ -47,7 +47,7 @@ export interface TcpOptions extends SocketOptions {
   readonly reuseaddr?: boolean;
   /** Serves IPv6 as well. Default: false. */
   readonly ipv6?: boolean;
-  /** Bytes read ahead of `receive`. Default: Node's (64 KiB). */
+  /** Bytes read ahead of `receive`. Default: Node's (16 or 64 KiB). TCP only. */
   readonly buffer?: number;
   /** Default: `"any"`. */
   readonly ip?: Interface;

@@ -20,7 +20,10 @@ import {
 
 /** A unix socket to listen on. */
 export interface UnixTarget {
-  /** The path of the socket file, or `"@name"` for an abstract socket (Linux only). */
+  /**
+   * The path of the socket file, or `"@name"` for an abstract socket (Linux only; Node 20 pads the name with NUL
+   * bytes to its full length, so that only peers on Node 20 find it).
+   */
   readonly path: string;
   /** Lets every user connect, whatever the umask. Default: false. */
   readonly everyone?: boolean;
