@@ -90,7 +90,7 @@ export class Builder {
     return this.with({ backlog });
   }
 
-  /** Bytes written and not taken from which on `send` waits and `write` says false. Default: 65 536. */
+  /** Bytes written and not taken above which `send` waits and `write` says false. Default, and least: 65 536. */
   withHighWaterMark(bytes: number): this {
     return this.with({ highWaterMark: bytes });
   }
@@ -178,13 +178,15 @@ export class Builder {
   }
 
   private settings(tls: TlsContext | undefined): ConnectionSettings {
-    const { activeState, proxyProtocol, handshakeTimeoutMs, initTimeoutMs, lingerMs, stallMs } = this.options;
+    const { activeState, proxyProtocol, highWaterMark } = this.options;
+    const { handshakeTimeoutMs, initTimeoutMs, lingerMs, stallMs } = this.options;
     return {
       create: this.create,
       handshake: handshake(proxySettings(proxyProtocol), tls),
       readAheadChunks: readAheadChunks(activeState),
       readAheadBytes: READ_AHEAD_BYTES,
       readStopsWhenBlocked: this instanceof HandlerBuilder,
+      highWaterMark,
       handshakeTimeoutMs,
       initTimeoutMs,
       lingerMs,

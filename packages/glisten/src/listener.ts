@@ -50,7 +50,6 @@ export function faultOf(error: unknown): Fault {
 /** What the sockets are opened with. */
 export interface SocketOptions {
   readonly backlog: number;
-  readonly highWaterMark: number;
 }
 
 /** What a listener does with what it accepts. */

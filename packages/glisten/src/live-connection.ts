@@ -46,6 +46,8 @@ export interface ConnectionSettings {
   readonly readAheadBytes: number;
   /** Whether reading stops while the peer does not take what is written to it. */
   readonly readStopsWhenBlocked: boolean;
+  /** Bytes written and not taken above which more are not welcome; at least Node's own mark. */
+  readonly highWaterMark: number;
   readonly handshakeTimeoutMs: number;
   readonly initTimeoutMs: number;
   readonly lingerMs: number;
@@ -91,6 +93,8 @@ interface Waiter {
 
 export class LiveConnection extends WheelEntry implements Connection<never>, Arrival, Candidate, LightChild {
   readonly id: number;
+  /** The supervisor's: see `Roster`. */
+  place = -1;
   socket: Socket;
   private readonly host: ConnectionHost;
   private protocol: Protocol | undefined = undefined;
@@ -197,6 +201,10 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
     }
     this.leaveInit();
     if (phase === INITIALISING && this.host.stopping !== undefined) this.shutdown(this.host.stopping);
+  }
+
+  become(protocol: Protocol): void {
+    this.protocol = protocol;
   }
 
   private leaveInit(): void {
@@ -307,14 +315,19 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
   write(data: string | Uint8Array, encoding: "utf8" | "latin1" = "utf8", onSent?: () => void): boolean {
     const { socket } = this;
     if (this.phase >= CLOSING || !socket.writable) return false;
-    // Node says false as soon as one write exceeds the mark, even if the kernel took it all at once.
-    if (socket.write(data as string, encoding, onSent) || socket.writableLength === 0) return true;
-    return this.stall();
+    // Node's own mark is low, and it says false even if the kernel has taken everything at once.
+    return socket.write(data as string, encoding, onSent) || this.hasRoom();
   }
 
-  private stall(): false {
+  /** Whether more is welcome; if not, reading may stop until the peer has taken what there is. */
+  private hasRoom(): boolean {
+    const { highWaterMark, readStopsWhenBlocked } = this.host.settings;
+    const { socket } = this;
+    if (socket.writableLength <= highWaterMark) return true;
+    // Few connections are ever blocked: only they listen.
+    if (!this.blocked) socket.once("drain", onDrain);
     this.blocked = true;
-    if (this.host.settings.readStopsWhenBlocked) this.holdFor(HOLD_BLOCKED);
+    if (readStopsWhenBlocked) this.holdFor(HOLD_BLOCKED);
     return false;
   }
 
@@ -327,9 +340,7 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
     socket.cork();
     for (const part of data) socket.write(part as string);
     socket.uncork();
-    if (!socket.writableNeedDrain || socket.writableLength === 0) return SENT;
-    this.stall();
-    return this.whenTaken();
+    return this.hasRoom() ? SENT : this.whenTaken();
   }
 
   private whenTaken(): Promise<void> {
@@ -397,7 +408,7 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
       socket.end();
     }
     this.host.wheel.arm(this, this.host.settings.lingerMs);
-    socket.resume();
+    if (!socket.readableEnded) socket.resume();
   }
 
   /** After `end` Node tells "finish" in place of "drain". */

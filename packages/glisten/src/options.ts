@@ -56,7 +56,7 @@ export interface ServerOptions {
   readonly stallMs: number;
   /** How long `stop` waits for connections when it is not told. */
   readonly stopDeadlineMs: number;
-  /** Bytes written and not taken by the kernel from which on `send` waits. */
+  /** Bytes written and not taken by the kernel above which `send` waits. */
   readonly highWaterMark: number;
   /** Failures of listener or acceptors within `withinMs` that make the server give up. */
   readonly intensity: { readonly restarts: number; readonly withinMs: number };
@@ -143,7 +143,7 @@ const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
   lingerMs: { default: 2_000, check: milliseconds },
   stallMs: { default: 10_000, check: milliseconds },
   stopDeadlineMs: { default: 10_000, check: whole(0, LONGEST_MS) },
-  highWaterMark: { default: 65_536, check: whole(1024, 1_073_741_824) },
+  highWaterMark: { default: 65_536, check: whole(65_536, 1_073_741_824) },
   intensity: { default: { restarts: 3, withinMs: 5_000 }, check: intensity },
   tls: { default: undefined, check: optionalObject },
   clientVerification: { default: undefined, check: optionalObject },

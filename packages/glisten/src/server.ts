@@ -24,6 +24,7 @@ import {
   SupervisorStartError,
   supervisor,
 } from "./actor/index.ts";
+import { keepReadBuffers } from "./allocator.ts";
 import { ArrivalQueue } from "./arrivals.ts";
 import type { Connection } from "./connection.ts";
 import { type HandlerError, StartError, UsageError } from "./errors.ts";
@@ -164,6 +165,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
   // ---- the tree ---------------------------------------------------------------------------------------------
 
   async start(signal: AbortSignal | undefined): Promise<this> {
+    keepReadBuffers();
     try {
       this.supervisor = await supervisor({
         strategy: "rest-for-one",
@@ -210,8 +212,8 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
     return {
       id: "listener",
       start: async () => {
-        const { backlog, highWaterMark } = this.options;
-        this.listener = await Listener.open(this.target, { backlog, highWaterMark }, this);
+        const { backlog } = this.options;
+        this.listener = await Listener.open(this.target, { backlog }, this);
         const { address } = this.listener;
         // A port the system chose is kept for the next time.
         if ("port" in this.target && address.type === "tcp")

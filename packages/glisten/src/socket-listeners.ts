@@ -33,7 +33,6 @@ export function adopt(socket: Socket, owner: SocketOwner): void {
 export function attend(socket: Socket): void {
   socket.on("data", onData);
   socket.on("end", onEnd);
-  socket.on("drain", onDrain);
 }
 
 /** The end is no longer this socket's to tell: another stands above it. */

@@ -23,6 +23,7 @@ import type {
 } from "./factory-supervisor.ts";
 import { RestartIntensityError, RestartWindow } from "./intensity.ts";
 import { Monitors, type ProcessDown } from "./monitor.ts";
+import { Roster } from "./roster.ts";
 import type { Receiver, Unsubscribe } from "./selector.ts";
 import { killChild } from "./stop-child.ts";
 import { after } from "./timer.ts";
@@ -67,7 +68,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
   readonly exited: Promise<FactoryReport>;
   readonly #options: FactoryOptions<Arg, C>;
   readonly #window: RestartWindow;
-  readonly #children = new Set<LightChild>();
+  readonly #children = new Roster<LightChild>();
   readonly #monitors = new Monitors();
   readonly #starting = new AbortController();
   #open = true;

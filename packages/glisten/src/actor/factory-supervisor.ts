@@ -11,13 +11,14 @@ import { DynamicSupervisor } from "./dynamic-supervisor.ts";
 import type { ExitReason } from "./exit.ts";
 import type { RestartIntensity, RestartIntensityError } from "./intensity.ts";
 import type { ProcessDown } from "./monitor.ts";
+import type { Placed } from "./roster.ts";
 import type { Receiver, Unsubscribe } from "./selector.ts";
 
 /**
  * A child without promises, for {@link FactorySupervisor.adopt}. It tells its end by calling the supervisor's
  * `childExited`.
  */
-export interface LightChild {
+export interface LightChild extends Placed {
   /** Asked to end within `deadlineMs` (which may be `Infinity`). */
   shutdown(deadlineMs: number): void;
   /** Told to end now. */
