@@ -37,6 +37,13 @@ const TWENTY = [
   "X-Request-Id: 4f9b0c12",
 ];
 
+/** Chunked bodies: so many chunks of so many bytes. */
+function chunkedRequests(chunks, size) {
+  const chunk = `${size.toString(16)}\r\n${"x".repeat(size)}\r\n`;
+  const head = ["POST /upload HTTP/1.1", ...THREE, "Transfer-Encoding: chunked"].join("\r\n");
+  return Array.from({ length: 16 }, () => `${head}\r\n\r\n${chunk.repeat(chunks)}0\r\n\r\n`);
+}
+
 /** Many different heads of one shape: targets vary as they do in life; fields as asked. */
 function requests(fields, { fresh = false, count = 64, body = "" } = {}) {
   const texts = [];
@@ -143,6 +150,8 @@ parseRow("GET, 20 fields", requests(TWENTY));
 parseRow("GET, 20 fields, 16 pipelined", requests(TWENTY), 16);
 parseRow("GET, 20 fields, fresh fields", requests(TWENTY, { fresh: true }));
 parseRow("POST, 4 fields, 1 KiB", requests(THREE, { body: "x".repeat(1024) }));
+parseRow("POST chunked, 4 chunks of 4 KiB", chunkedRequests(4, 4096));
+parseRow("POST chunked, 256 chunks of 4 bytes", chunkedRequests(256, 4));
 
 const fields = [["content-type", "text/plain; charset=utf-8"]];
 headRow("sendHead, 1 field, and its write", () => ({ status: 200, fields, length: 13, checked: true }));

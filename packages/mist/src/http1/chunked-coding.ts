@@ -30,17 +30,63 @@ import {
 const MAX_SIZE_DIGITS = 16;
 
 // States of a chunk line, in the order of the grammar.
-const SIZE = 0;
-const BEFORE_EXTENSION = 1; // BWS, then ";"
-const BEFORE_NAME = 2; // behind ";": BWS
-const NAME = 3;
-const AFTER_NAME = 4; // BWS, then "=" or ";"
-const BEFORE_VALUE = 5; // behind "=": BWS
-const TOKEN_VALUE = 6;
-const QUOTED_VALUE = 7;
-const QUOTED_PAIR = 8;
-const AFTER_VALUE = 9;
-const LINE_FEED = 10;
+const WRONG = 0;
+const SIZE = 1;
+const BEFORE_EXTENSION = 2; // BWS, then ";"
+const BEFORE_NAME = 3; // behind ";": BWS
+const NAME = 4;
+const AFTER_NAME = 5; // BWS, then "=" or ";"
+const BEFORE_VALUE = 6; // behind "=": BWS
+const TOKEN_VALUE = 7;
+const QUOTED_VALUE = 8;
+const QUOTED_PAIR = 9;
+const AFTER_VALUE = 10;
+const LINE_FEED = 11;
+
+/** The next state by state and byte, behind the size's digits; what is not here is `WRONG`. */
+const AFTER: Uint8Array = automaton([
+  [SIZE, [CR], LINE_FEED],
+  [SIZE, [SEMICOLON], BEFORE_NAME],
+  [SIZE, [SP, TAB], BEFORE_EXTENSION],
+  [BEFORE_EXTENSION, [SP, TAB], BEFORE_EXTENSION],
+  [BEFORE_EXTENSION, [SEMICOLON], BEFORE_NAME],
+  [BEFORE_NAME, [SP, TAB], BEFORE_NAME],
+  [BEFORE_NAME, bytesIn(TCHAR), NAME],
+  [NAME, bytesIn(TCHAR), NAME],
+  [NAME, [EQUALS], BEFORE_VALUE],
+  [NAME, [SEMICOLON], BEFORE_NAME],
+  [NAME, [SP, TAB], AFTER_NAME],
+  [NAME, [CR], LINE_FEED],
+  [AFTER_NAME, [SP, TAB], AFTER_NAME],
+  [AFTER_NAME, [EQUALS], BEFORE_VALUE],
+  [AFTER_NAME, [SEMICOLON], BEFORE_NAME],
+  [BEFORE_VALUE, [SP, TAB], BEFORE_VALUE],
+  [BEFORE_VALUE, bytesIn(TCHAR), TOKEN_VALUE],
+  [BEFORE_VALUE, [DQUOTE], QUOTED_VALUE],
+  [TOKEN_VALUE, bytesIn(TCHAR), TOKEN_VALUE],
+  [TOKEN_VALUE, [SEMICOLON], BEFORE_NAME],
+  [TOKEN_VALUE, [SP, TAB], BEFORE_EXTENSION],
+  [TOKEN_VALUE, [CR], LINE_FEED],
+  [QUOTED_VALUE, bytesIn(QDTEXT), QUOTED_VALUE],
+  [QUOTED_VALUE, [BACKSLASH], QUOTED_PAIR],
+  [QUOTED_VALUE, [DQUOTE], AFTER_VALUE],
+  [QUOTED_PAIR, bytesIn(FIELD_VALUE), QUOTED_VALUE],
+  [AFTER_VALUE, [SEMICOLON], BEFORE_NAME],
+  [AFTER_VALUE, [SP, TAB], BEFORE_EXTENSION],
+  [AFTER_VALUE, [CR], LINE_FEED],
+]);
+
+function automaton(
+  rows: readonly (readonly [state: number, bytes: readonly number[], next: number])[],
+): Uint8Array {
+  const table = new Uint8Array(LINE_FEED * 256).fill(WRONG);
+  for (const [state, bytes, next] of rows) for (const byte of bytes) table[state * 256 + byte] = next;
+  return table;
+}
+
+function bytesIn(set: Uint8Array): number[] {
+  return Array.from(set.keys()).filter((byte) => set[byte] === 1);
+}
 
 /** Reads chunk lines, byte by byte; stops anywhere and goes on there. */
 export class ChunkLine {
@@ -88,79 +134,13 @@ export class ChunkLine {
   }
 
   private after(byte: number): number {
-    if (this.state !== SIZE && ++this.extension > this.maxExtension)
-      throw extensionTooLong(this.maxExtension);
-    switch (this.state) {
-      case SIZE:
-        return this.afterSize(byte);
-      case BEFORE_EXTENSION:
-        return isBws(byte) ? BEFORE_EXTENSION : byte === SEMICOLON ? BEFORE_NAME : wrong();
-      case BEFORE_NAME:
-        return isBws(byte) ? BEFORE_NAME : isTchar(byte) ? NAME : wrong();
-      case NAME:
-        return isTchar(byte)
-          ? NAME
-          : byte === EQUALS
-            ? BEFORE_VALUE
-            : isBws(byte)
-              ? AFTER_NAME
-              : afterPart(byte);
-      case AFTER_NAME:
-        return isBws(byte)
-          ? AFTER_NAME
-          : byte === EQUALS
-            ? BEFORE_VALUE
-            : byte === SEMICOLON
-              ? BEFORE_NAME
-              : wrong();
-      case BEFORE_VALUE:
-        return isBws(byte)
-          ? BEFORE_VALUE
-          : byte === DQUOTE
-            ? QUOTED_VALUE
-            : isTchar(byte)
-              ? TOKEN_VALUE
-              : wrong();
-      case TOKEN_VALUE:
-        return isTchar(byte) ? TOKEN_VALUE : afterPart(byte);
-      case QUOTED_VALUE:
-        return byte === DQUOTE
-          ? AFTER_VALUE
-          : byte === BACKSLASH
-            ? QUOTED_PAIR
-            : QDTEXT[byte] === 1
-              ? QUOTED_VALUE
-              : wrong();
-      case QUOTED_PAIR:
-        return FIELD_VALUE[byte] === 1 ? QUOTED_VALUE : wrong();
-      default:
-        return afterPart(byte);
-    }
+    const { state } = this;
+    if (state === SIZE && this.digits === 0) throw malformed("a chunk has no size");
+    if (state !== SIZE && ++this.extension > this.maxExtension) throw extensionTooLong(this.maxExtension);
+    const next = AFTER[state * 256 + byte] as number;
+    if (next === WRONG) throw malformed("a chunk line is malformed");
+    return next;
   }
-
-  private afterSize(byte: number): number {
-    if (this.digits === 0) throw malformed("a chunk has no size");
-    return afterPart(byte);
-  }
-}
-
-/** Behind a size, a name or a value: the line's end, or another extension. */
-function afterPart(byte: number): number {
-  if (byte === CR) return LINE_FEED;
-  if (byte === SEMICOLON) return BEFORE_NAME;
-  return isBws(byte) ? BEFORE_EXTENSION : wrong();
-}
-
-function isBws(byte: number): boolean {
-  return byte === SP || byte === TAB;
-}
-
-function isTchar(byte: number): boolean {
-  return TCHAR[byte] === 1;
-}
-
-function wrong(): never {
-  throw malformed("a chunk line is malformed");
 }
 
 function malformed(message: string): ProtocolError {

@@ -1,5 +1,6 @@
 /**
- * The state of one connection: everything that changes it stands in this file.
+ * The states of one connection, and every step that changes them: what is not in these tables cannot
+ * happen. connection.ts takes the steps.
  *
  * # Theory of operation
  *
@@ -17,7 +18,7 @@
  *                                                               upgrade: HEAD ► SWITCHED
  *                                                               any fault: ► BROKEN
  *
- * The machines meet in three places only, and those are the functions below the tables:
+ * The machines meet in three places only:
  *
  * - a request head arrives        reader leaves IDLE, writer goes IDLE → HEAD
  * - both are DONE                 a new cycle, or the end, by persistence (RFC 9112 §9.3)
@@ -33,7 +34,7 @@ const WIDTH = 8;
 
 // --- the reader ----------------------------------------------------------------------------------
 
-/** Reader states. Numbers, so that a step is one load from a byte table. */
+/** Reader states. Numbers, so that a step is one load from a flat table. */
 export const R_IDLE = 0;
 export const R_BODY = 1;
 export const R_DONE = 2;
