@@ -44,12 +44,13 @@ export class ActorWriter implements BodyWriter, ResponseStream {
   }
 
   send(data: string | Uint8Array): Promise<void> {
-    if (this.#exchange.over) return Promise.reject(new TransportError("closed", "the response is over"));
+    if (this.#exchange.over) return refused(new TransportError("closed", "the response is over"));
     let room: boolean;
     try {
       room = this.#exchange.writeBody(data);
     } catch (error) {
-      return Promise.reject(error);
+      this.#exchange.fail(error); // told here too: a loop need not look at its promises
+      return refused(error);
     }
     if (room) return SENT;
     this.#room ??= withResolvers();
@@ -61,7 +62,11 @@ export class ActorWriter implements BodyWriter, ResponseStream {
   }
 
   end(trailers?: Fields): void {
-    this.#exchange.endBody(trailers);
+    try {
+      this.#exchange.endBody(trailers);
+    } catch (error) {
+      this.#exchange.fail(error);
+    }
   }
 
   abort(error?: unknown): void {
@@ -99,6 +104,13 @@ export class ActorWriter implements BodyWriter, ResponseStream {
     room?.reject(new TransportError("closed", "the response is over"));
     this.#actor?.closed();
   }
+}
+
+// Whoever sends without awaiting does not want to hear of it.
+function refused(error: unknown): Promise<void> {
+  const promise = Promise.reject(error);
+  promise.catch(() => {});
+  return promise;
 }
 
 function withResolvers(): { promise: Promise<void>; resolve: () => void; reject: (error: unknown) => void } {

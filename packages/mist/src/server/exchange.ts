@@ -248,7 +248,8 @@ export class Exchange implements RequestContext {
 
   #sendStreamed(response: ServerResponse, length: number | undefined): void {
     if (this.body.taken) this.beforeBody(); // an echo reads on behind the head, and 100 cannot follow it
-    const hasContent = this.head.method !== "HEAD" && !isBodyless(response.status);
+    const { status } = response;
+    const hasContent = this.head.method !== "HEAD" && !isBodyless(status) && status !== 205;
     const writer = hasContent ? bodyWriter(this, response.body) : undefined;
     const release = () => (writer === undefined ? discardBody(response) : writer.close());
     try {
