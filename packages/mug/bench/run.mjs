@@ -61,7 +61,7 @@ const rows = [
     echoing(echo.bare, small),
     1.15,
   ),
-  await compare("round trip, 64 KiB", 400, echoing(echo.mug, BLOCK), echoing(echo.bare, BLOCK), 1.05),
+  await compare("round trip, 64 KiB", 600, echoing(echo.mug, BLOCK), echoing(echo.bare, BLOCK), 1.05),
   await compare(
     "download, 64 KiB blocks",
     1500,
