@@ -1,14 +1,15 @@
 // Fetch handlers as mist handlers: `mist.new(fromFetch(app.fetch))`.
 
-import { type Field, NO_FIELDS } from "../http/fields.ts";
+import { UsageError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
-import { Response as MistResponse, response as mistResponse } from "../http/response.ts";
+import { response as mistResponse } from "../http/response.ts";
 import { waitUntil } from "../mist.ts";
-import type { BodySource } from "../server/body-source.ts";
 import type { IncomingBody } from "../server/request-body.ts";
-import type { ResponseBody, ServerResponse, SourceBody } from "../server/response-body.ts";
-import { FetchRequest, type FetchRequestOptions, toFetchRequest } from "./request.ts";
-import { installLightResponse, LightResponse, type PlainResponse } from "./response.ts";
+import type { ServerResponse } from "../server/response-body.ts";
+import { installGlobals } from "./globals.ts";
+import { toLazyRequest, toNativeRequest } from "./request.ts";
+import { requestOrigin } from "./request-url.ts";
+import { toServerResponse } from "./server-response.ts";
 
 /** What a fetch handler is given besides the request: the execution context of service workers and edge runtimes. */
 export interface FetchContext {
@@ -16,6 +17,7 @@ export interface FetchContext {
   waitUntil(work: Promise<unknown>): void;
   /** There is nothing to pass through to; does nothing, as the platforms without an origin do. */
   passThroughOnException(): void;
+  /** Empty; a record of this request's own. */
   readonly props: Record<string, unknown>;
 }
 
@@ -34,49 +36,84 @@ export type FetchHandler = (
 
 /** Options of {@link fromFetch}. */
 export interface FromFetchOptions {
-  /** Most bytes that `text()`, `json()` and the like take; 413 above if uncaught. Streams are not limited. Default 16 MiB. */
+  /**
+   * Most bytes that `text()`, `json()`, `formData()` and the like take of a request or its clone, 413 above if
+   * uncaught. Its `body`, a stream, is not limited. Default 16 MiB.
+   */
   readonly maxBodyBytes?: number;
   /**
-   * Whether to put a light Response in the place of `globalThis.Response`: a subclass that makes no stream for text
-   * and bytes, which more than halves the cost of an answer. Default true.
+   * Whether to put other classes in the place of `globalThis.Response` and `Request`, and to have `fetch` know them:
+   * subclasses that make no stream where nobody looks at one, which more than halves the cost of an exchange.
+   * With false nothing global is touched: requests are Node's own from the start, and `maxBodyBytes` limits their
+   * streams as well. Default true.
    */
-  readonly lightResponse?: boolean;
+  readonly overrideGlobals?: boolean;
 }
+
+const defaultMaxBodyBytes = 16 * 1024 * 1024;
+
+/** The methods a Request has as they come. */
+const ordinary = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"]);
+// A Request cannot be made of these (Fetch §2.2.1), or would be another method's: it writes `get` as `GET`, which
+// HTTP tells apart (RFC 9110 §9.1).
+const unspeakable = new Set(["CONNECT", "TRACE", "TRACK", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]);
 
 /**
  * A handler for `mist.new` out of a fetch handler, unmodified.
  *
  * The Request's URL is absolute, from the transport and the validated Host; its `signal` aborts when the client leaves
  * before the response is complete; its body streams. The Response's body is pulled as the client takes it, and
- * cancelled when the client leaves. A handler that throws is answered 500.
+ * cancelled when the client leaves. A handler that throws is answered 500. Requests that no Request can stand for are
+ * answered without the handler: 501 for TRACE, TRACK and ordinary methods in lower case, 400 for a Host that no URL
+ * may have.
  *
- * @example `mist.new(fromFetch(app.fetch)).start()`
+ * @throws UsageError if `fetch` is no function or an option is not what it should be.
+ *
+ * @example
+ * ```ts
+ * const app = new Hono();
+ * app.get("/", (c) => c.text("Hello!"));
+ * await mist.new(fromFetch(app.fetch)).start();
+ * ```
  */
 export function fromFetch(
   fetch: FetchHandler,
   options: FromFetchOptions = {},
 ): (request: MistRequest<IncomingBody>) => ServerResponse | Promise<ServerResponse> {
-  const requestOptions: FetchRequestOptions = { maxBodyBytes: options.maxBodyBytes ?? 16 * 1024 * 1024 };
-  if (options.lightResponse !== false) installLightResponse();
+  const { maxBodyBytes = defaultMaxBodyBytes, overrideGlobals = true } = options;
+  if (typeof fetch !== "function") throw new UsageError("fromFetch takes a function, such as app.fetch");
+  if (!(typeof maxBodyBytes === "number" && maxBodyBytes >= 0)) {
+    throw new UsageError(`maxBodyBytes is a number of bytes of at least 0, not ${String(maxBodyBytes)}`);
+  }
+  if (overrideGlobals) installGlobals();
+  const toRequest = overrideGlobals ? toLazyRequest : toNativeRequest;
   return (request) => {
-    // Fetch has no words for these (Fetch §2.2.1): a Request of theirs cannot be made.
-    if (request.method === "TRACE" || request.method === "TRACK") return mistResponse(501);
-    const result = fetch(toFetchRequest(request, requestOptions), { mist: request }, new Context(request));
-    return isPromise(result) ? result.then(fromResponse) : fromResponse(result);
+    const { method } = request;
+    if (!ordinary.has(method) && unspeakable.has(method.toUpperCase())) return mistResponse(501);
+    const origin = requestOrigin(request);
+    if (origin === undefined) return mistResponse(400);
+    const result = fetch(
+      toRequest(request, origin, maxBodyBytes),
+      { mist: request },
+      new RequestContext(request),
+    );
+    return isPromise(result)
+      ? result.then((response) => toServerResponse(response, method))
+      : toServerResponse(result, method);
   };
 }
 
-/** The mist request behind a Request that a fetch handler was given; undefined for any other Request. */
-export function mistRequest(request: Request): MistRequest<IncomingBody> | undefined {
-  return FetchRequest.origin(request);
-}
-
-class Context implements FetchContext {
+class RequestContext implements FetchContext {
   readonly #request: MistRequest<IncomingBody>;
-  readonly props: Record<string, unknown> = {};
+  #props: Record<string, unknown> | undefined = undefined;
 
   constructor(request: MistRequest<IncomingBody>) {
     this.#request = request;
+  }
+
+  get props(): Record<string, unknown> {
+    this.#props ??= {};
+    return this.#props;
   }
 
   waitUntil(work: Promise<unknown>): void {
@@ -86,83 +123,6 @@ class Context implements FetchContext {
   passThroughOnException(): void {}
 }
 
-const upgrades = new WeakMap<Response, ServerResponse>();
-
-/** A Response that stands for a mist response which fetch has no words for: an upgrade. */
-export function carry(response: ServerResponse): Response {
-  const carrier = new LightResponse(null) as unknown as Response;
-  upgrades.set(carrier, response);
-  return carrier;
-}
-
 function isPromise(value: unknown): value is Promise<Response> {
   return typeof (value as Promise<Response> | undefined)?.then === "function";
-}
-
-function fromResponse(response: Response): ServerResponse {
-  if (typeof response !== "object" || response === null) {
-    throw new TypeError("the fetch handler returned no Response");
-  }
-  const plain = LightResponse.plain(response);
-  const upgrade = upgrades.get(response);
-  if (upgrade !== undefined) return upgrade;
-  return plain === undefined ? fromNative(LightResponse.native(response)) : fromPlain(plain);
-}
-
-function fromPlain({ status, headers, body }: PlainResponse): ServerResponse {
-  const content: ResponseBody = body === null ? { kind: "empty" } : { kind: "bytes", data: body };
-  return new MistResponse(status, headers.length === 0 ? NO_FIELDS : headers, content);
-}
-
-function fromNative(response: Response): ServerResponse {
-  if (response.bodyUsed) throw new TypeError("the Response's body has already been read");
-  const headers: Field[] = [...response.headers]; // one `set-cookie` each, as getSetCookie has them
-  if (response.status === 0) throw new TypeError("a network error is no answer");
-  if (response.body === null)
-    return new MistResponse<ResponseBody>(response.status, headers, { kind: "empty" });
-  return new MistResponse<ResponseBody>(
-    response.status,
-    headers,
-    streamBody(response.body, lengthOf(response)),
-  );
-}
-
-function lengthOf(response: Response): number | undefined {
-  const length = response.headers.get("content-length");
-  return length !== null && /^\d+$/.test(length) ? Number(length) : undefined;
-}
-
-function streamBody(stream: ReadableStream<Uint8Array>, length: number | undefined): SourceBody {
-  return {
-    kind: "source",
-    length,
-    open: () => new StreamSource(stream),
-    discard: () => void stream.cancel().catch(() => {}),
-  };
-}
-
-// Pulls a web stream as the peer takes it; lets go of it as soon as nobody wants more.
-class StreamSource implements BodySource {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #done = false;
-
-  constructor(stream: ReadableStream<Uint8Array>) {
-    this.#reader = stream.getReader();
-  }
-
-  async read(): Promise<Uint8Array | null> {
-    for (;;) {
-      const { done, value } = await this.#reader.read();
-      if (done) {
-        this.#done = true;
-        return null;
-      }
-      if (!(value instanceof Uint8Array)) throw new TypeError("a Response's stream gives Uint8Arrays");
-      if (value.length > 0) return value;
-    }
-  }
-
-  close(): void {
-    if (!this.#done) this.#reader.cancel().catch(() => {}); // its failure has no hearer left
-  }
 }

@@ -10,5 +10,5 @@ export {
   type FetchHandler,
   type FromFetchOptions,
   fromFetch,
-  mistRequest,
 } from "./from-fetch.ts";
+export { mistRequest } from "./request.ts";

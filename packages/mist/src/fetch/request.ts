@@ -1,46 +1,57 @@
 // A WHATWG Request for an incoming mist request, made only as far as the handler looks.
 //
-// Most handlers read the method, the URL and perhaps a header. Those are answered from the parsed head. Whatever
-// else is asked for goes to a real Request, made then; `instanceof Request` holds either way.
+// Most handlers read the method, the URL and perhaps a header or the body as text. Those are answered from the
+// parsed head and the incoming body. Whatever else is asked for goes to a real Request, made then, whose body is the
+// incoming one as a stream. `instanceof Request` holds either way; `globals.ts` has `fetch` and `new Request` take it.
 
 import { Buffer } from "node:buffer";
+import { ipAddressToString } from "@x/glisten";
+import { BodyError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
+import { getConnectionInfo, waitUntil } from "../mist.ts";
 import { type IncomingBody, readBody, stream } from "../server/request-body.ts";
+import { requestUrl } from "./request-url.ts";
 
 const NativeRequest = globalThis.Request;
+const NativeResponse = globalThis.Response;
 
-/** Where URLs of requests without a Host (HTTP/1.0) point to. */
-const nobody = "localhost";
-
-// What the WHATWG URL parser would change in a path that RFC 9112 lets through: dot segments and a few characters.
-const needsUrlParser = /\/\.|%2e|[^\w\-.~!$&()*+,;=:@/%]/i;
-const queryNeedsUrlParser = /[^\w\-.~!$&()*+,;=:@/%?]/;
-
-/** Options for the requests a fetch handler gets. */
-export interface FetchRequestOptions {
-  /** Most bytes that `text()`, `json()`, `arrayBuffer()`, `bytes()` and `blob()` take; streams are not limited. */
-  readonly maxBodyBytes: number;
-}
+type Incoming = MistRequest<IncomingBody>;
+type StreamingInit = RequestInit & { duplex?: "half" };
 
 /** The lazy Request. */
 export class FetchRequest {
-  readonly #request: MistRequest<IncomingBody>;
-  readonly #options: FetchRequestOptions;
+  readonly #request: Incoming;
+  readonly #origin: string;
+  readonly #maxBodyBytes: number;
   #native: Request | undefined = undefined;
   #url: string | undefined = undefined;
   #headers: Headers | undefined = undefined;
+  /** The body was read, or is being read, without a real Request. */
   #read = false;
 
-  constructor(request: MistRequest<IncomingBody>, options: FetchRequestOptions) {
+  constructor(request: Incoming, origin: string, maxBodyBytes: number) {
     this.#request = request;
-    this.#options = options;
+    this.#origin = origin;
+    this.#maxBodyBytes = maxBodyBytes;
   }
 
-  /** The mist request behind a Request that a fetch handler was given; undefined for any other. */
-  static origin(request: unknown): MistRequest<IncomingBody> | undefined {
-    return typeof request === "object" && request !== null && #request in request
-      ? (request as FetchRequest).#request
-      : undefined;
+  /** The mist request behind a Request that a fetch handler was given, or a clone of it; undefined for any other. */
+  static origin(request: unknown): Incoming | undefined {
+    return isLazy(request) ? request.#request : undefined;
+  }
+
+  /** The real Request behind a lazy one; anything else as it is. */
+  static unwrap<Value>(value: Value): Value | Request {
+    if (!isLazy(value)) return value;
+    const native = value.#real();
+    if (value.#headers !== undefined && value.#headers !== native.headers) {
+      copyHeaders(value.#headers, native.headers); // the handler may have changed its own since
+    }
+    return native;
+  }
+
+  static isLazy(value: unknown): value is FetchRequest {
+    return typeof value === "object" && value !== null && #request in value;
   }
 
   get method(): string {
@@ -48,7 +59,7 @@ export class FetchRequest {
   }
 
   get url(): string {
-    this.#url ??= absoluteUrl(this.#request);
+    this.#url ??= requestUrl(this.#origin, this.#request);
     return this.#url;
   }
 
@@ -58,70 +69,50 @@ export class FetchRequest {
   }
 
   get signal(): AbortSignal {
-    return this.#native === undefined ? this.#request.signal : this.#native.signal;
+    return this.#request.signal;
   }
 
   get body(): ReadableStream<Uint8Array> | null {
-    return this.#real().body as ReadableStream<Uint8Array> | null;
+    return this.#hasBody() ? (this.#real().body as ReadableStream<Uint8Array> | null) : null;
   }
 
   get bodyUsed(): boolean {
     return this.#read || (this.#native?.bodyUsed ?? false);
   }
 
-  get cache(): Request["cache"] {
-    return this.#real().cache;
-  }
-
-  get credentials(): Request["credentials"] {
-    return this.#real().credentials;
-  }
-
-  get destination(): Request["destination"] {
-    return this.#real().destination;
-  }
-
   get duplex(): "half" {
     return "half";
   }
 
-  get integrity(): string {
-    return "";
+  /** The client's IP address, as srvx and what is built on it look for it; undefined on a unix socket. */
+  get ip(): string | undefined {
+    try {
+      return ipAddressToString(getConnectionInfo(this.#request).ipAddress);
+    } catch {
+      return undefined;
+    }
   }
 
-  get keepalive(): boolean {
-    return false;
-  }
-
-  get mode(): Request["mode"] {
-    return this.#real().mode;
-  }
-
-  get redirect(): Request["redirect"] {
-    return this.#real().redirect;
-  }
-
-  get referrer(): string {
-    return this.#real().referrer;
-  }
-
-  get referrerPolicy(): Request["referrerPolicy"] {
-    return this.#real().referrerPolicy;
+  /** Has `stop` wait for `work`, as srvx and what is built on it look for it. */
+  waitUntil(work: Promise<unknown>): void {
+    waitUntil(this.#request, work);
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
-    const content = await this.#content();
-    return content.buffer.slice(content.byteOffset, content.byteOffset + content.byteLength) as ArrayBuffer;
+    // A copy of its own: the bytes may lie in a packet with others around them.
+    return new Uint8Array(await this.#content()).buffer;
   }
 
   async blob(): Promise<Blob> {
-    return new Blob([(await this.#content()) as Uint8Array<ArrayBuffer>], {
-      type: this.headers.get("content-type") ?? "",
-    });
+    return (await this.#asResponse()).blob();
   }
 
   async bytes(): Promise<Uint8Array> {
-    return new Uint8Array(await this.arrayBuffer());
+    return new Uint8Array(await this.#content());
+  }
+
+  async formData(): Promise<FormData> {
+    return (await this.#asResponse()).formData();
   }
 
   async json(): Promise<unknown> {
@@ -134,61 +125,148 @@ export class FetchRequest {
     return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text; // "UTF-8 decode" takes a byte order mark away
   }
 
-  formData(): Promise<FormData> {
-    return this.#real().formData();
+  /** A Request with the same limits; both branches of the body can be read. */
+  clone(): Request {
+    const copy = new FetchRequest(this.#request, this.#origin, this.#maxBodyBytes);
+    if (this.#hasBody()) copy.#native = (FetchRequest.unwrap(this) as unknown as Request).clone();
+    else if (this.#headers !== undefined) copy.#headers = new Headers(this.#headers);
+    return copy as unknown as Request;
   }
 
-  clone(): Request {
-    return this.#real().clone();
+  /** A property that only a real Request knows. */
+  static ask(request: FetchRequest, name: keyof Request): unknown {
+    const native = request.#real();
+    const value: unknown = native[name];
+    return typeof value === "function" ? value.bind(native) : value;
+  }
+
+  // A Request has no content for these methods (Fetch §5.4), whatever HTTP says.
+  #hasBody(): boolean {
+    const { body, method } = this.#request;
+    return body.length !== 0 && method !== "GET" && method !== "HEAD";
   }
 
   async #content(): Promise<Uint8Array> {
-    if (this.#native !== undefined) return new Uint8Array(await this.#native.arrayBuffer());
-    if (this.#read) throw new TypeError("Body is unusable: Body has already been read");
+    if (!this.#hasBody()) return nothing;
+    if (this.bodyUsed) throw new TypeError("Body is unusable: Body has already been read");
+    if (this.#native !== undefined) return collect(this.#native.body, this.#maxBodyBytes);
     this.#read = true;
-    return readBody(this.#request, { maxBodyLimit: this.#options.maxBodyBytes });
+    return readBody(this.#request, { maxBodyLimit: this.#maxBodyBytes });
+  }
+
+  // A Response has the same way with types and forms as a Request, and can be made from bytes.
+  async #asResponse(): Promise<Response> {
+    const type = this.headers.get("content-type");
+    const init = type === null ? {} : { headers: { "content-type": type } };
+    return new NativeResponse(await this.#content(), init);
   }
 
   #real(): Request {
     if (this.#native !== undefined) return this.#native;
-    if (this.#read) throw new TypeError("Body is unusable: Body has already been read");
     const request = this.#request;
-    const init: RequestInit & { duplex?: "half" } = {
+    const init: StreamingInit = {
       method: request.method,
       headers: this.#headers ?? toHeaders(request),
       signal: request.signal,
     };
-    // A Request has no content for these methods (Fetch §5.4), whatever HTTP says.
-    if (request.body.length !== 0 && request.method !== "GET" && request.method !== "HEAD") {
-      init.body = stream(request).toReadableStream();
+    if (this.#hasBody()) {
+      init.body = this.#read ? usedStream() : stream(request).toReadableStream();
       init.duplex = "half";
     }
     this.#native = new NativeRequest(this.url, init);
+    if (this.#read) void this.#native.body?.cancel(); // read is read, whoever did it
     return this.#native;
   }
 }
 
+const { isLazy } = FetchRequest;
+const nothing = new Uint8Array(0);
+
+// Everything else a Request has, on whatever version of Node: the real one knows.
+for (const name of Object.getOwnPropertyNames(NativeRequest.prototype) as (keyof Request)[]) {
+  if (Object.hasOwn(FetchRequest.prototype, name)) continue;
+  Object.defineProperty(FetchRequest.prototype, name, {
+    get(this: FetchRequest) {
+      return FetchRequest.ask(this, name);
+    },
+    enumerable: true,
+    configurable: true,
+  });
+}
 Object.setPrototypeOf(FetchRequest.prototype, NativeRequest.prototype);
+Object.defineProperty(FetchRequest.prototype, "constructor", { get: () => globalThis.Request });
 
-/** The lazy Request under the type that fetch handlers expect. */
-export function toFetchRequest(request: MistRequest<IncomingBody>, options: FetchRequestOptions): Request {
-  return new FetchRequest(request, options) as unknown as Request;
+const origins = new WeakMap<Request, Incoming>();
+
+/** The lazy Request, under the type that fetch handlers expect. */
+export function toLazyRequest(request: Incoming, origin: string, maxBodyBytes: number): Request {
+  return new FetchRequest(request, origin, maxBodyBytes) as unknown as Request;
 }
 
-function absoluteUrl(request: MistRequest<IncomingBody>): string {
-  const { scheme, host, port, path, query } = request;
-  const authority = host === "" ? nobody : host;
-  const standard = port === undefined || port === (scheme === "https" ? 443 : 80);
-  const origin = standard ? `${scheme}://${authority}` : `${scheme}://${authority}:${port}`;
-  const rest = path === "*" ? "/*" : path;
-  const url = query === undefined ? origin + rest : `${origin}${rest}?${query}`;
-  if (needsUrlParser.test(rest) || (query !== undefined && queryNeedsUrlParser.test(query)))
-    return new URL(url).href;
-  return url;
+/** A Request that is Node's own from the start. The limit counts for every way of reading it. */
+export function toNativeRequest(request: Incoming, origin: string, maxBodyBytes: number): Request {
+  const init: StreamingInit = {
+    method: request.method,
+    headers: toHeaders(request),
+    signal: request.signal,
+  };
+  if (request.body.length !== 0 && request.method !== "GET" && request.method !== "HEAD") {
+    init.body = limited(stream(request).toReadableStream(), maxBodyBytes);
+    init.duplex = "half";
+  }
+  const native = new NativeRequest(requestUrl(origin, request), init);
+  origins.set(native, request);
+  return native;
 }
 
-function toHeaders(request: MistRequest<IncomingBody>): Headers {
+/** The mist request behind a Request that a fetch handler was given; undefined for any other Request. */
+export function mistRequest(request: Request): Incoming | undefined {
+  return FetchRequest.origin(request) ?? origins.get(request);
+}
+
+function toHeaders(request: Incoming): Headers {
   const headers = new Headers();
   for (const [name, value] of request.headers) headers.append(name, value);
   return headers;
+}
+
+function copyHeaders(from: Headers, to: Headers): void {
+  for (const name of [...to.keys()]) to.delete(name);
+  for (const [name, value] of from) to.append(name, value);
+}
+
+function usedStream(): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (controller) => controller.close() });
+}
+
+async function collect(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Uint8Array> {
+  if (body === null) return nothing;
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of body) {
+    length += piece.length;
+    if (length > limit) throw tooLong(limit);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces, length);
+}
+
+function limited(body: ReadableStream<Uint8Array>, limit: number): ReadableStream<Uint8Array> {
+  let length = 0;
+  const counter = new TransformStream<Uint8Array, Uint8Array>(
+    {
+      transform(piece, controller) {
+        length += piece.length;
+        if (length > limit) throw tooLong(limit);
+        controller.enqueue(piece);
+      },
+    },
+    { highWaterMark: 1 },
+    { highWaterMark: 0 },
+  );
+  return body.pipeThrough(counter);
+}
+
+function tooLong(limit: number): BodyError {
+  return new BodyError("excess-body", `the request body is longer than ${limit} bytes`);
 }

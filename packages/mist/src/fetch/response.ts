@@ -2,42 +2,43 @@
 //
 // Node's own Response makes a stream for every body, and to read it back costs more than the rest of an exchange.
 // This one keeps body and init as they were given; anything that only a real Response can do makes one, then. It is
-// put in the place of `globalThis.Response` by `fromFetch`, and is a subclass of what stood there.
+// put in the place of `globalThis.Response` by `globals.ts`, and is a subclass of what stood there.
 
-import { type Field, type Fields, isFieldValue, isToken } from "../http/fields.ts";
+import type { Field } from "../http/fields.ts";
+import type { ServerResponse } from "../server/response-body.ts";
+import { type BodyInit, type PlainResponse, plainResponse } from "./plain-response.ts";
+import { standInFor } from "./stand-in.ts";
 
 const NativeResponse = globalThis.Response;
 
-type BodyInit = NonNullable<ConstructorParameters<typeof Response>[0]>;
-type HeadersInit = NonNullable<ResponseInit["headers"]>;
-
-type PlainBody = string | Uint8Array | null;
-
-/** What a response that never became a real one is made of. */
-export interface PlainResponse {
-  readonly status: number;
-  readonly body: PlainBody;
-  /** Checked, names lower-cased. */
-  readonly headers: Fields;
-}
-
-const nullBodyStatus = new Set([204, 205, 304]);
-
 /** The light Response. */
 export class LightResponse {
+  /** What was given, if it was plain. */
   #plain: PlainResponse | undefined = undefined;
+  /** The real one: from the start if not plain, else once somebody wants its body. */
   #native: Response | undefined = undefined;
-  /** Whether the real response's body is still the plain one, unread. */
-  #untouched = true;
+  /** Of a plain response, once somebody wants them. */
+  #headers: Headers | undefined = undefined;
+  /** Bytes of the real one's body, where the constructor was told. */
+  #length: number | undefined = undefined;
+  /** What it stands for, if it is more than fetch has words for. */
+  #upgrade: ServerResponse | undefined = undefined;
 
   constructor(body: BodyInit | null = null, init: ResponseInit | undefined = undefined) {
-    const plain = plainResponse(body, init);
-    if (plain === undefined) this.#native = new NativeResponse(body, init);
-    else this.#plain = plain;
+    this.#plain = plainResponse(body, init) ?? upgradeCopy(body, init);
+    if (this.#plain === undefined) {
+      this.#native = new NativeResponse(body, init);
+      if (body instanceof Blob) this.#length = body.size;
+    } else if (this.#plain.status === upgradeStatus) {
+      this.#upgrade = LightResponse.upgradeOf(init as unknown as Response);
+    }
   }
 
-  static json(data: unknown, init: ResponseInit = {}): Response {
-    return NativeResponse.json(data, init);
+  static json(data: unknown, init: ResponseInit | undefined = undefined): Response {
+    const text: string | undefined = JSON.stringify(data);
+    if (text === undefined || init?.headers !== undefined) return NativeResponse.json(data, init);
+    const headers = { "content-type": "application/json" };
+    return new LightResponse(text, { ...init, headers }) as unknown as Response;
   }
 
   static redirect(url: string | URL, status: 301 | 302 | 303 | 307 | 308 = 302): Response {
@@ -48,22 +49,42 @@ export class LightResponse {
     return NativeResponse.error();
   }
 
-  static [Symbol.hasInstance](value: unknown): boolean {
-    return value instanceof NativeResponse;
-  }
-
-  /** The parts, as long as nobody needed more; undefined once a real Response has to be read. */
+  /** The parts, as long as nobody wanted the body as a stream or read it; undefined otherwise. */
   static plain(response: Response): PlainResponse | undefined {
-    return #plain in response ? (response as unknown as LightResponse).#parts() : undefined;
+    if (!isLight(response) || response.#plain === undefined || response.#native !== undefined)
+      return undefined;
+    return response.#headers === undefined
+      ? response.#plain
+      : { ...response.#plain, headers: [...response.#headers] as Field[] };
   }
 
-  /** Node's Response behind this one. */
-  static native(response: Response): Response {
-    return #plain in response ? (response as unknown as LightResponse).#real() : response;
+  /** Bytes of the body, where that is known without reading it. */
+  static length(response: Response): number | undefined {
+    return isLight(response) ? response.#length : undefined;
+  }
+
+  /** The mist response that this one stands for. */
+  static upgradeOf(response: Response): ServerResponse | undefined {
+    return isLight(response) ? response.#upgrade : undefined;
+  }
+
+  /**
+   * A Response that stands for a mist response which fetch has no words for: an upgrade. It goes through middleware
+   * like any other; fields set on it, or on a `new Response(body, it)`, join those of the upgrade.
+   */
+  static carry(upgrade: ServerResponse): Response {
+    const carrier = new LightResponse(null);
+    carrier.#plain = { status: upgradeStatus, body: null, headers: [] };
+    carrier.#upgrade = upgrade;
+    return carrier as unknown as Response;
+  }
+
+  static isLight(value: unknown): value is LightResponse {
+    return typeof value === "object" && value !== null && #plain in value;
   }
 
   get status(): number {
-    return this.#native?.status ?? (this.#plain as PlainResponse).status;
+    return this.#plain?.status ?? (this.#native as Response).status;
   }
 
   get ok(): boolean {
@@ -87,12 +108,14 @@ export class LightResponse {
   }
 
   get headers(): Headers {
-    return this.#real().headers;
+    if (this.#plain === undefined) return (this.#native as Response).headers;
+    this.#headers ??= new Headers(this.#plain.headers as [string, string][]);
+    return this.#headers;
   }
 
   get body(): ReadableStream<Uint8Array> | null {
-    if (this.#plain?.body === null && this.#native === undefined) return null;
-    return this.#touch().body as ReadableStream<Uint8Array> | null;
+    if (this.#plain?.body === null) return null;
+    return this.#real().body as ReadableStream<Uint8Array> | null;
   }
 
   get bodyUsed(): boolean {
@@ -100,104 +123,65 @@ export class LightResponse {
   }
 
   arrayBuffer(): Promise<ArrayBuffer> {
-    return this.#touch().arrayBuffer();
+    return this.#real().arrayBuffer();
   }
 
   blob(): Promise<Blob> {
-    return this.#touch().blob();
+    return this.#real().blob();
   }
 
   bytes(): Promise<Uint8Array> {
-    const native = this.#touch() as Response & { bytes?: () => Promise<Uint8Array> };
-    // Node 20 has no Response.bytes.
-    return native.bytes?.() ?? native.arrayBuffer().then((buffer) => new Uint8Array(buffer));
+    return this.#real()
+      .arrayBuffer()
+      .then((buffer) => new Uint8Array(buffer));
   }
 
   formData(): Promise<FormData> {
-    return this.#touch().formData();
+    return this.#real().formData();
   }
 
   json(): Promise<unknown> {
-    return this.#touch().json();
+    return this.#real().json();
   }
 
   text(): Promise<string> {
-    return this.#touch().text();
+    return this.#real().text();
   }
 
   clone(): Response {
-    return this.#touch().clone();
-  }
-
-  #parts(): PlainResponse | undefined {
-    const plain = this.#plain;
-    const native = this.#native;
-    if (plain === undefined || !this.#untouched) return undefined;
-    // The real one was made for its headers, which may have been changed; the body is still ours.
-    return native === undefined
-      ? plain
-      : { status: native.status, body: plain.body, headers: [...native.headers] };
-  }
-
-  #touch(): Response {
-    this.#untouched = false;
-    return this.#real();
+    const copy = new LightResponse(null);
+    copy.#native = this.#native?.clone();
+    copy.#plain = this.#plain;
+    copy.#headers = this.#headers === undefined ? undefined : new Headers(this.#headers);
+    copy.#length = this.#length;
+    copy.#upgrade = this.#upgrade;
+    return copy as unknown as Response;
   }
 
   #real(): Response {
-    if (this.#native === undefined) {
-      const { body, status, headers } = this.#plain as PlainResponse;
-      this.#native = new NativeResponse(body as BodyInit | null, {
-        status,
-        headers: headers as [string, string][],
-      });
-    }
+    if (this.#native !== undefined) return this.#native;
+    const { body, status } = this.#plain as PlainResponse;
+    this.#native = new NativeResponse(body as BodyInit | null, {
+      status: status === upgradeStatus ? 200 : status, // no Response has that status
+      headers: this.headers,
+    });
     return this.#native;
   }
 }
 
+const { isLight } = LightResponse;
+const upgradeStatus = 101;
+
+// `new Response(response.body, response)` is how middleware changes one: what stands for an upgrade goes on to.
+function upgradeCopy(body: unknown, init: unknown): PlainResponse | undefined {
+  if (body !== null || !isLight(init) || init.status !== upgradeStatus) return undefined;
+  return { status: upgradeStatus, body: null, headers: [...init.headers] as Field[] };
+}
+
 Object.setPrototypeOf(LightResponse, NativeResponse);
 Object.setPrototypeOf(LightResponse.prototype, NativeResponse.prototype);
-
-/** Puts the light Response in the place of the global one, once. */
-export function installLightResponse(): void {
-  if (globalThis.Response !== NativeResponse) return;
-  Object.defineProperty(globalThis, "Response", { value: LightResponse, writable: true, configurable: true });
-}
-
-// Undefined for anything out of the ordinary: the real constructor knows every rule and throws what it should.
-function plainResponse(body: unknown, init: ResponseInit | undefined): PlainResponse | undefined {
-  if (typeof body !== "string" && body !== null && !(body instanceof Uint8Array)) return undefined;
-  const content = body instanceof Uint8Array ? body.slice() : body;
-  const type = typeof body === "string" ? textType : noFields;
-  if (init === undefined) return { status: 200, body: content, headers: type };
-  if (typeof init !== "object" || init === null || init.statusText) return undefined;
-  const { status = 200 } = init;
-  if (!Number.isInteger(status) || status < 200 || status > 599) return undefined;
-  if (body !== null && nullBodyStatus.has(status)) return undefined;
-  if (init.headers === undefined) return { status, body: content, headers: type };
-  const headers = plainHeaders(init.headers);
-  if (headers === undefined) return undefined;
-  const typed = headers.some(([name]) => name === "content-type");
-  return { status, body: content, headers: typed ? headers : [...headers, ...type] };
-}
-
-// What Response gives a text body that names no type (Fetch §6.2).
-const textType: Fields = [["content-type", "text/plain;charset=UTF-8"]];
-const noFields: Fields = [];
-
-// A copy: the caller may go on with its record.
-function plainHeaders(headers: HeadersInit): Fields | undefined {
-  if (headers instanceof Headers) return [...headers];
-  if (typeof headers !== "object" || headers === null || Symbol.iterator in headers) return undefined;
-  const fields: Field[] = [];
-  for (const name of Object.keys(headers)) {
-    const value: unknown = (headers as Record<string, unknown>)[name];
-    if (typeof value !== "string" || !isToken(name) || !isFieldValue(value) || value.trim() !== value)
-      return undefined;
-    const lower = name.toLowerCase();
-    if (fields.some(([existing]) => existing === lower)) return undefined;
-    fields.push([lower, value]);
-  }
-  return fields;
+standInFor(NativeResponse, LightResponse);
+for (const name of Object.getOwnPropertyNames(LightResponse.prototype)) {
+  // As the attributes of an interface are: some log and copy what `for … in` finds.
+  if (name !== "constructor") Object.defineProperty(LightResponse.prototype, name, { enumerable: true });
 }

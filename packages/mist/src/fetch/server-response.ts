@@ -1,0 +1,153 @@
+// From a WHATWG Response to what the server sends.
+//
+// Plain ones go over as they are. Others are streamed, pulled as the client takes them and let go of as soon as
+// nobody wants more. What `fetch` has decoded is not passed on under the name of its coding.
+
+import { isUint8Array } from "node:util/types";
+import { type Field, field } from "../http/fields.ts";
+import { Response as MistResponse } from "../http/response.ts";
+import type { BodySource } from "../server/body-source.ts";
+import type { ResponseBody, ServerResponse, SourceBody } from "../server/response-body.ts";
+import type { PlainResponse } from "./plain-response.ts";
+import { LightResponse } from "./response.ts";
+
+/**
+ * The mist response for what a fetch handler has returned. Any class of Response will do, undici's own for one.
+ *
+ * @throws TypeError if it is no Response, a network error, or one whose body has been read or is being read.
+ */
+export function toServerResponse(response: Response, method: string): ServerResponse {
+  if (typeof response !== "object" || response === null) throw new TypeError(noResponse);
+  const upgrade = LightResponse.upgradeOf(response);
+  if (upgrade !== undefined) return withFields(upgrade, response.headers);
+  const plain = LightResponse.plain(response);
+  return plain === undefined ? fromReal(response, method) : fromPlain(plain, method);
+}
+
+const noResponse = "the fetch handler returned no Response";
+
+function fromPlain({ status, headers, body }: PlainResponse, method: string): ServerResponse {
+  return new MistResponse<ResponseBody>(
+    status,
+    headers,
+    body === null ? emptyBody(method) : { kind: "bytes", data: body },
+  );
+}
+
+function fromReal(response: Response, method: string): ServerResponse {
+  const { status, body } = response;
+  if (typeof status !== "number" || typeof response.headers?.[Symbol.iterator] !== "function") {
+    throw new TypeError(noResponse);
+  }
+  if (status === 0) throw new TypeError("a network error (Response.error()) is no answer");
+  if (response.bodyUsed || body?.locked) throw new TypeError("the Response's body has already been read");
+  const fields = response.url ? proxiedFields(response) : fieldsOf(response.headers);
+  if (body === null || body === undefined) return new MistResponse(status, fields, emptyBody(method));
+  const declared = fields.find(([name]) => name === "content-length")?.[1];
+  const length = declared === undefined ? LightResponse.length(response) : Number(declared);
+  return new MistResponse<ResponseBody>(status, fields, streamBody(body, length));
+}
+
+// One `set-cookie` for each cookie: Headers gives them one by one.
+function fieldsOf(headers: Iterable<[string, string]>): Field[] {
+  return Array.from(headers, ([name, value]) => field(name, value));
+}
+
+// The answer to HEAD is that to GET without its content: how long that would be, nobody has said.
+const unknownBody: ResponseBody = { kind: "source", length: undefined, open: () => new Nothing() };
+const noBody: ResponseBody = { kind: "empty" };
+
+function emptyBody(method: string): ResponseBody {
+  return method === "HEAD" ? unknownBody : noBody;
+}
+
+class Nothing implements BodySource {
+  read(): null {
+    return null;
+  }
+
+  close(): void {}
+}
+
+// ── passed on from elsewhere ──────────────────────────────────────────────────────────────────────────────────
+
+// Between the other server and us, not between us and the client (RFC 9110 §7.6.1).
+const hopByHop = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** Codings that `fetch` takes off and leaves named in the head: those of undici, of which Node's is one version. */
+const decoded = new Set(["gzip", "x-gzip", "deflate", "br"]);
+const [major = 0, minor = 0] = (process.versions.undici ?? "").split(".").map(Number);
+if (major > 7 || (major === 7 && minor >= 11)) decoded.add("zstd");
+
+function proxiedFields(response: Response): Field[] {
+  const { headers } = response;
+  const dropped = new Set(hopByHop);
+  for (const name of (headers.get("connection") ?? "").split(",")) dropped.add(name.trim().toLowerCase());
+  if (response.body !== null && isDecoded(headers.get("content-encoding"))) {
+    dropped.add("content-encoding").add("content-length");
+  }
+  return fieldsOf(headers).filter(([name]) => !dropped.has(name));
+}
+
+function isDecoded(codings: string | null): boolean {
+  if (codings === null) return false;
+  return codings.split(",").every((coding) => decoded.has(coding.trim().toLowerCase()));
+}
+
+// ── upgrades ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+const handshakeFields = /^(?:content-.*|transfer-encoding|upgrade|connection|sec-websocket-.*)$/;
+
+function withFields(upgrade: ServerResponse, headers: Headers): ServerResponse {
+  const own = upgrade.body.kind === "upgrade" ? handshakeFields : /^content-.*$/;
+  const added = fieldsOf(headers).filter(([name]) => !own.test(name));
+  return added.length === 0
+    ? upgrade
+    : new MistResponse(upgrade.status, [...upgrade.headers, ...added], upgrade.body);
+}
+
+// ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+function streamBody(stream: ReadableStream<Uint8Array>, length: number | undefined): ResponseBody {
+  if (typeof stream.getReader !== "function") throw new TypeError("a Response's body is a ReadableStream");
+  const body: SourceBody = {
+    kind: "source",
+    length,
+    promptHead: true,
+    open: () => new StreamSource(stream),
+    discard: () => void stream.cancel().catch(() => {}), // its failure has no hearer left
+  };
+  return body;
+}
+
+class StreamSource implements BodySource {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  #done = false;
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#reader = stream.getReader();
+  }
+
+  async read(): Promise<Uint8Array | null> {
+    for (;;) {
+      const { done, value } = await this.#reader.read();
+      if (done) {
+        this.#done = true;
+        return null;
+      }
+      if (!isUint8Array(value)) throw new TypeError("a Response's stream gives Uint8Arrays");
+      if (value.length > 0) return value;
+    }
+  }
+
+  close(): void {
+    if (!this.#done) this.#reader.cancel().catch(() => {}); // its failure has no hearer left
+  }
+}
