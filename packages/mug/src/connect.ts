@@ -27,14 +27,22 @@ import {
   type IpVersionPreference,
 } from "./options.ts";
 import { Socket } from "./socket.ts";
-import { secure } from "./tls.ts";
+import { type Credentials, readCredentials, secure } from "./tls.ts";
 
 /** Connects. Rejects with a {@link ConnectError}, or code `aborted`; wrong options are thrown at once. */
 export function connect(options: ConnectOptions): Promise<Socket> {
   checkOptions(options);
   checkTarget(options);
+  const { tls = false } = options;
+  const credentials = tls === false ? undefined : readCredentials(tls === true ? {} : tls);
+  const plan: ConnectPlan = { ...options, credentials };
   if (options.signal?.aborted) return Promise.reject(abortedError("connect", options.signal));
-  return options.path === undefined ? connectHost(options) : connectPath(options, options.path);
+  return options.path === undefined ? connectHost(plan) : connectPath(plan, options.path);
+}
+
+/** Checked options, with the certificates and keys of `tls` read. */
+export interface ConnectPlan extends ConnectOptions {
+  readonly credentials: Credentials | undefined;
 }
 
 /**
@@ -105,7 +113,7 @@ export interface Candidate {
   readonly family: 4 | 6;
 }
 
-async function connectHost(options: ConnectOptions): Promise<Socket> {
+async function connectHost(options: ConnectPlan): Promise<Socket> {
   const families = familiesToTry(options);
   if (options.happyEyeballs === true) return raceFamilies(options, families);
   const attempts: ConnectAttempt[] = [];
@@ -138,7 +146,7 @@ const familiesByPreference: Readonly<Record<IpVersionPreference, readonly (4 | 6
 };
 
 async function connectFamily(
-  options: ConnectOptions,
+  options: ConnectPlan,
   family: 4 | 6,
   attempts: ConnectAttempt[],
 ): Promise<Socket> {
@@ -229,20 +237,19 @@ function open(start: () => NetSocket, deadline: Deadline): Promise<NetSocket> {
 /** The finished socket over a connected stream: with TLS first, if it was asked for. */
 export async function secureIfAsked(
   raw: NetSocket,
-  options: ConnectOptions,
+  options: ConnectPlan,
   deadline: Deadline,
 ): Promise<Socket> {
-  const { tls = false } = options;
   const settings = settingsOf(options);
-  if (tls === false) return new Socket(raw, raw, settings);
+  if (options.credentials === undefined) return new Socket(raw, raw, settings);
   const wait = { timeout: deadline.left, signal: deadline.signal };
-  const stream = await secure(raw, options.host, tls === true ? {} : tls, wait);
+  const stream = await secure(raw, options.host, options.credentials, wait);
   return new Socket(raw, stream, settings);
 }
 
 // ---- one path
 
-async function connectPath(options: ConnectOptions, path: string): Promise<Socket> {
+async function connectPath(options: ConnectPlan, path: string): Promise<Socket> {
   const deadline = new Deadline(options.timeout ?? defaults.timeout, options.signal);
   try {
     const raw = await open(() => netConnect({ path, allowHalfOpen: true }), deadline);

@@ -7,6 +7,7 @@ import type { Socket as NetSocket } from "node:net";
 import {
   addressesOf,
   type Candidate,
+  type ConnectPlan,
   connectFailed,
   Deadline,
   familyName,
@@ -26,7 +27,7 @@ interface Won {
 }
 
 /** Connects to whichever address answers first; one timeout for everything. */
-export async function raceFamilies(options: ConnectOptions, families: readonly (4 | 6)[]): Promise<Socket> {
+export async function raceFamilies(options: ConnectPlan, families: readonly (4 | 6)[]): Promise<Socket> {
   const deadline = new Deadline(options.timeout ?? defaults.timeout, options.signal);
   const { raw, candidate } = await new Race(options, families, deadline).run();
   try {

@@ -13,7 +13,7 @@ export type IpVersionPreference = "ipv4-only" | "ipv4-preferred" | "ipv6-only" |
 /** Resolves a host name to the addresses of one family, best first. */
 export type Lookup = (host: string, family: 4 | 6) => Promise<readonly string[]>;
 
-/** Settings of a TLS client. Certificates and keys are PEM text, or PEM or DER bytes as Node takes them. */
+/** Settings of a TLS client. Certificates and keys are PEM text, PEM bytes, or DER bytes (keys as PKCS #8). */
 export interface TlsOptions {
   /** Certificate authorities to trust instead of the built-in ones. */
   readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[];
@@ -225,9 +225,15 @@ function checkEach(options: object, table: Readonly<Record<string, Check>>, pref
 export function checkTls(options: unknown, name = "tls"): void {
   if (typeof options !== "object" || options === null) throw new UsageError(`${name} must be an object`);
   checkEach(options, tlsChecks, `${name}.`);
-  const { cert, key } = options as TlsOptions;
+  const { cert, key, passphrase, minVersion, maxVersion } = options as TlsOptions;
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError(`${name}.cert and ${name}.key come together`);
+  }
+  if (minVersion === "TLSv1.3" && maxVersion === "TLSv1.2") {
+    throw new UsageError(`${name}.minVersion is above ${name}.maxVersion`);
+  }
+  if (passphrase !== undefined && key === undefined) {
+    throw new UsageError(`${name}.passphrase means nothing without ${name}.key`);
   }
 }
 
@@ -237,10 +243,16 @@ export function checkOptions(options: ConnectOptions): void {
   checkEach(options, checks, "");
 }
 
+/** What only a host can have. */
+const hostOptions = [
+  ...(["host", "port", "localAddress", "localPort", "ipVersionPreference"] as const),
+  ...(["happyEyeballs", "attemptDelay", "lookup", "noDelay"] as const),
+];
+
 /** Checks that the options together name something one can connect to. */
 export function checkTarget(options: ConnectOptions): void {
   if (options.path !== undefined) {
-    for (const name of ["host", "port", "localAddress", "localPort", "ipVersionPreference"] as const) {
+    for (const name of hostOptions) {
       if (options[name] !== undefined) throw new UsageError(`${name} means nothing for a unix path`);
     }
     const { tls = false } = options;
@@ -249,6 +261,9 @@ export function checkTarget(options: ConnectOptions): void {
   }
   if (options.host === undefined) throw new UsageError("a host or a path is needed");
   if (options.port === undefined) throw new UsageError("a port is needed");
+  if (options.attemptDelay !== undefined && options.happyEyeballs !== true) {
+    throw new UsageError("attemptDelay means nothing without happyEyeballs");
+  }
   checkFamilies(options.host, options);
 }
 

@@ -17,7 +17,7 @@ import {
 } from "./options.ts";
 import { Reader, type ReceiveRequest, renewed } from "./reader.ts";
 import type { Tap } from "./tap.ts";
-import { secure } from "./tls.ts";
+import { type Credentials, readCredentials, secure } from "./tls.ts";
 import { Writer } from "./writer.ts";
 
 /** What `connect` knows that the stream does not tell. */
@@ -141,17 +141,17 @@ export class Wire {
       throw new UsageError("the connection is already secured by TLS");
     }
     if (this.reader.waiting) throw new UsageError("a receive is waiting on this socket");
-    return this.#startTls(tls, wait);
+    return this.#startTls(readCredentials(tls), wait);
   }
 
-  async #startTls(tls: TlsOptions, wait: WaitOptions): Promise<void> {
+  async #startTls(credentials: Credentials, wait: WaitOptions): Promise<void> {
     this.#securing = true;
     this.writer.held = new MugError("einprogress", "TLS is being started");
     try {
       await this.writer.flush(wait);
       if (this.reader.ended !== undefined) throw renewed(this.reader.ended, "startTls");
       if (this.reader.inbound.length > 0) throw this.#smuggled();
-      await this.#handshake(tls, wait);
+      await this.#handshake(credentials, wait);
     } finally {
       this.writer.held = undefined;
       this.#securing = false;
@@ -163,10 +163,10 @@ export class Wire {
     return new MugError("eproto", "the peer sent plain text ahead of the TLS handshake");
   }
 
-  async #handshake(tls: TlsOptions, wait: WaitOptions): Promise<void> {
+  async #handshake(credentials: Credentials, wait: WaitOptions): Promise<void> {
     this.#detach();
     try {
-      this.stream = await secure(this.raw, this.#host, tls, wait);
+      this.stream = await secure(this.raw, this.#host, credentials, wait);
     } catch (error) {
       this.#lost(toMugError(error));
       this.#leave();

@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket as NetSocket, type Server } from "node:net";
@@ -91,7 +92,20 @@ describe("from the first byte", () => {
     expect(answer.equals(block)).toBe(true);
   });
 
-  test("ALPN, client certificate, an authority among several, DER bytes, TLS 1.2", async () => {
+  test("certificates and keys as DER bytes", async () => {
+    const { port, next } = await echoTls({
+      requestCert: true,
+      rejectUnauthorized: true,
+      ca: certificates.ca,
+    });
+    const key = createPrivateKey(certificates.client.key).export({ format: "der", type: "pkcs8" });
+    const cert = new X509Certificate(certificates.client.cert).raw;
+    const ca = new Uint8Array(new X509Certificate(certificates.ca).raw);
+    await using _socket = await mug.connect({ ...local(port), tls: { ca, cert, key } });
+    expect((await next).getPeerCertificate().subject.CN).toBe("client");
+  });
+
+  test("ALPN, client certificate, an authority among several, PEM bytes, TLS 1.2", async () => {
     const { port, next } = await echoTls({
       ALPNProtocols: ["two", "three"],
       requestCert: true,
@@ -346,6 +360,7 @@ describe("startTls", () => {
     socket.stopReceivingPacketsAsMessages();
     const wrapped = mug.fromNodeSocket(stream);
     expect(() => wrapped.startTls()).toThrow(mug.UsageError);
+    expect(() => socket.startTls({ cert: "x", key: "x" })).toThrow(mug.UsageError);
     const first = socket.startTls({ timeout: 30 });
     expect(() => socket.startTls()).toThrow(mug.UsageError);
     await expect(first).rejects.toMatchObject({ code: "timeout" });
