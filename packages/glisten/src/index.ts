@@ -9,6 +9,15 @@
 
 export { continue_ as continue, type LoopResult, type Next, stop, stopAbnormal } from "./actor/next.ts";
 export {
+  type ClusterInfo,
+  type ClusterOptions,
+  type ClusterPrimary,
+  type ClusterWorker,
+  cluster,
+} from "./cluster/cluster.ts";
+export type { WorkerAddress, WorkerFigures } from "./cluster/messages.ts";
+export type { ClusterMember } from "./cluster/worker.ts";
+export {
   type Connection,
   type ConnectionInfo,
   type Endpoint,

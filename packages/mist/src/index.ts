@@ -1,6 +1,10 @@
 // @x/mist: HTTP/1.1, WebSocket and Server-Sent Events on glisten.
 
 export {
+  type ClusterInfo,
+  type ClusterOptions,
+  type ClusterPrimary,
+  type ClusterWorker,
   type ConnectionInfo,
   continue,
   type IpAddress,
@@ -10,6 +14,7 @@ export {
   stopAbnormal,
   TransportError,
 } from "@x/glisten";
+export { cluster } from "./cluster.ts";
 export { type CompressOptions, compress } from "./compress.ts";
 export {
   BodyError,

@@ -1,0 +1,138 @@
+// One worker process as the primary sees it.
+
+import cluster, { type Worker } from "node:cluster";
+import { abnormalExit, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
+import { StartError } from "../errors.ts";
+import type { StopCount } from "../server.ts";
+import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
+
+// How much longer than its stop deadline a worker may live: its server has ended by then.
+const graceMs = 2_000;
+const infoTimeoutMs = 2_000;
+
+/** A forked worker whose server listens. */
+export class WorkerProcess {
+  readonly address: WorkerAddress;
+  /** Resolves when the process has ended. */
+  readonly exited: Promise<ExitReason>;
+  /** What its server said when it stopped; undefined if it ended in another way. */
+  report: StopCount | undefined = undefined;
+  readonly #worker: Worker;
+  readonly #questions = new Map<number, (figures: WorkerFigures) => void>();
+  #lastQuestion = 0;
+  #told = false;
+
+  private constructor(worker: Worker, address: WorkerAddress, exited: Promise<ExitReason>) {
+    this.#worker = worker;
+    this.address = address;
+    this.exited = exited;
+    worker.on("message", (message: unknown) => {
+      if (isOurs(message)) this.#hear(message as Answer);
+    });
+  }
+
+  /** Forks a worker; resolves when its server listens. Rejects with a StartError if it does not come to that. */
+  static start(startTimeoutMs: number, signal: AbortSignal | undefined): Promise<WorkerProcess> {
+    return new Promise((resolve, reject) => {
+      const worker = cluster.fork();
+      const exited = new Promise<ExitReason>((told) => {
+        worker.once("exit", (code, exitSignal) => {
+          // Its last words may still be in the channel.
+          const end = (): void => told(reasonOf(code, exitSignal));
+          if (worker.isConnected()) worker.once("disconnect", end);
+          else end();
+        });
+      });
+      const give = (error: Error): void => {
+        settle();
+        worker.process.kill("SIGKILL");
+        reject(error);
+      };
+      const hear = (message: unknown): void => {
+        if (!isOurs(message)) return;
+        const answer = message as Answer;
+        if (answer.glisten === "failed") give(startError(answer.message));
+        if (answer.glisten !== "ready") return;
+        settle();
+        resolve(new WorkerProcess(worker, answer.address, exited));
+      };
+      const gone = (code: number | null): void =>
+        give(startError(`it exited with ${code} before it listened`));
+      const aborted = (): void => give(startError("the start was given up"));
+      const timer = setTimeout(() => {
+        give(
+          new StartError("listener-timeout", {
+            message: `a worker did not listen within ${startTimeoutMs} ms`,
+          }),
+        );
+      }, startTimeoutMs);
+      const settle = (): void => {
+        clearTimeout(timer);
+        worker.off("message", hear);
+        worker.off("exit", gone);
+        signal?.removeEventListener("abort", aborted);
+      };
+      worker.on("message", hear);
+      worker.once("exit", gone);
+      worker.on("error", () => {}); // a channel that breaks is followed by the exit
+      signal?.addEventListener("abort", aborted);
+    });
+  }
+
+  get pid(): number {
+    return this.#worker.process.pid ?? 0;
+  }
+
+  /** Drains the worker's server and ends the process; kills it when it has not ended soon after the deadline. */
+  async stop(deadlineMs: number): Promise<ExitReason> {
+    if (!this.#told) {
+      this.#told = true;
+      this.#say({ glisten: "stop", deadlineMs });
+    }
+    const timer = setTimeout(() => this.kill(), deadlineMs + graceMs);
+    const reason = await this.exited;
+    clearTimeout(timer);
+    return reason;
+  }
+
+  kill(): void {
+    this.#worker.process.kill("SIGKILL");
+  }
+
+  /** The figures of the worker's server; undefined if it does not answer. */
+  info(): Promise<WorkerFigures | undefined> {
+    this.#lastQuestion += 1;
+    const id = this.#lastQuestion;
+    return new Promise((resolve) => {
+      const answered = (figures: WorkerFigures | undefined): void => {
+        clearTimeout(timer);
+        this.#questions.delete(id);
+        resolve(figures);
+      };
+      const timer = setTimeout(() => answered(undefined), infoTimeoutMs);
+      void this.exited.then(() => answered(undefined));
+      this.#questions.set(id, answered);
+      this.#say({ glisten: "info", id });
+    });
+  }
+
+  #hear(answer: Answer): void {
+    if (answer.glisten === "info") this.#questions.get(answer.id)?.(answer.figures);
+    if (answer.glisten !== "stopped") return;
+    this.report = answer.report;
+    this.#say({ glisten: "leave" });
+  }
+
+  #say(order: Order): void {
+    if (this.#worker.isConnected()) this.#worker.send(order);
+  }
+}
+
+function startError(why: string): StartError {
+  return new StartError("acceptor-failed", { message: `a worker could not start: ${why}` });
+}
+
+function reasonOf(code: number | null, signal: string | null): ExitReason {
+  if (signal === "SIGKILL") return killedExit;
+  return code === 0 ? shutdownExit : abnormalExit(new Error(`a worker exited with ${signal ?? code}`));
+}

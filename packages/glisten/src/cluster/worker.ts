@@ -1,0 +1,82 @@
+// The worker's half of a cluster: starts the server, answers the primary, ends when told or when the primary is gone.
+
+import process from "node:process";
+import type { ServerInfo, StopReport } from "../server.ts";
+import { ipAddressToString } from "../transport/address.ts";
+import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
+
+/** What a cluster needs of the server that each worker runs; glisten's and mist's servers are such. */
+export interface ClusterMember {
+  info(): ServerInfo;
+  stop(options: { readonly deadlineMs: number }): Promise<StopReport>;
+  /** Resolves when the server has ended. */
+  readonly closed: Promise<unknown>;
+}
+
+/** Stop deadline of a worker whose primary has died. */
+const orphanDeadlineMs = 10_000;
+
+/** Starts the member and serves the primary's orders. Rejects, after telling the primary, if it cannot start. */
+export async function runWorker<Member extends ClusterMember>(start: () => Promise<Member>): Promise<Member> {
+  // A signal to the whole process group, such as Ctrl-C, must not end a worker that the primary is about to drain.
+  process.on("SIGINT", ignore);
+  process.on("SIGTERM", ignore);
+  let member: Member;
+  try {
+    member = await start();
+  } catch (error) {
+    tell({ glisten: "failed", message: error instanceof Error ? error.message : String(error) });
+    throw error;
+  }
+  let stopping = false;
+  const stop = async (deadlineMs: number): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    const { drained, killed } = await member.stop({ deadlineMs });
+    tell({ glisten: "stopped", report: { drained, killed } });
+    if (!process.connected) leave();
+  };
+  process.on("message", (message) => {
+    if (!isOurs(message)) return;
+    const order = message as Order;
+    if (order.glisten === "stop") void stop(order.deadlineMs);
+    else if (order.glisten === "info")
+      tell({ glisten: "info", id: order.id, figures: figuresOf(member.info()) });
+    // The primary may have handed us a connection before it knew that we no longer listen. The channel keeps its
+    // order: by now we have given every such connection back.
+    else process.disconnect();
+  });
+  process.once("disconnect", () => (stopping ? leave() : void stop(orphanDeadlineMs)));
+  // A server that ended of its own accord has given up: the primary starts another worker.
+  void member.closed.then(() => {
+    if (!stopping) process.exit(1);
+  });
+  tell({ glisten: "ready", address: addressOf(member.info()) });
+  return member;
+}
+
+function ignore(): void {}
+
+function tell(answer: Answer): void {
+  if (process.connected) process.send?.(answer);
+}
+
+// What the user's module still has open must not keep a drained worker alive.
+function leave(): void {
+  process.exit(0);
+}
+
+function figuresOf({
+  connections,
+  states,
+  accepted,
+  rejected,
+  bytesRead,
+  bytesWritten,
+}: ServerInfo): WorkerFigures {
+  return { connections, states, accepted, rejected, bytesRead, bytesWritten };
+}
+
+function addressOf(info: ServerInfo): WorkerAddress {
+  return "path" in info ? { path: info.path } : { port: info.port, host: ipAddressToString(info.ipAddress) };
+}

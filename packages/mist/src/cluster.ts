@@ -1,0 +1,27 @@
+// Several processes that serve one address: glisten's cluster, given mist's builders.
+
+import * as glisten from "@x/glisten";
+import { Builder, type Server } from "./mist.ts";
+
+/**
+ * Runs this module in several processes that serve one address, with crashed workers restarted, rolling reloads and
+ * one stop for all. In the primary, forks the workers; in each worker, calls `build` and starts what it gives.
+ *
+ * @param build a builder, or a server that has been started. Called in workers only.
+ * @throws StartError (rejects) if a worker cannot start, UsageError for bad options.
+ *
+ * @example
+ * ```ts
+ * const running = await mist.cluster(() => mist.new(handler).port(4000), { workers: 2 });
+ * if (running.role === "primary") process.once("SIGTERM", () => running.stop());
+ * ```
+ */
+export function cluster(
+  build: () => Builder | Promise<Server>,
+  options?: glisten.ClusterOptions,
+): Promise<glisten.ClusterPrimary | glisten.ClusterWorker<Server>> {
+  return glisten.cluster(async () => {
+    const built = await build();
+    return built instanceof Builder ? built.start() : built;
+  }, options);
+}

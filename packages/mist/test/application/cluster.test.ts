@@ -1,0 +1,56 @@
+// mist in two processes: a rolling reload under requests, then one stop for all.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { expect, it, onTestFinished } from "vitest";
+
+const program = `
+import * as mist from "@x/mist";
+const handler = () => mist.response(200).setBody(mist.bytes(String(process.pid)));
+const running = await mist.cluster(() => mist.new(handler).port(0).afterStart(() => {}), { workers: 2 });
+if (running.role === "primary") {
+  process.send(await running.info());
+  process.on("message", async (order) => {
+    if (order === "reload") process.send(await running.reload().then(() => "reloaded"));
+    if (order === "stop") { process.send(await running.stop()); process.disconnect(); }
+  });
+}
+`;
+
+function next(child: ChildProcess): Promise<unknown> {
+  return new Promise((resolve) => child.once("message", resolve));
+}
+
+it("answers every request while its workers are replaced", async () => {
+  const packageDirectory = fileURLToPath(new URL("../..", import.meta.url));
+  // Inside the package, where `@x/mist` is the package itself.
+  const directory = await mkdtemp(`${packageDirectory}test/cluster-`);
+  const file = `${directory}/main.mjs`;
+  await writeFile(file, program);
+  const child = spawn(process.execPath, [file], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const exited = new Promise((resolve) => child.once("exit", resolve));
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await exited;
+    await rm(directory, { recursive: true });
+  });
+  const { address, workers } = (await next(child)) as { address: { port: number }; workers: number[] };
+  let reloaded = false;
+  child.send("reload");
+  const reloading = next(child).then(() => {
+    reloaded = true;
+  });
+  const answered = new Set<number>();
+  while (!reloaded) answered.add(Number(await (await fetch(`http://127.0.0.1:${address.port}/`)).text()));
+  await reloading;
+  answered.clear();
+  for (let i = 0; i < 4; i++) {
+    const response = await fetch(`http://127.0.0.1:${address.port}/`, { headers: { connection: "close" } });
+    answered.add(Number(await response.text()));
+  }
+  expect([...answered].some((pid) => workers.includes(pid))).toBe(false);
+  child.send("stop");
+  expect(await next(child)).toMatchObject({ killed: 0 });
+  expect(await exited).toBe(0);
+});
