@@ -6,17 +6,20 @@
 // Owns the rules that span frames: fragments with control frames between them, UTF-8 as it arrives, the limits on a
 // message's octets and frames. It answers nobody: pongs and closes are the caller's to send.
 
-import { Buffer, isUtf8 } from "node:buffer";
+import { Buffer, isAscii, isUtf8 } from "node:buffer";
 import { type CloseStatus, decodeClosePayload, INVALID_PAYLOAD, PROTOCOL_ERROR } from "./close-code.ts";
 import { limitFailure, protocolFailure } from "./failure.ts";
 import {
   BINARY,
   CLOSE,
   CONTINUATION,
-  FrameHeaderReader,
-  maxControlPayload,
+  FIN,
+  type FrameHeader,
+  maxHeaderBytes,
   PING,
   PONG,
+  RSV1,
+  readHeader,
   TEXT,
 } from "./frame.ts";
 import { advanceMaskingKey, applyMask } from "./mask.ts";
@@ -83,45 +86,54 @@ export interface WebSocketLimits {
 }
 
 const empty: Buffer = Buffer.alloc(0);
-const noMessage = -1;
+
+/** What {@link readHeader} fills in: read at once, so that one is enough for all connections. */
+const header: FrameHeader = { first: 0, length: 0, key: 0 };
+
+/** Between two frames. */
+const noFrame = -1;
+
+/** A message in pieces; only there while one is. */
+interface Assembly {
+  /** TEXT or BINARY. */
+  readonly opcode: number;
+  readonly compressed: boolean;
+  readonly buffer: MessageBuffer;
+  readonly utf8: Utf8Validator | undefined;
+  frames: number;
+}
 
 export class WebSocketConnection {
   readonly #limits: WebSocketLimits;
-  readonly #header: FrameHeaderReader;
-  readonly #utf8 = new Utf8Validator();
-  readonly #message = new MessageBuffer();
+  readonly #compression: boolean;
   #chunk: Buffer = empty;
   #offset = 0;
-  /** Payload octets of the current frame still to come; -1 between frames. */
-  #remaining = -1;
+  /** The current frame: its first octet, the payload octets still to come, the key for the next of them. */
+  #first = 0;
+  #remaining = noFrame;
   #key = 0;
-  /** TEXT or BINARY while a message is in pieces. */
-  #opcode = noMessage;
-  #compressed = false;
-  #frames = 0;
-  #control: Buffer | undefined;
-  #controlLength = 0;
+  #assembly: Assembly | undefined;
+  /** The beginning of a header, or of a control frame's payload, that a packet's end cut off. */
+  #partial: Buffer | undefined;
   #over = false;
 
   /** @param compression has permessage-deflate been negotiated? */
   constructor(limits: WebSocketLimits, compression: boolean) {
     this.#limits = limits;
-    this.#header = new FrameHeaderReader(compression);
+    this.#compression = compression;
   }
 
   /** Memory held for what has come but not been given out. */
   get retainedBytes(): number {
-    return this.#message.capacity + this.#header.retainedBytes + this.#chunk.length - this.#offset;
+    const assembled = this.#assembly?.buffer.capacity ?? 0;
+    return assembled + (this.#partial?.length ?? 0) + this.#chunk.length - this.#offset;
   }
 
   /** Takes a packet. It is ours from now on: payloads are unmasked in it. Call `next` until it needs data. */
   receive(bytes: Buffer): void {
     if (this.#over) return;
-    if (this.#offset === this.#chunk.length) {
-      this.#chunk = bytes;
-    } else {
-      this.#chunk = Buffer.concat([this.#chunk.subarray(this.#offset), bytes]);
-    }
+    if (this.#offset === this.#chunk.length) this.#chunk = bytes;
+    else this.#chunk = Buffer.concat([this.#chunk.subarray(this.#offset), bytes]);
     this.#offset = 0;
   }
 
@@ -145,15 +157,16 @@ export class WebSocketConnection {
   stop(): void {
     this.#over = true;
     this.#release();
-    this.#message.clear();
+    this.#partial = undefined;
+    this.#assembly = undefined;
   }
 
   #advance(): WebSocketEvent {
     for (;;) {
-      if (this.#remaining < 0 && !this.#beginFrame()) return this.#starve();
-      const event = this.#header.opcode >= CLOSE ? this.#readControl() : this.#readData();
+      if (this.#remaining === noFrame && !this.#beginFrame()) return this.#starve();
+      const event = (this.#first & 0x0f) >= CLOSE ? this.#readControl() : this.#readData();
       if (event !== undefined) return event;
-      if (this.#remaining >= 0) return this.#starve();
+      if (this.#remaining !== noFrame) return this.#starve();
     }
   }
 
@@ -168,90 +181,108 @@ export class WebSocketConnection {
   }
 
   #beginFrame(): boolean {
-    const payload = this.#header.read(this.#chunk, this.#offset);
-    if (payload < 0) return false;
+    const payload =
+      this.#partial === undefined
+        ? readHeader(this.#chunk, this.#offset, this.#compression, header)
+        : this.#resumeHeader(this.#partial);
+    if (payload < 0) {
+      this.#keepPartial();
+      return false;
+    }
     this.#offset = payload;
-    const { opcode, length } = this.#header;
-    if (opcode < CLOSE) this.#checkSequence(opcode, length);
-    this.#remaining = length;
-    this.#key = this.#header.key;
+    this.#first = header.first;
+    this.#remaining = header.length;
+    this.#key = header.key;
+    if ((header.first & 0x0f) < CLOSE) this.#checkSequence(header.first & 0x0f, header.length);
     return true;
   }
 
+  /** Reads a header that began in an earlier packet. */
+  #resumeHeader(partial: Buffer): number {
+    const more = this.#chunk.subarray(this.#offset, this.#offset + maxHeaderBytes - partial.length);
+    const payload = readHeader(Buffer.concat([partial, more]), 0, this.#compression, header);
+    if (payload < 0) return payload;
+    this.#partial = undefined;
+    return this.#offset + payload - partial.length;
+  }
+
+  /** Keeps what is left of the packet, which is less than a header. */
+  #keepPartial(): void {
+    const rest = this.#chunk.subarray(this.#offset);
+    if (rest.length === 0) return;
+    this.#partial = this.#partial === undefined ? Buffer.from(rest) : Buffer.concat([this.#partial, rest]);
+  }
+
   #checkSequence(opcode: number, length: number): void {
+    const assembly = this.#assembly;
     if (opcode === CONTINUATION) {
       // RFC 6455 §5.4
-      if (this.#opcode === noMessage) throw protocolFailure(PROTOCOL_ERROR, "nothing to continue", "5.4");
-    } else {
-      if (this.#opcode !== noMessage)
-        throw protocolFailure(PROTOCOL_ERROR, "a message inside a message", "5.4");
-      this.#compressed = this.#header.rsv1;
+      if (assembly === undefined) throw protocolFailure(PROTOCOL_ERROR, "nothing to continue", "5.4");
+      const { maxFrames } = this.#limits;
+      if (++assembly.frames > maxFrames)
+        throw limitFailure("too many frames in a message", "maxFrames", maxFrames);
+    } else if (assembly !== undefined) {
+      throw protocolFailure(PROTOCOL_ERROR, "a message inside a message", "5.4");
     }
-    const { maxFrames, maxMessageBytes } = this.#limits;
-    if (++this.#frames > maxFrames)
-      throw limitFailure("too many frames in a message", "maxFrames", maxFrames);
-    if (length + this.#message.length > maxMessageBytes) {
+    const { maxMessageBytes } = this.#limits;
+    if (length + (assembly === undefined ? 0 : assembly.buffer.length) > maxMessageBytes) {
       throw limitFailure("message too big", "maxMessageBytes", maxMessageBytes);
     }
   }
 
   #readData(): WebSocketEvent | undefined {
-    const header = this.#header;
     const start = this.#offset;
     const end = start + this.#remaining;
-    if (
-      header.fin &&
-      header.opcode !== CONTINUATION &&
-      this.#opcode === noMessage &&
-      end <= this.#chunk.length
-    ) {
+    if (this.#first >= FIN && this.#assembly === undefined && end <= this.#chunk.length) {
       return this.#wholeMessage(start, end);
     }
-    if (this.#opcode === noMessage) this.#opcode = header.opcode;
-    this.#takePiece(start, Math.min(end, this.#chunk.length));
+    this.#assembly ??= this.#beginAssembly();
+    this.#takePiece(this.#assembly, start, Math.min(end, this.#chunk.length));
     if (this.#remaining > 0) return undefined;
-    this.#remaining = -1;
-    return header.fin ? this.#endMessage() : undefined;
+    this.#remaining = noFrame;
+    return this.#first >= FIN ? this.#endMessage(this.#assembly) : undefined;
   }
 
   /** The fast path: one frame, in one packet. */
   #wholeMessage(start: number, end: number): WebSocketEvent {
     const chunk = this.#chunk;
+    const first = this.#first;
     const seen = applyMask(chunk, start, end, this.#key);
     this.#offset = end;
-    this.#remaining = -1;
-    this.#frames = 0;
-    if (this.#compressed) {
-      return { type: "compressed", text: this.#header.opcode === TEXT, data: chunk.subarray(start, end) };
+    this.#remaining = noFrame;
+    if ((first & RSV1) !== 0) {
+      return { type: "compressed", text: (first & 0x0f) === TEXT, data: chunk.subarray(start, end) };
     }
-    if (this.#header.opcode === BINARY) return { type: "binary", data: chunk.subarray(start, end) };
+    if ((first & 0x0f) === BINARY) return { type: "binary", data: chunk.subarray(start, end) };
     if (seen < 0x80) return { type: "text", data: chunk.toString("latin1", start, end) };
-    if (!isUtf8(chunk.subarray(start, end))) throw invalidText();
-    return { type: "text", data: chunk.toString("utf8", start, end) };
+    return decodeText(chunk.subarray(start, end));
   }
 
-  #takePiece(start: number, end: number): void {
+  #beginAssembly(): Assembly {
+    const opcode = this.#first & 0x0f;
+    const compressed = (this.#first & RSV1) !== 0;
+    const utf8 = opcode === TEXT && !compressed ? new Utf8Validator() : undefined;
+    return { opcode, compressed, buffer: new MessageBuffer(), utf8, frames: 1 };
+  }
+
+  #takePiece(assembly: Assembly, start: number, end: number): void {
     if (end === start) return;
-    applyMask(this.#chunk, start, end, this.#key);
+    const chunk = this.#chunk;
+    applyMask(chunk, start, end, this.#key);
     this.#key = advanceMaskingKey(this.#key, end - start);
-    if (this.#opcode === TEXT && !this.#compressed && !this.#utf8.push(this.#chunk, start, end))
-      throw invalidText();
-    this.#message.append(this.#chunk, start, end, this.#message.length + this.#remaining);
+    if (assembly.utf8?.push(chunk, start, end) === false) throw invalidText();
+    assembly.buffer.append(chunk, start, end, assembly.buffer.length + this.#remaining);
     this.#remaining -= end - start;
     this.#offset = end;
   }
 
-  #endMessage(): WebSocketEvent {
-    const text = this.#opcode === TEXT;
-    const data = this.#message.take();
-    this.#opcode = noMessage;
-    this.#frames = 0;
-    if (this.#compressed) return { type: "compressed", text, data };
-    if (!text) return { type: "binary", data };
-    const complete = this.#utf8.complete;
-    this.#utf8.reset();
-    if (!complete) throw invalidText();
-    return { type: "text", data: data.toString("utf8") };
+  #endMessage({ opcode, compressed, buffer, utf8 }: Assembly): WebSocketEvent {
+    this.#assembly = undefined;
+    const data = buffer.take();
+    if (compressed) return { type: "compressed", text: opcode === TEXT, data };
+    if (utf8 === undefined) return { type: "binary", data };
+    if (!utf8.complete) throw invalidText();
+    return { type: "text", data: utf8.ascii ? data.toString("latin1") : data.toString("utf8") };
   }
 
   #readControl(): WebSocketEvent | undefined {
@@ -260,26 +291,32 @@ export class WebSocketConnection {
     applyMask(this.#chunk, start, end, this.#key);
     this.#key = advanceMaskingKey(this.#key, end - start);
     this.#offset = end;
-    const whole = this.#controlLength === 0 && end - start === this.#remaining;
     this.#remaining -= end - start;
-    if (whole) return this.#endControl(this.#chunk.subarray(start, end));
-    this.#control ??= Buffer.allocUnsafe(maxControlPayload);
-    this.#chunk.copy(this.#control, this.#controlLength, start, end);
-    this.#controlLength += end - start;
-    if (this.#remaining > 0) return undefined;
-    const payload = Buffer.from(this.#control.subarray(0, this.#controlLength));
-    this.#controlLength = 0;
+    const piece = this.#chunk.subarray(start, end);
+    const payload = this.#partial === undefined ? piece : Buffer.concat([this.#partial, piece]);
+    if (this.#remaining > 0) {
+      this.#partial = this.#partial === undefined ? Buffer.from(piece) : payload;
+      return undefined;
+    }
+    this.#partial = undefined;
     return this.#endControl(payload);
   }
 
   #endControl(data: Buffer): WebSocketEvent {
-    this.#remaining = -1;
-    if (this.#header.opcode === PING) return { type: "ping", data };
-    if (this.#header.opcode === PONG) return { type: "pong", data };
+    this.#remaining = noFrame;
+    const opcode = this.#first & 0x0f;
+    if (opcode === PING) return { type: "ping", data };
+    if (opcode === PONG) return { type: "pong", data };
     const status = decodeClosePayload(data);
     this.stop();
     return { type: "close", code: status.code, reason: status.reason };
   }
+}
+
+function decodeText(bytes: Buffer): TextMessage {
+  if (isAscii(bytes)) return { type: "text", data: bytes.toString("latin1") };
+  if (!isUtf8(bytes)) throw invalidText();
+  return { type: "text", data: bytes.toString("utf8") };
 }
 
 function invalidText(): Error {

@@ -1,7 +1,6 @@
 // Frames (RFC 6455 §5.2): reading their headers and writing them.
 //
-// The header reader consumes nothing until a header is complete, and keeps at most the 13 octets of an incomplete
-// one. It refuses what no later octet could put right: RSV bits nobody negotiated, reserved opcodes, long or
+// Reading a header consumes nothing until it is complete. It refuses what no later octet could put right: RSV bits nobody negotiated, reserved opcodes, long or
 // fragmented control frames, frames without a mask, lengths not in their shortest form or above 2^53.
 
 import { Buffer } from "node:buffer";
@@ -23,123 +22,60 @@ export const RSV1 = 0x40;
 /** RFC 6455 §5.5 */
 export const maxControlPayload = 125;
 /** Two octets, eight of length, four of masking key. */
-const maxHeaderBytes = 14;
+export const maxHeaderBytes = 14;
 
-/** The header last read by a {@link FrameHeaderReader}. */
+/** What {@link readHeader} found. */
 export interface FrameHeader {
-  readonly fin: boolean;
-  readonly rsv1: boolean;
-  readonly opcode: number;
-  readonly length: number;
-  readonly key: number;
+  /** FIN, RSV and opcode, as they came. */
+  first: number;
+  length: number;
+  key: number;
 }
 
-/** Reads frame headers out of packets cut anywhere. One object for a connection's life: it is its own result. */
-export class FrameHeaderReader implements FrameHeader {
-  fin = false;
-  rsv1 = false;
-  opcode = 0;
-  length = 0;
-  key = 0;
-  readonly #rsv1Allowed: boolean;
-  /** The beginning of a header that a packet's end cut off. */
-  #partial: Buffer | undefined;
-  #partialLength = 0;
+/**
+ * Reads the header beginning at `offset` into `header`. Consumes nothing.
+ *
+ * @param rsv1Allowed has an extension claimed RSV1?
+ * @returns where the payload begins, or -1 if the header is not complete
+ * @throws ProtocolError 1002, as soon as the octets there show it
+ */
+export function readHeader(bytes: Buffer, offset: number, rsv1Allowed: boolean, header: FrameHeader): number {
+  const available = bytes.length - offset;
+  if (available < 2) return -1;
+  const first = bytes[offset]!;
+  const second = bytes[offset + 1]!;
+  // The common case in one test: FIN, no RSV, text or binary, masked.
+  if (!((first === 0x81 || first === 0x82) && second >= 0x80)) checkRules(first, second, rsv1Allowed);
+  const short = second & 0x7f;
+  const size = short < 126 ? 6 : short === 126 ? 8 : 14;
+  if (available < size) return -1;
+  header.first = first;
+  header.length = size === 6 ? short : readLongLength(bytes, offset + 2, size);
+  header.key = readMaskingKey(bytes, offset + size - 4);
+  return offset + size;
+}
 
-  /** @param rsv1Allowed has an extension claimed RSV1? */
-  constructor(rsv1Allowed: boolean) {
-    this.#rsv1Allowed = rsv1Allowed;
+function checkRules(first: number, second: number, rsv1Allowed: boolean): void {
+  const opcode = first & 0x0f;
+  const rsv1 = (first & RSV1) !== 0;
+  // §5.2: RSV bits MUST be 0 unless an extension is negotiated that defines them.
+  if ((first & 0x30) !== 0) throw protocolFailure(PROTOCOL_ERROR, "RSV2 or RSV3 is set", "5.2");
+  if (rsv1 && !rsv1Allowed) throw protocolFailure(PROTOCOL_ERROR, "RSV1 is set", "5.2");
+  if (opcode > PONG || (opcode > BINARY && opcode < CLOSE)) {
+    throw protocolFailure(PROTOCOL_ERROR, `opcode ${opcode} is reserved`, "5.2");
   }
-
-  /** Octets kept of an incomplete header. */
-  get retainedBytes(): number {
-    return this.#partialLength;
-  }
-
-  /**
-   * Reads the header beginning at `offset`.
-   *
-   * @returns where its payload begins in `chunk`, or -1 if the header is not complete: then all of `chunk` has been
-   *   taken.
-   * @throws ProtocolError 1002
-   */
-  read(chunk: Buffer, offset: number): number {
-    if (this.#partialLength > 0) return this.#resume(chunk, offset);
-    const available = chunk.length - offset;
-    if (available >= 2) {
-      const size = this.#checkStart(chunk[offset]!, chunk[offset + 1]!);
-      if (available >= size) {
-        this.#finish(chunk, offset, size);
-        return offset + size;
-      }
+  if (opcode >= CLOSE) {
+    if (first < FIN) throw protocolFailure(PROTOCOL_ERROR, "fragmented control frame", "5.5");
+    if ((second & 0x7f) > maxControlPayload) {
+      throw protocolFailure(PROTOCOL_ERROR, "control frame above 125 octets", "5.5");
     }
-    if (available > 0) this.#keep(chunk, offset, chunk.length);
-    return -1;
   }
-
-  #resume(chunk: Buffer, offset: number): number {
-    const partial = this.#partial!;
-    let from = offset;
-    if (this.#partialLength < 2) {
-      if (from === chunk.length) return -1;
-      partial[this.#partialLength++] = chunk[from++]!;
-    }
-    const size = this.#checkStart(partial[0]!, partial[1]!);
-    const until = Math.min(chunk.length, from + size - this.#partialLength);
-    this.#keep(chunk, from, until);
-    if (this.#partialLength < size) return -1;
-    this.#partialLength = 0;
-    this.#finish(partial, 0, size);
-    return until;
+  // RFC 7692 §6.1: only the first frame of a data message may carry the bit.
+  if (rsv1 && (opcode >= CLOSE || opcode === CONTINUATION)) {
+    throw protocolFailure(PROTOCOL_ERROR, "RSV1 is set on a control or continuation frame", "RFC 7692 §6.1");
   }
-
-  #keep(chunk: Buffer, from: number, until: number): void {
-    this.#partial ??= Buffer.allocUnsafe(maxHeaderBytes);
-    chunk.copy(this.#partial, this.#partialLength, from, until);
-    this.#partialLength += until - from;
-  }
-
-  /** Judges the first two octets; returns the size of the whole header. */
-  #checkStart(first: number, second: number): number {
-    const opcode = first & 0x0f;
-    this.fin = (first & FIN) !== 0;
-    this.rsv1 = (first & RSV1) !== 0;
-    this.opcode = opcode;
-    const length = second & 0x7f;
-    // The common case in one test: FIN, no RSV, text or binary, masked.
-    if (!((first === 0x81 || first === 0x82) && second >= 0x80))
-      this.#checkRules(first, second, opcode, length);
-    return length < 126 ? 6 : length === 126 ? 8 : 14;
-  }
-
-  #checkRules(first: number, second: number, opcode: number, length: number): void {
-    // §5.2: RSV bits MUST be 0 unless an extension is negotiated that defines them.
-    if ((first & 0x30) !== 0) throw protocolFailure(PROTOCOL_ERROR, "RSV2 or RSV3 is set", "5.2");
-    if (this.rsv1 && !this.#rsv1Allowed) throw protocolFailure(PROTOCOL_ERROR, "RSV1 is set", "5.2");
-    if (opcode > PONG || (opcode > BINARY && opcode < CLOSE)) {
-      throw protocolFailure(PROTOCOL_ERROR, `opcode ${opcode} is reserved`, "5.2");
-    }
-    if (opcode >= CLOSE) {
-      if (!this.fin) throw protocolFailure(PROTOCOL_ERROR, "fragmented control frame", "5.5");
-      if (length > maxControlPayload)
-        throw protocolFailure(PROTOCOL_ERROR, "control frame above 125 octets", "5.5");
-    }
-    // RFC 7692 §6.1: only the first frame of a data message may carry the bit.
-    if (this.rsv1 && (opcode >= CLOSE || opcode === CONTINUATION)) {
-      throw protocolFailure(
-        PROTOCOL_ERROR,
-        "RSV1 is set on a control or continuation frame",
-        "RFC 7692 §6.1",
-      );
-    }
-    // §5.1: a server MUST close the connection upon receiving a frame that is not masked.
-    if (second < 0x80) throw protocolFailure(PROTOCOL_ERROR, "frame is not masked", "5.1");
-  }
-
-  #finish(bytes: Buffer, offset: number, size: number): void {
-    this.length = size === 6 ? bytes[offset + 1]! & 0x7f : readLongLength(bytes, offset + 2, size);
-    this.key = readMaskingKey(bytes, offset + size - 4);
-  }
+  // §5.1: a server MUST close the connection upon receiving a frame that is not masked.
+  if (second < 0x80) throw protocolFailure(PROTOCOL_ERROR, "frame is not masked", "5.1");
 }
 
 function readLongLength(bytes: Buffer, offset: number, size: number): number {

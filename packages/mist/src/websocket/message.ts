@@ -1,8 +1,8 @@
-// A message in pieces: the payload of fragments and of frames that did not come in one packet (RFC 6455 §5.4).
+// A message in pieces: fragments, and frames that did not come in one packet (RFC 6455 §5.4).
 //
 // Pieces are copied into one growing buffer, so a message costs its octets, however many frames and packets it came
-// in. Room is made for what has come, not for what a header promised: a peer that announces 16 MiB and sends
-// nothing has not made us allocate them.
+// in. Room is made for what has come, not for what a header promised: a peer that announces 16 MiB and sends nothing
+// has not made us allocate them.
 
 import { Buffer } from "node:buffer";
 
@@ -37,15 +37,11 @@ export class MessageBuffer {
   take(): Buffer {
     const bytes = this.#bytes;
     const length = this.#length;
-    this.clear();
+    this.#bytes = empty;
+    this.#length = 0;
     if (length === bytes.length) return bytes;
     // Do not let a small message keep a large buffer alive.
     return length < bytes.length >> 1 ? Buffer.from(bytes.subarray(0, length)) : bytes.subarray(0, length);
-  }
-
-  clear(): void {
-    this.#bytes = empty;
-    this.#length = 0;
   }
 
   #grow(needed: number, expected: number): void {

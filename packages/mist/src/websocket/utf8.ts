@@ -3,7 +3,7 @@
 //
 // The few octets around a cut go through a small automaton; everything between is given to the platform.
 
-import { type Buffer, isUtf8 } from "node:buffer";
+import { type Buffer, isAscii, isUtf8 } from "node:buffer";
 
 /** Shorter runs are not worth a native call. */
 const nativeFrom = 48;
@@ -58,19 +58,25 @@ function step(state: number, octet: number): number {
 /** Validates a text in pieces. */
 export class Utf8Validator {
   #state = COMPLETE;
+  #ascii = true;
+
+  /** Has the text so far been ASCII? */
+  get ascii(): boolean {
+    return this.#ascii;
+  }
 
   /** Is the text so far whole characters? */
   get complete(): boolean {
     return this.#state === COMPLETE;
   }
 
-  reset(): void {
-    this.#state = COMPLETE;
-  }
-
   /** Takes the next piece, `bytes[start, end)`. False: no continuation could make this UTF-8. */
   push(bytes: Uint8Array, start: number, end: number): boolean {
     let i = start;
+    if (this.#ascii) {
+      if (isAscii(bytes.subarray(start, end))) return true;
+      this.#ascii = false;
+    }
     while (this.#state !== COMPLETE && i < end) this.#state = step(this.#state, bytes[i++]!);
     if (end - i >= nativeFrom) {
       const boundary = characterBoundary(bytes, end);

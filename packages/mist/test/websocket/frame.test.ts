@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodeFrame, FrameHeaderReader, headerSize, textHeader } from "../../src/websocket/frame.ts";
+import { encodeFrame, headerSize, readHeader, textHeader } from "../../src/websocket/frame.ts";
 import { Outbox } from "../../src/websocket/outbox.ts";
 import { type ClientFrame, clientFrame, readServerFrames } from "./client-frames.ts";
 
@@ -14,10 +14,10 @@ describe("headers", () => {
     expect(rest.length).toBe(0);
     expect(frames).toHaveLength(1);
     expect(frames[0]!.payload.equals(payload)).toBe(true);
-    const reader = new FrameHeaderReader(false);
     const frame = clientFrame({ opcode: 2, payload });
-    expect(reader.read(frame, 0)).toBe(frame.length - length);
-    expect(reader).toMatchObject({ fin: true, rsv1: false, opcode: 2, length });
+    const header = { first: 0, length: 0, key: 0 };
+    expect(readHeader(frame, 0, false, header)).toBe(frame.length - length);
+    expect(header).toMatchObject({ first: 0x82, length });
     expect(
       Buffer.from(textHeader(length), "latin1").equals(
         encodeFrame(0x81, payload).subarray(0, headerSize(length)),
@@ -26,23 +26,23 @@ describe("headers", () => {
   });
 
   test("2^40 octets are announced as such", () => {
-    const frame = clientFrame({ opcode: 2, length: 2n ** 40n });
-    const reader = new FrameHeaderReader(false);
-    reader.read(frame, 0);
-    expect(reader.length).toBe(2 ** 40);
+    const header = { first: 0, length: 0, key: 0 };
+    expect(readHeader(clientFrame({ opcode: 2, length: 2n ** 40n }), 0, false, header)).toBe(14);
+    expect(header.length).toBe(2 ** 40);
   });
 
-  test("nothing is decided before a header is complete, and no more than a header is kept", () => {
-    const header = clientFrame({ opcode: 2, length: 70_000n });
-    const reader = new FrameHeaderReader(false);
-    for (let i = 0; i < 13; i++) {
-      expect(reader.read(header.subarray(i, i + 1), 0)).toBe(-1);
-      expect(reader.retainedBytes).toBe(i + 1);
-    }
-    expect(reader.read(header, 13)).toBe(14);
-    expect(reader).toMatchObject({ opcode: 2, length: 70_000 });
-    expect(reader.retainedBytes).toBe(0);
-  });
+  test.each([5, 200, 70_000])(
+    "nothing is taken of a header before it is complete (%i octets announced)",
+    (length) => {
+      const whole = clientFrame({ opcode: 2, length: BigInt(length) });
+      const untouched = { first: 1, length: 2, key: 3 };
+      for (let end = 0; end < whole.length; end++) {
+        expect(readHeader(whole.subarray(0, end), 0, false, untouched)).toBe(-1);
+      }
+      expect(untouched).toEqual({ first: 1, length: 2, key: 3 });
+      expect(readHeader(whole, 0, false, untouched)).toBe(whole.length);
+    },
+  );
 });
 
 describe("refuses with 1002", () => {
@@ -65,22 +65,20 @@ describe("refuses with 1002", () => {
     ["a length of 2^63", { opcode: 2, length: 2n ** 63n }],
     ["a length of 2^64 - 1", { opcode: 2, length: 2n ** 64n - 1n }],
   ];
+  const header = { first: 0, length: 0, key: 0 };
+
   test.each(rows)("%s", (_name, frame) => {
-    const refused = expect.objectContaining({ closeCode: 1002 });
-    const bytes = clientFrame(frame);
-    expect(() => new FrameHeaderReader(false).read(bytes, 0)).toThrow(refused);
-    const reader = new FrameHeaderReader(false);
-    expect(() => {
-      for (const octet of bytes) reader.read(Buffer.from([octet]), 0);
-    }).toThrow(refused);
+    expect(() => readHeader(clientFrame(frame), 0, false, header)).toThrow(
+      expect.objectContaining({ name: "ProtocolError", closeCode: 1002 }),
+    );
   });
 
   test("RSV1 on a control or continuation frame, even with an extension", () => {
     for (const opcode of [0, 8, 9, 10]) {
-      const read = () => new FrameHeaderReader(true).read(clientFrame({ opcode, rsv: 4 }), 0);
+      const read = () => readHeader(clientFrame({ opcode, rsv: 4 }), 0, true, header);
       expect(read).toThrow(expect.objectContaining({ closeCode: 1002, section: "RFC 7692 §6.1" }));
     }
-    expect(new FrameHeaderReader(true).read(clientFrame({ opcode: 1, rsv: 4 }), 0)).toBe(6);
+    expect(readHeader(clientFrame({ opcode: 1, rsv: 4 }), 0, true, header)).toBe(6);
   });
 });
 
