@@ -103,13 +103,14 @@ export type BodyErrorReason = "excess-body" | "malformed-body";
 export class BodyError extends Error {
   override readonly name: string = "BodyError";
   readonly reason: BodyErrorReason;
-  /** 413 for `excess-body`, 400 for `malformed-body`. */
+  /** 413 for `excess-body`, 400 for `malformed-body` unless its cause says otherwise (431: too many trailers). */
   readonly status: number;
 
   constructor(reason: BodyErrorReason, message?: string, cause?: unknown) {
     super(message ?? bodyErrorMessages[reason], cause === undefined ? undefined : { cause });
     this.reason = reason;
-    this.status = reason === "excess-body" ? 413 : 400;
+    const told = cause instanceof ProtocolError ? cause.status : undefined;
+    this.status = reason === "excess-body" ? 413 : (told ?? 400);
   }
 }
 
