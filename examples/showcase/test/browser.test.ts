@@ -11,13 +11,14 @@ import { executablePath, openBrowser } from "./chromium.ts";
 const VIEWPORT = { width: 1180, height: 900 };
 
 describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
-  const folder = mkdtempSync(join(tmpdir(), "showcase-"));
   const faults: string[] = [];
+  let folder: string;
   let program: Program;
   let browser: Browser;
   let page: Page;
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "showcase-"));
     program = await startProgram("showcase");
     browser = await openBrowser();
     page = await open();

@@ -5,8 +5,11 @@ import { type Browser, chromium } from "playwright-core";
 
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/** Where a browser is on this machine; undefined without one. CHROMIUM names another. */
-export const executablePath: string | undefined = [process.env["CHROMIUM"] ?? "", ...PLACES].find(existsSync);
+/** Where a browser is on this machine; undefined without one. CHROMIUM names the one to take instead. */
+const { CHROMIUM } = process.env;
+export const executablePath: string | undefined = (CHROMIUM === undefined ? PLACES : [CHROMIUM]).find(
+  existsSync,
+);
 
 /** Quiet: none of the requests a browser makes for itself. */
 const FLAGS = [
