@@ -1,7 +1,8 @@
 // Several processes that serve one address: glisten's cluster, given mist's builders.
 
 import * as glisten from "@x/glisten";
-import { Builder, type Server } from "./mist.ts";
+import { Builder } from "./mist.ts";
+import type { Server } from "./running-server.ts";
 
 /**
  * Runs this module in several processes that serve one address, with crashed workers restarted, rolling reloads and

@@ -41,15 +41,11 @@ export {
   type AfterStart,
   Builder,
   create as new,
-  getConnectionInfo,
   type ListenTarget,
   type ReadRequestBodyOptions,
-  Server,
-  type ServerAddress,
-  sendInformational,
-  waitUntil,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
+export { Server, type ServerAddress } from "./running-server.ts";
 export type { BodySource } from "./server/body-source.ts";
 export {
   type Broadcast,
@@ -74,6 +70,7 @@ export {
   readBody,
   stream,
 } from "./server/request-body.ts";
+export { getConnectionInfo, sendInformational, waitUntil } from "./server/request-services.ts";
 export {
   type BytesBody,
   bytes,

@@ -1,30 +1,17 @@
 // The builder: from a handler to a running server.
 
 import * as glisten from "@x/glisten";
-import type { ExitReason } from "@x/glisten/actor";
 import { UsageError } from "./errors.ts";
-import type { Fields } from "./http/fields.ts";
-import type { Request } from "./http/request.ts";
 import { type Deadlines, defaultDeadlines, defaultLimits, type Limits, withOverrides } from "./options.ts";
+import { Server, type ServerAddress } from "./running-server.ts";
 import { BackgroundWork } from "./server/background-work.ts";
 import { HttpConnection } from "./server/connection.ts";
-import { Exchange } from "./server/exchange.ts";
 import { type IncomingBody, readBody } from "./server/request-body.ts";
 import type { ServerResponse } from "./server/response-body.ts";
 import type { ErrorReport, Handler, Service } from "./server/service.ts";
 
 /** Called when the server listens. `port` and `host` are undefined on a unix socket or an inherited one without. */
 export type AfterStart = (address: ServerAddress) => void;
-
-/** Where a server listens. */
-export interface ServerAddress {
-  readonly scheme: "http" | "https";
-  readonly port: number | undefined;
-  /** The IP address, IPv6 without brackets; the path of a unix socket. */
-  readonly host: string;
-  /** What to type into a client, such as `http://127.0.0.1:4000`. */
-  readonly url: string;
-}
 
 /** Where to listen, if not on `.port(…)`: another port, a unix socket, a socket that is open already. */
 export type ListenTarget = glisten.ListenTarget;
@@ -165,7 +152,7 @@ export class Builder<Body = IncomingBody> {
     const background = new BackgroundWork();
     const running = await this.#build(background).start(target ?? port);
     const server = new Server(running, secure ? "https" : "http", background);
-    afterStart(server.where);
+    afterStart(server.address);
     return server;
   }
 
@@ -192,78 +179,6 @@ export class Builder<Body = IncomingBody> {
   }
 }
 
-/** A running HTTP server. `await using` stops it. */
-export class Server {
-  readonly #server: glisten.Server;
-  readonly #scheme: "http" | "https";
-  readonly #background: BackgroundWork;
-
-  /** @internal */
-  constructor(server: glisten.Server, scheme: "http" | "https", background: BackgroundWork) {
-    this.#server = server;
-    this.#scheme = scheme;
-    this.#background = background;
-  }
-
-  /** The glisten server below: its tree, its TLS certificates, its counters. */
-  get supervisor(): glisten.Server {
-    return this.#server;
-  }
-
-  /** The port it listens on. @throws UsageError on a unix socket. */
-  get port(): number {
-    return this.#server.port;
-  }
-
-  /** Scheme, host and port. */
-  get where(): ServerAddress {
-    return addressOf(this.#server, this.#scheme);
-  }
-
-  /** What to type into a client, such as `http://127.0.0.1:4000`. */
-  get url(): string {
-    return this.where.url;
-  }
-
-  /** Connections by state, accepted, rejected, bytes. */
-  info(): glisten.ServerInfo {
-    return this.#server.info();
-  }
-
-  /** Resolves when the server has ended: `shutdown`, `killed`, or `abnormal` when it gave up restarting a part. */
-  get closed(): Promise<ExitReason> {
-    return this.#server.closed;
-  }
-
-  /**
-   * Stops: no new connections, answers in flight are finished, idle connections and event streams end, WebSockets
-   * are closed with 1001; what is left at the deadline is destroyed. Then waits for what was given to `waitUntil`,
-   * until the same deadline.
-   */
-  async stop(options: glisten.StopOptions = {}): Promise<glisten.StopReport> {
-    const { deadlineMs = defaultStopDeadlineMs } = options;
-    const startedAt = performance.now();
-    const report = await this.#server.stop({ deadlineMs });
-    await this.#background.settle(Math.max(0, deadlineMs - (performance.now() - startedAt)));
-    return report;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
-  }
-}
-
-function addressOf(server: glisten.Server, scheme: "http" | "https"): ServerAddress {
-  const info = server.info();
-  if ("path" in info)
-    return { scheme, port: undefined, host: info.path, url: `${scheme}+unix://${info.path}` };
-  const host = glisten.ipAddressToString(info.ipAddress);
-  const authority = host.includes(":") ? `[${host}]` : host;
-  return { scheme, port: info.port, host, url: `${scheme}://${authority}:${info.port}` };
-}
-
-const defaultStopDeadlineMs = 10_000;
-
 /** A server that answers with `handler`. Give the request a type to read bodies beforehand: see `readRequestBody`. */
 export function create<Body = IncomingBody>(handler: Handler<Body>): Builder<Body> {
   if (typeof handler !== "function") throw new UsageError("mist.new takes a handler function");
@@ -278,33 +193,4 @@ export function create<Body = IncomingBody>(handler: Handler<Body>): Builder<Bod
     secure: false,
     transport: (builder) => builder,
   });
-}
-
-/**
- * Sends an informational response, such as 103 Early Hints (RFC 8297), ahead of the final one. An HTTP/1.0 client
- * gets none.
- *
- * @param status 100 to 199, but not 101.
- * @throws UsageError if the final response is under way or a field is malformed.
- */
-export function sendInformational(request: Request, status: number, fields: Fields): void {
-  exchangeOf(request).inform(status, fields);
-}
-
-/**
- * Has `stop` wait for `work`, within its deadline: for what a handler begins and does not want to keep the client
- * waiting for. A rejection is told to `onError`.
- */
-export function waitUntil(request: Request, work: Promise<unknown>): void {
-  exchangeOf(request).waitUntil(work);
-}
-
-/** The client's address and port: the real client's, where the PROXY protocol is on. */
-export function getConnectionInfo(request: Request): glisten.ConnectionInfo {
-  return exchangeOf(request).host.connection.info();
-}
-
-function exchangeOf(request: Request): Exchange {
-  if (request.context instanceof Exchange) return request.context;
-  throw new UsageError("this request did not come from a connection");
 }

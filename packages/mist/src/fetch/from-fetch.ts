@@ -3,8 +3,8 @@
 import { UsageError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
 import { response as mistResponse } from "../http/response.ts";
-import { waitUntil } from "../mist.ts";
 import type { IncomingBody } from "../server/request-body.ts";
+import { waitUntil } from "../server/request-services.ts";
 import type { ServerResponse } from "../server/response-body.ts";
 import { installGlobals } from "./globals.ts";
 import { toLazyRequest, toNativeRequest } from "./request.ts";

@@ -8,8 +8,8 @@ import { Buffer } from "node:buffer";
 import { ipAddressToString } from "@x/glisten";
 import { BodyError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
-import { getConnectionInfo, waitUntil } from "../mist.ts";
 import { type IncomingBody, readBody, stream } from "../server/request-body.ts";
+import { getConnectionInfo, waitUntil } from "../server/request-services.ts";
 import { requestUrl } from "./request-url.ts";
 
 const NativeRequest = globalThis.Request;
@@ -41,7 +41,7 @@ export class FetchRequest {
   }
 
   /** The real Request behind a lazy one; anything else as it is. */
-  static unwrap<Value>(value: Value): Value | Request {
+  static unwrap<Value>(value: Value): Value extends FetchRequest ? Request : Value | Request {
     if (!isLazy(value)) return value;
     const native = value.#real();
     if (value.#headers !== undefined && value.#headers !== native.headers) {
