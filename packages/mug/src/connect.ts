@@ -8,6 +8,7 @@
 
 import { lookup as dnsLookup } from "node:dns/promises";
 import { isIP, type Socket as NetSocket, connect as netConnect } from "node:net";
+import { startTimeout } from "./deadline.ts";
 import {
   abortedError,
   type ConnectAttempt,
@@ -93,11 +94,9 @@ export class Deadline {
       stop();
       expired(error);
     };
-    const limited = this.#timeoutMs !== Number.POSITIVE_INFINITY;
-    const expire = (): void => end(new DeadlineError("connect", this.#timeoutMs));
-    const timer = limited ? setTimeout(expire, this.left) : undefined;
+    const cancel = startTimeout(this.left, () => end(new DeadlineError("connect", this.#timeoutMs)));
     const stop = (): void => {
-      clearTimeout(timer);
+      cancel();
       signal?.removeEventListener("abort", onAbort);
     };
     signal?.addEventListener("abort", onAbort, { once: true });

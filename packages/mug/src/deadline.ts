@@ -1,5 +1,8 @@
 /**
- * One timer for all the timeouts of a socket's receives. A receive that is answered in time leaves the timer
+ * Timeouts. What has already happened when the time is up, and was only not heard of because the process was
+ * busy, counts as in time: every timeout lets the event loop poll once more before it expires.
+ *
+ * There is one timer for all the timeouts of a socket's receives. A receive that is answered in time leaves the timer
  * running and the next one only moves the instant, so a round trip with a timeout costs no timer of its own.
  */
 
@@ -60,7 +63,11 @@ export class DeadlineTimer {
 
   #fired(): void {
     this.#timer = undefined;
-    if (this.#deadline === Number.POSITIVE_INFINITY) return;
+    if (this.#deadline !== Number.POSITIVE_INFINITY) setImmediate(() => this.#check());
+  }
+
+  #check(): void {
+    if (this.#deadline === Number.POSITIVE_INFINITY || this.#timer !== undefined) return;
     const left = this.#deadline - performance.now();
     // Node's timers may fire up to a millisecond early.
     if (left < 1) this.#expire();
@@ -71,4 +78,17 @@ export class DeadlineTimer {
     this.clear();
     this.#expired();
   }
+}
+
+/** A single timeout; gives the way to call it off. Infinity never expires. */
+export function startTimeout(ms: number, expired: () => void): () => void {
+  if (ms === Number.POSITIVE_INFINITY) return () => {};
+  let immediate: NodeJS.Immediate | undefined;
+  const timer = setTimeout(() => {
+    immediate = setImmediate(expired);
+  }, ms);
+  return () => {
+    clearTimeout(timer);
+    clearImmediate(immediate);
+  };
 }

@@ -31,5 +31,5 @@ export type {
 } from "./options.ts";
 export { Socket } from "./socket.ts";
 export type { Tap, TapEvent } from "./tap.ts";
-export type { WebSocketStreams } from "./web-streams.ts";
+export type { WebStreams } from "./web-streams.ts";
 export type { Sendable } from "./writer.ts";

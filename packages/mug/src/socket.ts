@@ -14,7 +14,7 @@ import {
   type WaitOptions,
 } from "./options.ts";
 import { ANY, type ReceiveRequest } from "./reader.ts";
-import { type WebSocketStreams, webStreams } from "./web-streams.ts";
+import { type WebStreams, webStreams } from "./web-streams.ts";
 import { Wire, type WireSettings } from "./wire.ts";
 import type { Sendable } from "./writer.ts";
 
@@ -246,7 +246,7 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
   }
 
   /** Web streams over this socket: closing the writable half-closes, aborting it resets. */
-  toWeb(): WebSocketStreams {
+  toWeb(): WebStreams {
     return webStreams(this);
   }
 

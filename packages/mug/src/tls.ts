@@ -9,6 +9,7 @@ import {
   type TLSSocket,
   connect as tlsConnect,
 } from "node:tls";
+import { startTimeout } from "./deadline.ts";
 import { abortedError, DeadlineError, MugError, toMugError, UsageError } from "./errors.ts";
 import type { TlsOptions, WaitOptions } from "./options.ts";
 
@@ -68,7 +69,7 @@ export function secure(
     const { timeout = Number.POSITIVE_INFINITY, signal } = wait;
     const stream = tlsConnect(nodeOptions(raw, host, credentials));
     const settle = (done: () => void): void => {
-      clearTimeout(timer);
+      cancel();
       signal?.removeEventListener("abort", onAbort);
       stream.removeListener("secureConnect", onSecure);
       stream.removeListener("error", onError);
@@ -87,13 +88,12 @@ export function secure(
     const onError = (error: Error): void => fail(handshakeError(error));
     const onClose = (): void => fail(new MugError("closed", "the peer closed during the TLS handshake"));
     const onAbort = (): void => fail(abortedError("TLS handshake", signal!));
-    const limited = timeout !== Number.POSITIVE_INFINITY;
-    const expire = (): void => fail(new DeadlineError("TLS handshake", timeout));
-    const timer = limited ? setTimeout(expire, timeout) : undefined;
+    const cancel = startTimeout(timeout, () => fail(new DeadlineError("TLS handshake", timeout)));
     stream.once("secureConnect", onSecure);
     stream.once("error", onError);
     stream.once("close", onClose);
     signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted) onAbort();
   });
 }
 

@@ -4,7 +4,7 @@ import { type ReadableByteStreamController, ReadableStream, WritableStream } fro
 import { MugError } from "./errors.ts";
 import type { Socket } from "./socket.ts";
 
-export interface WebSocketStreams {
+export interface WebStreams {
   /** Bytes from the peer; ends at its FIN. Nothing is read ahead of demand but the socket's own buffer. */
   readonly readable: ReadableStream<Uint8Array>;
   /** Closing it half-closes the socket, aborting it resets the socket. */
@@ -12,7 +12,7 @@ export interface WebSocketStreams {
   readonly closed: Promise<void>;
 }
 
-export function webStreams(socket: Socket): WebSocketStreams {
+export function webStreams(socket: Socket): WebStreams {
   const cancelled = new AbortController();
   const readable: ReadableStream<Uint8Array> = new ReadableStream(
     {

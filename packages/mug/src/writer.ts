@@ -3,6 +3,7 @@
  */
 
 import type { Socket as NetSocket } from "node:net";
+import { startTimeout } from "./deadline.ts";
 import { abortedError, DeadlineError, MugError, toMugError, UsageError } from "./errors.ts";
 import { checkWait, type WaitOptions } from "./options.ts";
 import { renewed } from "./reader.ts";
@@ -84,6 +85,7 @@ export class Writer {
   flush(options: WaitOptions | undefined): Promise<void> {
     if (options !== undefined) checkWait(options);
     if (this.#stream.writableLength === 0) return SENT;
+    if (options?.signal?.aborted) return Promise.reject(abortedError("flush", options.signal));
     if (this.#finished !== undefined) return this.#finished;
     return this.#waitFor("flush", options, (drainer) => {
       this.#stream.write(NOTHING, (error) => (error ? drainer.reject(toMugError(error)) : drainer.resolve()));
@@ -140,7 +142,7 @@ export class Writer {
     return new Promise((resolve, reject) => {
       const { timeout = Number.POSITIVE_INFINITY, signal } = options ?? {};
       const settle = (done: () => void): void => {
-        clearTimeout(timer);
+        cancel();
         signal?.removeEventListener("abort", onAbort);
         forget();
         done();
@@ -148,8 +150,7 @@ export class Writer {
       const fail = (error: MugError): void => settle(() => reject(error));
       const onAbort = (): void => fail(abortedError(what, signal!));
       const forget = start({ resolve: () => settle(resolve), reject: fail });
-      const limited = timeout !== Number.POSITIVE_INFINITY;
-      const timer = limited ? setTimeout(() => fail(new DeadlineError(what, timeout)), timeout) : undefined;
+      const cancel = startTimeout(timeout, () => fail(new DeadlineError(what, timeout)));
       signal?.addEventListener("abort", onAbort, { once: true });
     });
   }

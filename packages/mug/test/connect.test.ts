@@ -135,7 +135,7 @@ describe("families, one after the other", () => {
 
   test("the second family is tried when the first fails, with its own whole timeout", async () => {
     const lookup = resolver({ 6: NEVER, 4: ["127.0.0.1"] });
-    await using socket = await connectBy("ipv6-preferred", lookup, 100);
+    await using socket = await connectBy("ipv6-preferred", lookup, 300);
     expect(socket.peername()).toMatchObject({ family: "ipv4" });
   });
 

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import type { Socket as NetSocket } from "node:net";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -212,6 +213,28 @@ describe("waiting", () => {
     const second = socket.receive();
     setTimeout(() => peer.write("y"), 40);
     expect(String(await second)).toBe("y");
+  });
+
+  test("a busy process does not time out on what had arrived in time", async () => {
+    const pending = socket.receive({ timeout: 10 });
+    peer.write("in time");
+    await new Promise<void>((resolve) => peer.write("", () => resolve()));
+    const until = performance.now() + 40;
+    while (performance.now() < until);
+    expect(String(await pending)).toBe("in time");
+  });
+
+  test("a signal that serves many receives keeps no listener of theirs", async () => {
+    const { signal } = new AbortController();
+    for (let count = 0; count < 20; count++) {
+      const answered = socket.receive({ signal });
+      peer.write("x");
+      await answered;
+      await expect(socket.receive({ signal, timeout: 1 })).rejects.toMatchObject({ code: "timeout" });
+      await socket.send("x", { signal });
+    }
+    await using _other = await mug.connect({ host: "127.0.0.1", port: server.port, signal });
+    expect(getEventListeners(signal, "abort")).toHaveLength(0);
   });
 
   test("a signal that fires after the answer changes nothing", async () => {

@@ -53,9 +53,9 @@ export class Peer implements AsyncDisposable {
     });
   }
 
-  /** Sends the pieces as packets of their own; `where` is byte offsets into the message, or `pieces` is given ready. */
-  sendSplit(message: Bytes, where: readonly number[], options?: PacingOptions): Promise<void> {
-    return this.sendPieces(splitAt(message, where), options);
+  /** Sends the message cut at these byte offsets, each piece as a packet of its own. */
+  sendSplit(message: Bytes, offsets: readonly number[], options?: PacingOptions): Promise<void> {
+    return this.sendPieces(splitAt(message, offsets), options);
   }
 
   /** Sends each piece, then lets the receiver have it before the next. */
