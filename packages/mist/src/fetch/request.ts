@@ -41,7 +41,9 @@ export class FetchRequest {
   }
 
   /** The real Request behind a lazy one; anything else as it is. */
-  static unwrap<Value>(value: Value): Value extends FetchRequest ? Request : Value | Request {
+  static unwrap(value: FetchRequest): Request;
+  static unwrap<Value>(value: Value): Value | Request;
+  static unwrap<Value>(value: Value): Value | Request {
     if (!isLazy(value)) return value;
     const native = value.#real();
     if (value.#headers !== undefined && value.#headers !== native.headers) {

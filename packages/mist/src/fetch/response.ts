@@ -11,6 +11,24 @@ import { standInFor } from "./stand-in.ts";
 
 const NativeResponse = globalThis.Response;
 
+interface LightResponses {
+  is(value: unknown): boolean;
+  /** The parts, as long as nobody wanted the body as a stream or read it; undefined otherwise. */
+  plain(response: Response): PlainResponse | undefined;
+  /** Bytes of the body, where that is known without reading it. */
+  length(response: Response): number | undefined;
+  /** The mist response that this one stands for. */
+  upgrade(response: Response): ServerResponse | undefined;
+  /**
+   * A Response that stands for a mist response which fetch has no words for: an upgrade. It goes through middleware
+   * like any other; fields set on it, or on a `new Response(body, it)`, join those of the upgrade.
+   */
+  carry(upgrade: ServerResponse): Response;
+}
+
+let inside: LightResponses;
+const upgradeStatus = 101;
+
 /** The light Response. */
 export class LightResponse {
   /** What was given, if it was plain. */
@@ -30,7 +48,7 @@ export class LightResponse {
       this.#native = new NativeResponse(body, init);
       if (body instanceof Blob) this.#length = body.size;
     } else if (this.#plain.status === upgradeStatus) {
-      this.#upgrade = LightResponse.upgradeOf(init as unknown as Response);
+      this.#upgrade = inside.upgrade(init as unknown as Response);
     }
   }
 
@@ -49,38 +67,19 @@ export class LightResponse {
     return NativeResponse.error();
   }
 
-  /** The parts, as long as nobody wanted the body as a stream or read it; undefined otherwise. */
-  static plain(response: Response): PlainResponse | undefined {
-    if (!isLight(response) || response.#plain === undefined || response.#native !== undefined)
-      return undefined;
-    return response.#headers === undefined
-      ? response.#plain
-      : { ...response.#plain, headers: [...response.#headers] as Field[] };
-  }
-
-  /** Bytes of the body, where that is known without reading it. */
-  static length(response: Response): number | undefined {
-    return isLight(response) ? response.#length : undefined;
-  }
-
-  /** The mist response that this one stands for. */
-  static upgradeOf(response: Response): ServerResponse | undefined {
-    return isLight(response) ? response.#upgrade : undefined;
-  }
-
-  /**
-   * A Response that stands for a mist response which fetch has no words for: an upgrade. It goes through middleware
-   * like any other; fields set on it, or on a `new Response(body, it)`, join those of the upgrade.
-   */
-  static carry(upgrade: ServerResponse): Response {
-    const carrier = new LightResponse(null);
-    carrier.#plain = { status: upgradeStatus, body: null, headers: [] };
-    carrier.#upgrade = upgrade;
-    return carrier as unknown as Response;
-  }
-
-  static isLight(value: unknown): value is LightResponse {
-    return typeof value === "object" && value !== null && #plain in value;
+  static {
+    inside = {
+      is: (value) => typeof value === "object" && value !== null && #plain in value,
+      plain: (response) => (isLight(response) ? response.#parts() : undefined),
+      length: (response) => (isLight(response) ? response.#length : undefined),
+      upgrade: (response) => (isLight(response) ? response.#upgrade : undefined),
+      carry(upgrade) {
+        const carrier = new LightResponse(null);
+        carrier.#plain = { status: upgradeStatus, body: null, headers: [] };
+        carrier.#upgrade = upgrade;
+        return carrier as unknown as Response;
+      },
+    };
   }
 
   get status(): number {
@@ -158,6 +157,12 @@ export class LightResponse {
     return copy as unknown as Response;
   }
 
+  #parts(): PlainResponse | undefined {
+    if (this.#plain === undefined || this.#native !== undefined) return undefined;
+    if (this.#headers === undefined) return this.#plain;
+    return { ...this.#plain, headers: [...this.#headers] as Field[] };
+  }
+
   #real(): Response {
     if (this.#native !== undefined) return this.#native;
     const { body, status } = this.#plain as PlainResponse;
@@ -169,8 +174,12 @@ export class LightResponse {
   }
 }
 
-const { isLight } = LightResponse;
-const upgradeStatus = 101;
+/** What is to be known of light Responses, and is not for everybody. */
+export const light: LightResponses = inside;
+
+function isLight(value: unknown): value is LightResponse {
+  return inside.is(value);
+}
 
 // `new Response(response.body, response)` is how middleware changes one: what stands for an upgrade goes on to.
 function upgradeCopy(body: unknown, init: unknown): PlainResponse | undefined {

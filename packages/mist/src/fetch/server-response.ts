@@ -8,8 +8,9 @@ import { type Field, field } from "../http/fields.ts";
 import { Response as MistResponse } from "../http/response.ts";
 import type { BodySource } from "../server/body-source.ts";
 import type { ResponseBody, ServerResponse, SourceBody } from "../server/response-body.ts";
+import { hopByHopNames } from "./hop-by-hop.ts";
 import type { PlainResponse } from "./plain-response.ts";
-import { LightResponse } from "./response.ts";
+import { light } from "./response.ts";
 
 /**
  * The mist response for what a fetch handler has returned. Any class of Response will do, undici's own for one.
@@ -18,9 +19,9 @@ import { LightResponse } from "./response.ts";
  */
 export function toServerResponse(response: Response, method: string): ServerResponse {
   if (typeof response !== "object" || response === null) throw new TypeError(noResponse);
-  const upgrade = LightResponse.upgradeOf(response);
+  const upgrade = light.upgrade(response);
   if (upgrade !== undefined) return withFields(upgrade, response.headers);
-  const plain = LightResponse.plain(response);
+  const plain = light.plain(response);
   return plain === undefined ? fromReal(response, method) : fromPlain(plain, method);
 }
 
@@ -44,7 +45,7 @@ function fromReal(response: Response, method: string): ServerResponse {
   const fields = response.url ? proxiedFields(response) : fieldsOf(response.headers);
   if (body === null || body === undefined) return new MistResponse(status, fields, emptyBody(method));
   const declared = fields.find(([name]) => name === "content-length")?.[1];
-  const length = declared === undefined ? LightResponse.length(response) : Number(declared);
+  const length = declared === undefined ? light.length(response) : Number(declared);
   return new MistResponse<ResponseBody>(status, fields, streamBody(body, length));
 }
 
@@ -71,16 +72,6 @@ class Nothing implements BodySource {
 
 // ── passed on from elsewhere ──────────────────────────────────────────────────────────────────────────────────
 
-// Between the other server and us, not between us and the client (RFC 9110 §7.6.1).
-const hopByHop = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "transfer-encoding",
-  "upgrade",
-]);
-
 /** Codings that `fetch` takes off and leaves named in the head: those of undici, of which Node's is one version. */
 const decoded = new Set(["gzip", "x-gzip", "deflate", "br"]);
 const [major = 0, minor = 0] = (process.versions.undici ?? "").split(".").map(Number);
@@ -88,8 +79,7 @@ if (major > 7 || (major === 7 && minor >= 11)) decoded.add("zstd");
 
 function proxiedFields(response: Response): Field[] {
   const { headers } = response;
-  const dropped = new Set(hopByHop);
-  for (const name of (headers.get("connection") ?? "").split(",")) dropped.add(name.trim().toLowerCase());
+  const dropped = hopByHopNames(headers.get("connection"));
   if (response.body !== null && isDecoded(headers.get("content-encoding"))) {
     dropped.add("content-encoding").add("content-length");
   }

@@ -1,0 +1,25 @@
+// A server of a fetch handler for a test, stopped when the test is over.
+
+import { type FetchHandler, type FromFetchOptions, fromFetch } from "../../src/fetch/index.ts";
+import type * as mist from "../../src/index.ts";
+import { type Served, serve } from "../server/serve.ts";
+
+export function serveFetch(
+  handler: FetchHandler,
+  options: FromFetchOptions = {},
+  configure?: (builder: mist.Builder) => mist.Builder,
+): Promise<Served> {
+  return serve(fromFetch(handler, options), configure);
+}
+
+/** A promise and what settles it. */
+export function deferred<Value = void>(): {
+  readonly promise: Promise<Value>;
+  readonly resolve: (value: Value) => void;
+} {
+  let resolve!: (value: Value) => void;
+  const promise = new Promise<Value>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
