@@ -314,20 +314,28 @@ async function broadcast(server, { clients, times, size }) {
   return (after.cpu - before.cpu) / (times * clients);
 }
 
-/** Kibibytes of server memory per connection that has sent and received one message. */
+/** Kibibytes of server memory per connection that has sent and received one message, in a server that is warm. */
 async function memory(server, { clients, path, extension, message }) {
-  const settle = () => new Promise((resolve) => setTimeout(resolve, 500));
+  const settle = () => new Promise((resolve) => setTimeout(resolve, 300));
+  const open = async (count) => {
+    const sockets = await connectAll(server, count, path, extension);
+    const answers = sockets.map((socket) => new Promise((resolve) => socket.once("data", resolve)));
+    for (const socket of sockets) socket.write(message);
+    await Promise.all(answers);
+    await settle();
+    await server.usage(true);
+    return sockets;
+  };
+  const warm = await open(clients);
+  for (const socket of warm) socket.destroy();
   await settle();
+  const kept = await open(10);
   const before = await server.usage(true);
-  const sockets = await connectAll(server, clients, path, extension);
-  const answers = sockets.map((socket) => new Promise((resolve) => socket.once("data", resolve)));
-  for (const socket of sockets) socket.write(message);
-  await Promise.all(answers);
-  await settle();
-  await server.usage(true);
+  const sockets = await open(clients);
   const after = await server.usage(true);
-  for (const socket of sockets) socket.destroy();
+  for (const socket of [...kept, ...sockets]) socket.destroy();
   await settle();
+  if (process.env.HEAP) return (after.heap - before.heap) / clients / 1024;
   return (after.rss - before.rss) / clients / 1024;
 }
 

@@ -1,8 +1,8 @@
 // Is the peer of a WebSocket still there? Decided when the connection's one deadline falls due, from counters that
-// are kept anyway: a packet costs nothing.
+// are kept anyway: a packet costs nothing, and an idle connection holds no clock.
 //
-// Silence for one ping interval is answered with a ping, further silence for the pong timeout is a lost peer: both
-// are counted from the last time we looked, so a dead peer is noticed after at most two intervals and a timeout.
+// Silence from one look to the next is answered with a ping, silence up to the look after that is a lost peer. So a
+// dead peer is noticed after at most two intervals and a timeout.
 
 import { performance } from "node:perf_hooks";
 import type { Connection } from "@x/glisten";
@@ -19,29 +19,27 @@ export interface HeartbeatSettings {
 /** What is to be done. */
 export type Verdict = "nothing" | "ping" | "lost" | "idle";
 
+/** With an idle timeout there is more than one thing to wait for, and clocks are needed. */
+interface Clocks {
+  messages: number;
+  idleFrom: number;
+  /** When the next look at the peer is due. */
+  lookAt: number;
+}
+
 export class Heartbeat {
-  readonly #connection: Connection;
-  readonly #settings: HeartbeatSettings;
   #bytesRead = 0;
   #bytesTaken = 0;
-  /** The instant of a ping not yet answered; 0: none. */
-  #pingedAt = 0;
-  #messages = -1;
-  #idleFrom = 0;
-  /** The instant the peer was last known to be there. */
-  #aliveAt = 0;
-
-  constructor(connection: Connection, settings: HeartbeatSettings) {
-    this.#connection = connection;
-    this.#settings = settings;
-  }
+  #pinged = false;
+  #clocks: Clocks | undefined;
 
   /** Begins to count. */
-  start(): void {
-    const now = performance.now();
-    this.#aliveAt = now;
-    this.#idleFrom = now;
-    this.#arm(now);
+  start(connection: Connection, settings: HeartbeatSettings): void {
+    if (settings.idleTimeoutMs > 0) {
+      const now = performance.now();
+      this.#clocks = { messages: 0, idleFrom: now, lookAt: now + lookIn(settings, false) };
+    }
+    this.#arm(connection, settings);
   }
 
   /**
@@ -50,49 +48,53 @@ export class Heartbeat {
    * @param messages how many messages have come so far
    * @param held is it we who are not reading? Then silence says nothing.
    */
-  due(messages: number, held: boolean): Verdict {
-    const now = performance.now();
-    const verdict = this.#judge(now, messages, held);
-    if (verdict === "ping" || verdict === "nothing") this.#arm(now);
+  due(connection: Connection, settings: HeartbeatSettings, messages: number, held: boolean): Verdict {
+    const clocks = this.#clocks;
+    if (clocks !== undefined) {
+      const now = performance.now();
+      if (held || messages !== clocks.messages) clocks.idleFrom = now;
+      clocks.messages = messages;
+      // A clock's grain early is on time.
+      if (now - clocks.idleFrom >= settings.idleTimeoutMs - 1) return "idle";
+      if (now < clocks.lookAt - 1) {
+        this.#arm(connection, settings);
+        return "nothing";
+      }
+    }
+    const verdict = this.#look(connection, held);
+    if (clocks !== undefined) clocks.lookAt = performance.now() + lookIn(settings, this.#pinged);
+    if (verdict !== "lost") this.#arm(connection, settings);
     return verdict;
   }
 
-  #judge(now: number, messages: number, held: boolean): Verdict {
-    const { pingIntervalMs, pongTimeoutMs, idleTimeoutMs } = this.#settings;
-    if (this.#heard() || held) {
-      this.#aliveAt = now;
-      this.#pingedAt = 0;
-    }
-    if (messages !== this.#messages || held) {
-      this.#messages = messages;
-      this.#idleFrom = now;
-    }
-    // The wheel is coarse, but never early by more than a clock's grain.
-    if (idleTimeoutMs > 0 && now - this.#idleFrom >= idleTimeoutMs - 1) return "idle";
-    if (pingIntervalMs === 0) return "nothing";
-    if (this.#pingedAt > 0) return now - this.#pingedAt >= pongTimeoutMs - 1 ? "lost" : "nothing";
-    if (now - this.#aliveAt < pingIntervalMs - 1) return "nothing";
-    this.#pingedAt = now;
-    return "ping";
-  }
-
-  /** Has anything come, or been taken, since we last looked? */
-  #heard(): boolean {
-    const { bytesRead, bytesWritten, bufferedAmount } = this.#connection;
+  #look(connection: Connection, held: boolean): Verdict {
+    const { bytesRead, bytesWritten, bufferedAmount } = connection;
     const taken = bytesWritten - bufferedAmount;
-    // What we ping with is taken by the kernel, not by the peer: only a peer with a backlog shows life by taking.
+    // A ping is taken by the kernel, not by the peer: only where there is a backlog is taking a sign of life.
     const heard = bytesRead !== this.#bytesRead || (bufferedAmount > 0 && taken !== this.#bytesTaken);
     this.#bytesRead = bytesRead;
     this.#bytesTaken = taken;
-    return heard;
+    if (heard || held) {
+      this.#pinged = false;
+      return "nothing";
+    }
+    if (this.#pinged) return "lost";
+    this.#pinged = true;
+    return "ping";
   }
 
-  #arm(now: number): void {
-    const { pingIntervalMs, pongTimeoutMs, idleTimeoutMs } = this.#settings;
-    let ms = Number.POSITIVE_INFINITY;
-    if (this.#pingedAt > 0) ms = pongTimeoutMs - (now - this.#pingedAt);
-    else if (pingIntervalMs > 0) ms = pingIntervalMs - (now - this.#aliveAt);
-    if (idleTimeoutMs > 0) ms = Math.min(ms, idleTimeoutMs - (now - this.#idleFrom));
-    this.#connection.setDeadline(ms === Number.POSITIVE_INFINITY ? 0 : Math.max(1, ms));
+  #arm(connection: Connection, settings: HeartbeatSettings): void {
+    const clocks = this.#clocks;
+    if (clocks === undefined) {
+      connection.setDeadline(settings.pingIntervalMs === 0 ? 0 : lookIn(settings, this.#pinged));
+      return;
+    }
+    const next = Math.min(clocks.lookAt, clocks.idleFrom + settings.idleTimeoutMs);
+    connection.setDeadline(Math.max(1, next - performance.now()));
   }
+}
+
+function lookIn(settings: HeartbeatSettings, pinged: boolean): number {
+  if (settings.pingIntervalMs === 0) return Number.POSITIVE_INFINITY;
+  return pinged ? settings.pongTimeoutMs : settings.pingIntervalMs;
 }

@@ -69,13 +69,14 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
   readonly kind = "websocket";
   readonly subprotocol: string | undefined;
   readonly #connection: Connection;
-  readonly #handler: WebSocketHandler<S, M>;
+  readonly #handler: WebSocketHandler<S, M>["handler"];
+  readonly #onClose: WebSocketHandler<S, M>["onClose"];
   readonly #settings: WebSocketSettings;
   readonly #onError: (error: unknown) => void;
   readonly #core: WebSocketConnection;
   readonly #writer: WebSocketWriter;
   readonly #deflate: PermessageDeflate | undefined;
-  readonly #heartbeat: Heartbeat;
+  readonly #heartbeat = new Heartbeat();
   #loop: Loop<S, WebSocketMessage<M>> | undefined;
   #state: State = "opening";
   #ready: Promise<void> | undefined;
@@ -92,20 +93,20 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
 
   constructor(
     connection: Connection,
-    handler: WebSocketHandler<S, M>,
+    { handler, onClose }: Pick<WebSocketHandler<S, M>, "handler" | "onClose">,
     settings: WebSocketSettings,
     agreement: Agreement,
     onError: (error: unknown) => void,
   ) {
     this.#connection = connection;
     this.#handler = handler;
+    this.#onClose = onClose;
     this.#settings = settings;
     this.#onError = onError;
     this.subprotocol = agreement.subprotocol;
     this.#deflate = agreement.deflate;
     this.#core = new WebSocketConnection(settings, agreement.deflate !== undefined);
     this.#writer = new WebSocketWriter(connection, this, settings, agreement.deflate);
-    this.#heartbeat = new Heartbeat(connection, settings);
   }
 
   // ── the user's side ───────────────────────────────────────────────────────────────────────────────────────
@@ -165,12 +166,12 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
   // ── opening ───────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Calls `onInit`. */
-  start(): void {
+  start(onInit: WebSocketHandler<S, M>["onInit"]): void {
     if (websocketOpen.hasSubscribers) websocketOpen.publish({ websocket: this });
-    this.#heartbeat.start();
+    this.#heartbeat.start(this.#connection, this.#settings);
     this.#writer.cork();
     try {
-      const initialised = this.#handler.onInit(this);
+      const initialised = onInit(this);
       if (initialised instanceof Promise) this.#ready = this.#openLater(initialised);
       else this.#opened(initialised);
     } catch (error) {
@@ -246,7 +247,8 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
       return;
     }
     if (this.#state === "over") return;
-    switch (this.#heartbeat.due(this.#received, this.#held || this.#state === "opening")) {
+    const held = this.#held || this.#state === "opening";
+    switch (this.#heartbeat.due(this.#connection, this.#settings, this.#received, held)) {
       case "ping":
         this.#writer.ping(noBytes);
         break;
@@ -381,7 +383,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
     writer.cork();
     let result: LoopResult<S, M> | Promise<LoopResult<S, M>>;
     try {
-      result = this.#handler.handler(state, message, this);
+      result = this.#handler(state, message, this);
     } finally {
       writer.uncork();
     }
@@ -465,7 +467,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
   #exited(reason: ExitReason, state: S): void {
     if (reason.type === "abnormal") this.#failed(reason.error);
     else this.#beginClose(this.#shutdownMs >= 0 ? GOING_AWAY : NORMAL_CLOSURE, "");
-    const { onClose } = this.#handler;
+    const onClose = this.#onClose;
     if (onClose === undefined) return;
     try {
       const pending = onClose(state);

@@ -34,6 +34,20 @@ interface Queued {
   abandon(error: unknown): void;
 }
 
+/** What a peer that keeps up, and sends and gets nothing large, never needs. */
+class Backlog {
+  readonly queue: Queued[] = [];
+  /** Bytes in the queue and with zlib's threads. */
+  bytes = 0;
+  /** The answer to a ping that came while the peer took nothing: only the last is owed (RFC 6455 §5.5.3). */
+  latePong: Buffer | undefined;
+  waiter: Waiter | undefined;
+}
+
+/** Outboxes nobody is using. */
+const idleOutboxes: Outbox[] = [];
+const maxIdleOutboxes = 64;
+
 interface Waiter {
   readonly promise: Promise<void>;
   resolve(): void;
@@ -45,18 +59,16 @@ export class WebSocketWriter {
   readonly #host: WriterHost;
   readonly #settings: WriterSettings;
   readonly #deflate: PermessageDeflate | undefined;
-  readonly #outbox = new Outbox();
+  /** Frames not yet written; lent only while there are any. */
+  #outbox: Outbox | undefined;
   #corked = 0;
   #flushScheduled = false;
   #blocked = false;
   /** A Close frame has been given to the writer, or the connection is gone: nothing more may be sent. */
   #ended = false;
+  /** A message is with zlib's threads. */
   #compressing = false;
-  #queue: Queued[] | undefined;
-  #queuedBytes = 0;
-  /** The answer to a ping that came while the peer took nothing: only the last is owed (RFC 6455 §5.5.3). */
-  #latePong: Buffer | undefined;
-  #waiter: Waiter | undefined;
+  #backlog: Backlog | undefined;
 
   constructor(
     connection: Connection,
@@ -81,7 +93,7 @@ export class WebSocketWriter {
   }
 
   get bufferedAmount(): number {
-    return this.#connection.bufferedAmount + this.#outbox.size + this.#queuedBytes;
+    return this.#connection.bufferedAmount + this.#gathered() + (this.#backlog?.bytes ?? 0);
   }
 
   /** Holds writes back until `uncork`. */
@@ -90,7 +102,7 @@ export class WebSocketWriter {
   }
 
   uncork(): void {
-    if (--this.#corked === 0 && this.#outbox.size > 0) this.flush();
+    if (--this.#corked === 0 && this.#outbox !== undefined) this.flush();
   }
 
   // ---- messages ------------------------------------------------------------------------------------------------
@@ -136,7 +148,7 @@ export class WebSocketWriter {
     if (this.#ended) return;
     if (this.#blocked) {
       // Not a view that would pin the packet it came in.
-      this.#latePong = Buffer.from(data);
+      this.#behind.latePong = Buffer.from(data);
       return;
     }
     this.#put(FIN | PONG, data);
@@ -165,18 +177,20 @@ export class WebSocketWriter {
   /** The peer has taken what was written. */
   drained(): void {
     this.#blocked = false;
-    const pong = this.#latePong;
-    this.#latePong = undefined;
-    if (pong !== undefined) this.pong(pong);
-    const waiter = this.#waiter;
-    this.#waiter = undefined;
+    const backlog = this.#backlog;
+    if (backlog === undefined) return;
+    const { latePong, waiter } = backlog;
+    backlog.latePong = undefined;
+    backlog.waiter = undefined;
+    if (latePong !== undefined) this.pong(latePong);
     waiter?.resolve();
   }
 
   /** Resolves when the peer has taken what was written. */
   whenDrained(): Promise<void> {
-    this.#waiter ??= newWaiter();
-    return this.#waiter.promise;
+    const backlog = this.#behind;
+    backlog.waiter ??= newWaiter();
+    return backlog.waiter.promise;
   }
 
   /** The connection is gone. */
@@ -184,41 +198,63 @@ export class WebSocketWriter {
     this.#ended = true;
     this.#blocked = false;
     const error = new TransportError("closed", "the WebSocket is closed");
-    for (const queued of this.#queue ?? []) queued.abandon(error);
-    this.#queue = undefined;
-    this.#queuedBytes = 0;
-    this.#outbox.take(false);
-    this.#waiter?.reject(error);
-    this.#waiter = undefined;
+    const backlog = this.#backlog;
+    this.#backlog = undefined;
+    this.#takeGathered(false);
+    if (backlog === undefined) return;
+    for (const queued of backlog.queue) queued.abandon(error);
+    backlog.waiter?.reject(error);
   }
 
   /** Writes what has been gathered. */
   flush(): void {
-    if (this.#outbox.size === 0) return;
+    if (this.#outbox === undefined) return;
     // What has to wait in the socket must not keep a whole slab of frames alive.
-    const batch = this.#outbox.take(this.#connection.bufferedAmount > 0);
-    this.#wrote(this.#connection.write(batch, "latin1"));
+    const batch = this.#takeGathered(this.#connection.bufferedAmount > 0);
+    if (!this.#connection.write(batch, "latin1")) this.#blocked = true;
   }
 
   // ---- below -----------------------------------------------------------------------------------------------------
 
+  get #behind(): Backlog {
+    this.#backlog ??= new Backlog();
+    return this.#backlog;
+  }
+
+  get #gathering(): Outbox {
+    this.#outbox ??= idleOutboxes.pop() ?? new Outbox();
+    return this.#outbox;
+  }
+
+  #gathered(): number {
+    return this.#outbox === undefined ? 0 : this.#outbox.size;
+  }
+
+  #takeGathered(own: boolean): string | Buffer {
+    const outbox = this.#outbox;
+    if (outbox === undefined) return "";
+    this.#outbox = undefined;
+    if (idleOutboxes.length < maxIdleOutboxes) idleOutboxes.push(outbox);
+    return outbox.take(own);
+  }
+
   #putText(data: string, length: number): void {
-    if (length === data.length) this.#outbox.ascii(data);
-    else if (length <= maxBatchedPayload) this.#outbox.utf8(data, length);
+    if (length === data.length) this.#gathering.ascii(data);
+    else if (length <= maxBatchedPayload) this.#gathering.utf8(data, length);
     else this.#putLarge(FIN | TEXT, Buffer.from(data, "utf8"));
   }
 
   #put(first: number, payload: Uint8Array): void {
-    if (payload.length <= maxBatchedPayload) this.#outbox.frame(first, payload);
+    if (payload.length <= maxBatchedPayload) this.#gathering.frame(first, payload);
     else this.#putLarge(first, payload);
   }
 
   /** A payload that is not worth copying leaves at once, with all that was gathered before it, in one write. */
   #putLarge(first: number, payload: Uint8Array): void {
-    this.#outbox.header(first, payload.length);
+    this.#gathering.header(first, payload.length);
     this.#connection.cork();
     this.flush();
-    this.#wrote(this.#connection.write(payload));
+    if (!this.#connection.write(payload)) this.#blocked = true;
     this.#connection.uncork();
   }
 
@@ -228,18 +264,13 @@ export class WebSocketWriter {
   }
 
   #putEncoded(frame: Buffer): void {
-    const alone = this.#outbox.size === 0 && this.#corked === 0;
+    const alone = this.#outbox === undefined && this.#corked === 0;
     if (!alone && frame.length <= maxBatchedPayload) {
-      this.#outbox.encoded(frame);
+      this.#gathering.encoded(frame);
       return;
     }
     this.flush();
-    this.#wrote(this.#connection.write(frame));
-  }
-
-  #wrote(room: boolean): void {
-    if (room) return;
-    this.#blocked = true;
+    if (!this.#connection.write(frame)) this.#blocked = true;
   }
 
   /** The promise for a message that has just been put into the outbox or written. */
@@ -255,7 +286,7 @@ export class WebSocketWriter {
   }
 
   #leaveSoon(): void {
-    const { size } = this.#outbox;
+    const size = this.#gathered();
     if (size >= fullBatch) {
       this.flush();
     } else if (this.#corked === 0 && size > 0 && !this.#flushScheduled) {
@@ -281,15 +312,16 @@ export class WebSocketWriter {
     const deflated = this.#deflate!.deflate(data, length);
     if (!(deflated instanceof Promise)) {
       // Only good until the next message: copied, whatever its size.
-      if (deflated.length <= maxBatchedPayload) this.#outbox.frame(first, deflated);
+      if (deflated.length <= maxBatchedPayload) this.#gathering.frame(first, deflated);
       else this.#putLarge(first, Buffer.from(deflated));
       return;
     }
     this.#compressing = true;
-    this.#queuedBytes += length;
+    const backlog = this.#behind;
+    backlog.bytes += length;
     deflated.then(
       (payload) => {
-        this.#queuedBytes -= length;
+        backlog.bytes -= length;
         this.#compressed(first, payload);
       },
       (error: unknown) => {
@@ -304,9 +336,10 @@ export class WebSocketWriter {
     this.#compressing = false;
     this.cork();
     this.#put(first, payload);
-    while (!this.#compressing && this.#queue !== undefined && this.#queue.length > 0) {
-      const next = this.#queue.shift()!;
-      this.#queuedBytes -= next.size;
+    const backlog = this.#behind;
+    while (!this.#compressing && backlog.queue.length > 0) {
+      const next = backlog.queue.shift()!;
+      backlog.bytes -= next.size;
       next.run();
     }
     this.uncork();
@@ -326,9 +359,9 @@ export class WebSocketWriter {
   }
 
   #enqueue(item: Queued): void {
-    this.#queue ??= [];
-    this.#queue.push(item);
-    this.#queuedBytes += item.size;
+    const backlog = this.#behind;
+    backlog.queue.push(item);
+    backlog.bytes += item.size;
   }
 }
 

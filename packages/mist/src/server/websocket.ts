@@ -148,15 +148,10 @@ function upgradeBody<State, Message>(
     kind: "upgrade",
     start(connection: Connection, onError: (error: unknown) => void): Protocol {
       const deflate = compression(settings, handshake);
-      const user = { onInit, handler, onClose };
-      const shell = new WebSocketShell<State, Message>(
-        connection,
-        user,
-        settings,
-        { subprotocol, deflate },
-        onError,
-      );
-      shell.start();
+      const agreement = { subprotocol, deflate };
+      const user = { handler, onClose };
+      const shell = new WebSocketShell<State, Message>(connection, user, settings, agreement, onError);
+      shell.start(onInit);
       return shell;
     },
   };
