@@ -152,8 +152,7 @@ export class Builder {
       id: "glisten",
       type: "supervisor",
       start: (signal) => this.launch(target, signal),
-      // The server keeps its own deadline; this is for one that has hung itself.
-      shutdownMs: this.options.stopDeadlineMs + 1_000,
+      shutdownMs: this.options.stopDeadlineMs,
     };
   }
 

@@ -538,7 +538,9 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
       this.host.report(new HandlerError("close", error), this);
       pending = undefined;
     }
-    if (pending === undefined) {
+    // Past the stop deadline nobody waits.
+    if (pending === undefined || reason.type === "killed") {
+      pending?.then(undefined, (error: unknown) => this.host.report(new HandlerError("close", error), this));
       this.leave(reason);
       return;
     }

@@ -176,7 +176,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
           acceptors(this.queue, this.options.poolSize),
         ],
         onEvent: (event) => this.happened(event),
-        signal,
+        signal: anyOf(signal, this.options.signal),
       });
     } catch (error) {
       throw startError(error);
@@ -390,6 +390,10 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
     const { accepts: accepted, rejections: rejected, count: connections } = this;
     return { ...where, connections, states, accepted, rejected, bytesRead, bytesWritten };
   }
+}
+
+function anyOf(one: AbortSignal | undefined, other: AbortSignal | undefined): AbortSignal | undefined {
+  return one !== undefined && other !== undefined ? AbortSignal.any([one, other]) : (one ?? other);
 }
 
 function ignore(): void {}

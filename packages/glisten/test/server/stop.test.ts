@@ -1,0 +1,290 @@
+/** Stopping: in order, within the deadline, and with a report of what became of whom. */
+
+import { once } from "node:events";
+import { connect } from "node:net";
+import { describe, expect, it } from "vitest";
+import { RestartIntensityError, supervisor } from "../../src/actor/index.ts";
+import * as glisten from "../../src/index.ts";
+import { testCertificates } from "../certificates.ts";
+import { dial, eventually, reports } from "./peer.ts";
+
+const nothing = (): undefined => undefined;
+
+function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open!: () => void;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+/** A server that echoes every packet once the gate is open. */
+function patient(opened: Promise<void>): glisten.HandlerBuilder<undefined, never> {
+  return glisten.new<undefined>(nothing, async (_state, message, connection) => {
+    await opened;
+    if (message.type === "packet") await connection.send(message.data);
+  });
+}
+
+describe("stop", () => {
+  it("of an idle server is done at once", async () => {
+    const server = await glisten.new(nothing, nothing).start(0);
+    expect(await server.stop()).toEqual({ type: "shutdown", drained: 0, killed: 0, byKind: {} });
+    expect(await server.closed).toEqual({ type: "shutdown" });
+  });
+
+  it("lets a connection that is still talking finish, and takes no new one", async () => {
+    const server = await patient(Promise.resolve()).start(0);
+    const peer = await dial(server);
+    await eventually(() => server.info().states.open === 1);
+    const { port } = server;
+    const stopped = server.stop({ deadlineMs: 10_000 });
+    peer.socket.write("one");
+    expect(await peer.read(3)).toBe("one");
+    const [refusal] = await once(connect(port, "127.0.0.1"), "error");
+    expect(refusal.code).toBe("ECONNREFUSED");
+    peer.socket.write("two");
+    expect(await peer.read(3)).toBe("two");
+    peer.socket.end();
+    expect(await stopped).toMatchObject({ drained: 1, killed: 0 });
+  });
+
+  it("waits for a pending handler, whose answer arrives", async () => {
+    const { opened, open } = gate();
+    const server = await patient(opened).start(0);
+    const peer = await dial(server);
+    peer.socket.end("late");
+    await eventually(() => server.info().bytesRead === 4);
+    const stopped = server.stop({ deadlineMs: 10_000 });
+    open();
+    expect(await peer.read(4)).toBe("late");
+    expect(await stopped).toMatchObject({ drained: 1, killed: 0 });
+  });
+
+  it("kills what is left at the deadline: idle, in a handler, in init, in withClose", async () => {
+    const never = new Promise<undefined>(nothing);
+    let born = 0;
+    const server = await glisten
+      .new<undefined>(
+        () => (++born === 3 ? never : undefined),
+        () => never,
+      )
+      .withClose(() => never)
+      .start(0);
+    const idle = await dial(server);
+    const handling = await dial(server);
+    handling.socket.write("x");
+    const initialising = await dial(server);
+    await eventually(() => server.info().states.initialising === 1 && server.info().bytesRead === 1);
+    expect(await server.stop({ deadlineMs: 30 })).toEqual({
+      type: "shutdown",
+      drained: 0,
+      killed: 3,
+      byKind: { connection: { drained: 0, killed: 3 } },
+    });
+    for (const peer of [idle, handling, initialising]) await peer.whenClosed();
+    expect(server.info()).toMatchObject({ connections: 0 });
+  });
+
+  it("closes those that wait for an acceptor, and lets an init finish", async () => {
+    const { opened, open } = gate();
+    const closes: string[] = [];
+    const server = await glisten
+      .new(async () => {
+        await opened;
+        return "state";
+      }, nothing)
+      .withPoolSize(1)
+      .withClose((state, { type }) => void closes.push(`${state} ${type}`))
+      .withShutdown(() => glisten.stop())
+      .start(0);
+    const first = await dial(server);
+    await eventually(() => server.info().states.initialising === 1);
+    const second = await dial(server);
+    await eventually(() => server.info().states.waiting === 1);
+    const stopped = server.stop({ deadlineMs: 10_000 });
+    await second.whenClosed();
+    open();
+    await first.whenEnded();
+    expect(await stopped).toMatchObject({ drained: 2, killed: 0 });
+    expect(closes).toEqual(["state shutdown"]);
+  });
+
+  it("does not wait for those who are still shaking hands", async () => {
+    const { certfile, keyfile } = (await testCertificates()).server;
+    const server = await glisten.new(nothing, nothing).withTls({ certfile, keyfile }).start(0);
+    const peer = await dial(server);
+    await eventually(() => server.info().states.handshaking === 1);
+    expect(await server.stop({ deadlineMs: 60_000 })).toMatchObject({ drained: 1, killed: 0 });
+    await peer.whenClosed();
+  });
+
+  it("tells handlers, who may say goodbye", async () => {
+    const server = await glisten
+      .new<undefined>(nothing, nothing)
+      .withShutdown(async (_state, connection, deadlineMs) => {
+        await connection.send(deadlineMs > 5_000 && deadlineMs <= 10_000 ? "bye" : String(deadlineMs));
+        return glisten.stop();
+      })
+      .start(0);
+    const peer = await dial(server);
+    await eventually(() => server.info().states.open === 1);
+    const stopped = server.stop({ deadlineMs: 10_000 });
+    expect(await peer.read(3)).toBe("bye");
+    expect(await stopped).toMatchObject({ drained: 1, killed: 0 });
+  });
+
+  it("tells protocols, and counts by their kind", async () => {
+    const server = await glisten
+      .protocol((connection) => {
+        const kind = connection.id === 1 ? "tame" : "wild";
+        return { kind, data: nothing, shutdown: () => kind === "tame" && connection.close() };
+      })
+      .start(0);
+    await dial(server);
+    await dial(server);
+    await eventually(() => server.info().states.open === 2);
+    expect(await server.stop({ deadlineMs: 50 })).toEqual({
+      type: "shutdown",
+      drained: 1,
+      killed: 1,
+      byKind: { tame: { drained: 1, killed: 0 }, wild: { drained: 0, killed: 1 } },
+    });
+  });
+
+  it("a second time can bring the deadline nearer, not push it back", async () => {
+    const server = await glisten.new(nothing, nothing).start(0);
+    await dial(server);
+    await eventually(() => server.info().states.open === 1);
+    const patiently = server.stop({ deadlineMs: 600_000 });
+    const hastily = server.stop(10);
+    void server.stop(600_000);
+    expect(await hastily).toBe(await patiently);
+    expect(await hastily).toMatchObject({ killed: 1 });
+  });
+
+  it("refuses a deadline that is none", async () => {
+    await using server = await glisten.new(nothing, nothing).start(0);
+    expect(() => server.stop({ deadlineMs: -1 })).toThrow(glisten.UsageError);
+    expect(() => server.stop(Number.NaN)).toThrow(glisten.UsageError);
+  });
+
+  it("cuts off a peer that takes nothing of what it was sent", async () => {
+    const server = await glisten
+      .new<undefined>((connection) => {
+        connection.write(Buffer.alloc(64 * 1024 * 1024));
+        connection.close();
+      }, nothing)
+      .withLinger({ lingerMs: 100, stallMs: 100 })
+      .start(0);
+    const peer = await dial(server);
+    peer.socket.pause();
+    await eventually(() => server.info().connections === 0 && server.info().accepted === 1);
+    peer.socket.destroy();
+    await server.stop();
+  });
+});
+
+describe("a server ends", () => {
+  it("when its signal is aborted", async () => {
+    const abort = new AbortController();
+    const server = await glisten.new(nothing, nothing).withSignal(abort.signal).withStopDeadline(20).start(0);
+    const peer = await dial(server);
+    abort.abort();
+    expect(await server.closed).toEqual({ type: "shutdown" });
+    await peer.whenClosed();
+  });
+
+  it("before it has started, when the signal was aborted already", async () => {
+    const started = glisten.new(nothing, nothing).withSignal(AbortSignal.abort()).start(0);
+    await expect(started).rejects.toMatchObject({ name: "StartError", reason: "listener-closed" });
+  });
+
+  it("with the scope it was declared in", async () => {
+    let port: number;
+    {
+      await using server = await glisten.new(nothing, nothing).start(0);
+      port = server.port;
+    }
+    await using again = await glisten.new(nothing, nothing).start(port);
+    expect(again.port).toBe(port);
+  });
+
+  it("at once when killed", async () => {
+    const closes: string[] = [];
+    const server = await glisten
+      .new(nothing, nothing)
+      .withClose((_state, { type }) => void closes.push(type))
+      .start(0);
+    const peer = await dial(server);
+    await eventually(() => server.info().states.open === 1);
+    server.kill();
+    expect(await server.closed).toEqual({ type: "killed" });
+    await peer.whenClosed();
+    expect(closes).toEqual(["killed"]);
+  });
+
+  it("as a child of a supervisor, and is started again by it", async () => {
+    const tree = await supervisor({
+      children: [glisten.new(nothing, nothing).withStopDeadline(50).supervised(0)],
+    });
+    const first = tree.which("glisten") as glisten.Server;
+    await dial(first);
+    first.kill();
+    await eventually(() => tree.which("glisten") !== undefined && tree.which("glisten") !== first);
+    const second = tree.which("glisten") as glisten.Server;
+    const peer = await dial(second);
+    expect(await tree.stop()).toEqual({ type: "shutdown" });
+    await peer.whenClosed();
+    expect(await second.closed).toEqual({ type: "shutdown" });
+  });
+});
+
+describe("a listener that crashes", () => {
+  const crash = (server: glisten.Server): void => {
+    (server.supervisor.which("listener") as unknown as { failed(error: unknown): void }).failed(
+      Object.assign(new Error("bad descriptor"), { code: "EBADF" }),
+    );
+  };
+
+  it("is opened again on its port, while connections go on", async () => {
+    await using server = await patient(Promise.resolve()).withStopDeadline(50).start(0);
+    const { port } = server;
+    const before = await dial(server);
+    await eventually(() => server.info().states.open === 1);
+    const crashed = server.supervisor.which("listener");
+    crash(server);
+    await eventually(() => ![undefined, crashed].includes(server.supervisor.which("listener")));
+    expect(server.port).toBe(port);
+    await eventually(() => server.supervisor.which("acceptors") !== undefined);
+    for (const peer of [before, await dial(server)]) {
+      peer.socket.write("still");
+      expect(await peer.read(5)).toBe("still");
+    }
+  });
+
+  it("again and again makes the server give up and say so", async () => {
+    const { errors, handler } = reports();
+    const closes: string[] = [];
+    const server = await glisten
+      .new(nothing, nothing)
+      .withErrorHandler(handler)
+      .withRestartIntensity({ restarts: 2, withinMs: 60_000 })
+      .withStopDeadline(50)
+      .withClose((_state, { type }) => void closes.push(type))
+      .start(0);
+    const peer = await dial(server);
+    await eventually(() => server.info().states.open === 1);
+    for (let i = 0; i < 3; i++) {
+      const crashed = server.supervisor.which("listener");
+      crash(server);
+      if (i < 2) await eventually(() => ![undefined, crashed].includes(server.supervisor.which("listener")));
+    }
+    const reason = await server.closed;
+    expect(reason.type).toBe("abnormal");
+    expect((reason as { error: unknown }).error).toBeInstanceOf(RestartIntensityError);
+    await peer.whenClosed();
+    expect(closes).toEqual(["killed"]);
+    expect(errors).toEqual([]);
+  });
+});
