@@ -2,7 +2,7 @@
 //
 // Bytes that arrive go into the core; `core.next()` is asked in two places only: `#advance`, between exchanges,
 // for the next request head, and `pullBody`/`#drainContent`, during one, for its content. What is written is
-// queued in `#out` and leaves in one write per turn, so that pipelined answers share it.
+// queued in the outbox and leaves in one write per turn, so that pipelined answers share it.
 //
 //   phase       waits for                       when late
 //   fresh       the first byte                  close without a word
@@ -12,32 +12,26 @@
 //   closing     nothing: glisten flushes, half-closes, and reads on for a moment (RFC 9112 §9.6)
 //   upgraded    nothing here: another protocol has the connection
 
-import { Buffer } from "node:buffer";
-import { performance } from "node:perf_hooks";
+import type { Buffer } from "node:buffer";
 import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
 import { BodyError, DeadlineError, ProtocolError, UsageError } from "../errors.ts";
 import { dateField } from "../http/date.ts";
 import { Http1Connection } from "../http1/connection.ts";
 import type { Http1Event } from "../http1/events.ts";
 import type { RequestHead } from "../http1/request-head.ts";
+import { ContentWait } from "./content-wait.ts";
 import { ConnectionDeadlines, type DeadlineKind } from "./deadlines.ts";
 import { errorResponse } from "./error-response.ts";
 import { Exchange, type ExchangeHost } from "./exchange.ts";
+import { Outbox, type OutboxOwner } from "./outbox.ts";
 import type { IncomingBody } from "./request-body.ts";
 import type { BytesBody, UpgradeBody } from "./response-body.ts";
 import type { Service } from "./service.ts";
 
 type Phase = "fresh" | "head" | "exchange" | "idle" | "closing" | "upgraded" | "closed";
 
-// Text is gathered up to this size before it is written within a turn.
-const maxGathered = 64 * 1024;
-// Bytes this few are cheaper copied into the gathered text than written on their own.
-const maxCopied = 4 * 1024;
-// Waiting time a body may have before its rate counts.
-const rateGraceMs = 5_000;
-
 /** One HTTP/1 connection, as glisten's protocol. */
-export class HttpConnection implements Protocol, ExchangeHost {
+export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
   readonly service: Service;
   readonly kind = "http";
   readonly connection: Connection;
@@ -46,18 +40,12 @@ export class HttpConnection implements Protocol, ExchangeHost {
   readonly #deadlines: ConnectionDeadlines;
   #phase: Phase = "fresh";
   #exchange: Exchange | undefined = undefined;
-  /** Text in Latin-1, not yet handed to the socket. */
-  #out = "";
+  readonly #out: Outbox;
+  readonly #wait: ContentWait = new ContentWait();
   #advancing = false;
-  #flushScheduled = false;
-  /** The socket holds more than it should: nothing new is begun before it drains. */
-  #blocked = false;
   #paused = false;
   #draining = false;
   #drained = 0;
-  #writeMark = 0;
-  #waitingSince = 0;
-  #waitedMs = 0;
   #shutdownDeadlineMs = -1;
 
   constructor(service: Service, connection: Connection) {
@@ -65,6 +53,7 @@ export class HttpConnection implements Protocol, ExchangeHost {
     this.connection = connection;
     this.core = new Http1Connection(service.limits);
     this.scheme = connection.transport === "tls" ? "https" : "http";
+    this.#out = new Outbox(connection, this);
     this.#deadlines = new ConnectionDeadlines(connection);
     this.#deadlines.set("read", service.deadlines.headMs);
   }
@@ -100,7 +89,7 @@ export class HttpConnection implements Protocol, ExchangeHost {
   }
 
   drain(): void {
-    this.#blocked = false;
+    this.#out.blocked = false;
     this.#deadlines.set("write", 0);
     if (this.#exchange === undefined) this.#advance();
     else this.#exchange.drain();
@@ -127,13 +116,14 @@ export class HttpConnection implements Protocol, ExchangeHost {
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
-    while (this.#exchange === undefined && !this.#blocked && this.#takesRequests()) {
+    // Nothing new is begun for a peer that does not take what it has asked for.
+    while (this.#exchange === undefined && !this.#out.blocked && this.#takesRequests()) {
       if (!this.#takeRequest()) break;
     }
     this.#advancing = false;
     // An exchange under way may answer within this very tick; then its answer shares the write.
-    if (this.#exchange === undefined) this.#flush();
-    else if (this.#out !== "") this.flushSoon();
+    if (this.#exchange === undefined) this.#out.flush();
+    else if (this.#out.length > 0) this.flushSoon();
   }
 
   #takesRequests(): boolean {
@@ -229,47 +219,40 @@ export class HttpConnection implements Protocol, ExchangeHost {
     const exchange = this.#exchange;
     if (this.#draining) this.#drainContent();
     else if (exchange?.body.waiting) {
-      this.#countWait();
-      if (!this.#tooSlow(exchange.body)) exchange.body.resume();
+      this.#wait.count();
+      this.#serveReader(exchange.body);
     }
   }
 
   // What nobody waits for is not collected: requests behind one in work, or behind answers the peer does not take.
   #boundBuffer(): void {
     if (this.core.retainedBytes <= this.service.limits.maxBuffered || this.#draining) return;
-    if (this.#exchange === undefined ? this.#blocked : !this.#exchange.body.waiting) this.#pause();
+    if (this.#exchange === undefined ? this.#out.blocked : !this.#exchange.body.waiting) this.#pause();
   }
 
   #awaitContent(): void {
     this.#resume();
-    this.#waitingSince = performance.now();
+    this.#wait.begin();
     this.#deadlines.set("read", this.service.deadlines.bodyIdleMs);
   }
 
-  #countWait(): void {
-    const now = performance.now();
-    this.#waitedMs += now - this.#waitingSince;
-    this.#waitingSince = now;
-  }
-
   #endWait(): void {
-    if (this.#waitingSince === 0) return;
-    this.#waitingSince = 0;
-    this.#deadlines.set("read", 0);
+    if (this.#wait.end()) this.#deadlines.set("read", 0);
   }
 
-  // A peer that dribbles would otherwise keep a handler waiting for as long as it likes.
-  #tooSlow(body: IncomingBody): boolean {
-    const { minBodyRate } = this.service.deadlines;
-    if (minBodyRate === 0 || this.#waitedMs < rateGraceMs) return false;
-    if (body.received + this.core.retainedBytes >= (minBodyRate * this.#waitedMs) / 1000) return false;
-    body.fail(new DeadlineError("minBodyRate", Math.round(this.#waitedMs)));
-    return true;
+  #serveReader(body: IncomingBody): void {
+    const slow = this.#wait.tooSlow(
+      body.received + this.core.retainedBytes,
+      this.service.deadlines.minBodyRate,
+    );
+    if (slow) body.fail(new DeadlineError("minBodyRate", Math.round(this.#wait.totalMs)));
+    else body.resume();
   }
 
   // Content the handler did not want stands before the next request. One deadline for all of it: nobody reads it.
   #startDraining(): void {
     this.#draining = true;
+    this.flushSoon(); // the client need not send all of it to get its answer
     this.#deadlines.set("read", this.service.deadlines.bodyIdleMs);
     this.#drainContent();
   }
@@ -300,28 +283,15 @@ export class HttpConnection implements Protocol, ExchangeHost {
   // ── answers ─────────────────────────────────────────────────────────────────────────────────────────────
 
   write(data: string | Uint8Array, onSent?: () => void): boolean {
-    if (typeof data === "string") {
-      this.#out += data;
-      if (this.#out.length > maxGathered) this.#flush();
-    } else if (data.length <= maxCopied && onSent === undefined) {
-      this.#out += latin1(data);
-      if (this.#out.length > maxGathered) this.#flush();
-    } else {
-      this.#writeBytes(data, onSent);
-    }
-    return !this.#blocked;
+    return this.#out.write(data, onSent);
   }
 
   flushSoon(): void {
-    if (this.#flushScheduled) return;
-    this.#flushScheduled = true;
-    process.nextTick(flushScheduled, this);
+    this.#out.flushSoon();
   }
 
-  /** @internal */
-  runScheduledFlush(): void {
-    this.#flushScheduled = false;
-    this.#flush();
+  outboxBlocked(): void {
+    this.#deadlines.set("write", this.service.deadlines.sendMs);
   }
 
   answered(exchange: Exchange): void {
@@ -338,7 +308,7 @@ export class HttpConnection implements Protocol, ExchangeHost {
 
   breakOff(): void {
     this.#exchange = undefined;
-    this.#flush();
+    this.#out.flush();
     // Without a length or a coding, a FIN would look like the end of the message (RFC 9112 §8): only a reset tells.
     if (this.core.bodyMode === "until-close") this.connection.reset();
     else this.connection.destroy();
@@ -351,7 +321,7 @@ export class HttpConnection implements Protocol, ExchangeHost {
     const leftover = this.core.takeRemaining();
     this.connection.cork();
     // The 101 goes first: the new protocol may speak as soon as it starts.
-    this.#flush();
+    this.#out.flush();
     try {
       this.#switchTo(body.start(this.connection, onError), leftover);
     } catch (error) {
@@ -389,7 +359,7 @@ export class HttpConnection implements Protocol, ExchangeHost {
     this.#exchange = undefined;
     this.#draining = false;
     this.#drained = 0;
-    this.#waitedMs = 0;
+    this.#wait.reset();
     if (this.core.startNextCycle()) this.#advance();
     else this.#close();
   }
@@ -399,34 +369,9 @@ export class HttpConnection implements Protocol, ExchangeHost {
     this.#draining = false;
     this.#phase = "closing";
     this.#deadlines.set("read", 0);
-    this.#flush();
+    this.#out.flush();
     this.#resume();
     this.connection.close();
-  }
-
-  #flush(): void {
-    if (this.#out === "") return;
-    const out = this.#out;
-    this.#out = "";
-    if (!this.connection.write(out, "latin1")) this.#block();
-  }
-
-  #writeBytes(data: Uint8Array, onSent: (() => void) | undefined): void {
-    this.connection.cork();
-    this.#flush();
-    const room = this.connection.write(data, undefined, onSent);
-    this.connection.uncork();
-    if (!room) this.#block();
-  }
-
-  #block(): void {
-    this.#blocked = true;
-    this.#writeMark = this.#acknowledged();
-    this.#deadlines.set("write", this.service.deadlines.sendMs);
-  }
-
-  #acknowledged(): number {
-    return this.connection.bytesWritten - this.connection.bufferedAmount;
   }
 
   #pause(): void {
@@ -450,9 +395,9 @@ export class HttpConnection implements Protocol, ExchangeHost {
     else this.#readLate();
   }
 
+  // Slow, but taking bytes, is no fault.
   #writeLate(): void {
-    if (this.#acknowledged() > this.#writeMark)
-      this.#block(); // slow, but taking bytes
+    if (this.#out.progressed()) this.outboxBlocked();
     else this.connection.destroy();
   }
 
@@ -467,15 +412,6 @@ export class HttpConnection implements Protocol, ExchangeHost {
       this.connection.close();
     }
   }
-}
-
-function flushScheduled(connection: HttpConnection): void {
-  connection.runScheduledFlush();
-}
-
-function latin1(data: Uint8Array): string {
-  const buffer = data instanceof Buffer ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  return buffer.toString("latin1");
 }
 
 function bodyError(error: unknown): unknown {
