@@ -1,26 +1,33 @@
-// The server that benchmarks talk to: node server.mjs PORT
+// The server that benchmarks talk to: node server.mjs PORT [CERTFILE KEYFILE]
 //
 //   GET  /            Hello, world!
 //   POST /echo        the content again
+//   POST /hash        its SHA-256, in hexadecimal digits, of content that is not kept
 //   GET  /file/1m     a file of 1 MiB
+//   GET  /download    100 MiB in chunks
 //   /ws, /ws-deflate  WebSocket echo, without and with permessage-deflate
+//   /room             WebSocket that hears what `globalThis.benchTasks.publish` is told to send
 
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as mist from "@x/mist";
 
-const port = Number(process.argv[2] ?? 8080);
+const [port = "8080", certfile, keyfile] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), "mist-bench-"));
 const file = join(folder, "1m.bin");
 writeFileSync(file, Buffer.alloc(1024 * 1024, "x"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 
-function echoSocket(request, compression) {
+const chunk = Buffer.alloc(65_536, "x");
+const room = mist.broadcast();
+
+function echoSocket(request, compression, onInit = () => undefined) {
   return mist.websocket({
     request,
     compression,
-    onInit: () => undefined,
+    onInit,
     handler(_state, message, conn) {
       if (message.type === "text") conn.sendText(message.data);
       else if (message.type === "binary") conn.sendBinary(message.data);
@@ -33,27 +40,55 @@ async function echo(request) {
   return mist.response(200).setHeader("content-type", "text/plain").setBody(mist.bytes(content));
 }
 
+async function hash(request) {
+  const digest = createHash("sha256");
+  for await (const piece of mist.stream(request)) digest.update(piece);
+  return mist
+    .response(200)
+    .setHeader("content-type", "text/plain")
+    .setBody(mist.bytes(digest.digest("hex")));
+}
+
+function* chunks() {
+  for (let i = 0; i < 1600; i++) yield chunk;
+}
+
 function handle(request) {
   switch (request.path) {
     case "/":
-      return mist
-        .response(200)
-        .setHeader("content-type", "text/plain")
-        .setBody(mist.bytes("Hello, world!"));
+      return mist.response(200).setHeader("content-type", "text/plain").setBody(mist.bytes("Hello, world!"));
     case "/echo":
       return echo(request);
+    case "/hash":
+      return hash(request);
     case "/file/1m":
       return mist.sendFile(file, { request });
+    case "/download":
+      return mist.response(200).setBody(mist.chunked(chunks()));
     case "/ws":
       return echoSocket(request, false);
     case "/ws-deflate":
       return echoSocket(request, true);
+    case "/room":
+      return echoSocket(request, false, (socket) => void room.join(socket));
     default:
       return mist.response(404);
   }
 }
 
-const server = await mist.new(handle).bind("127.0.0.1").port(port).start();
+// Whoever measures may ask for it: so many messages of so many bytes to everybody in the room.
+if (globalThis.benchTasks) {
+  globalThis.benchTasks.publish = async ({ size, times }) => {
+    const data = "x".repeat(size);
+    for (let i = 0; i < times; i++) {
+      room.publish(data);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+}
+
+const builder = mist.new(handle).bind("127.0.0.1").port(Number(port));
+const server = await (certfile === undefined ? builder : builder.withTls({ certfile, keyfile })).start();
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, () => server.stop({ deadlineMs: 1000 }).then(() => process.exit(0)));

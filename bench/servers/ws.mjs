@@ -1,0 +1,27 @@
+// The ws package: /ws echoes, /ws-deflate does so compressed, /room hears what is published. `node ws.mjs PORT`
+import { createServer } from "node:http";
+import { WebSocketServer } from "ws";
+
+const echo = (socket) => socket.on("message", (data, isBinary) => socket.send(data, { binary: isBinary }));
+const paths = {
+  "/ws": new WebSocketServer({ noServer: true, perMessageDeflate: false }).on("connection", echo),
+  "/ws-deflate": new WebSocketServer({ noServer: true, perMessageDeflate: true }).on("connection", echo),
+  "/room": new WebSocketServer({ noServer: true, perMessageDeflate: false }),
+};
+
+const server = createServer();
+server.on("upgrade", (request, socket, head) => {
+  const upgraded = paths[request.url];
+  upgraded.handleUpgrade(request, socket, head, (ws) => upgraded.emit("connection", ws, request));
+});
+server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", 1024, () => console.log(server.address().port));
+
+if (globalThis.benchTasks) {
+  globalThis.benchTasks.publish = async ({ size, times }) => {
+    const data = "x".repeat(size);
+    for (let i = 0; i < times; i++) {
+      for (const client of paths["/room"].clients) client.send(data);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+}

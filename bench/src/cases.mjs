@@ -1,0 +1,333 @@
+// What is measured, case by case: the job, who does it, and what ours may take at most of what the others take.
+
+import * as figures from "./figures.mjs";
+import { openFiles } from "./machine.mjs";
+
+const http = { protocol: "http", connections: 64 };
+const get = { ...http, exchange: "get", wrk: true };
+const everyone = ["mist", "floor", "node:http", "fastify", "@hono/node-server", "Bun", "uWebSockets.js"];
+const cpu = "µs CPU";
+
+/** The ratio of ours, the first contestant's, to that of `against`. */
+const atMost = (limit, against) => ({ against, atMost: limit });
+/** Ours less theirs. */
+const apart = (limit, against) => ({ against, apartAtMost: limit });
+
+const httpCases = [
+  {
+    id: "get",
+    title: "keep-alive GET, 64 connections",
+    unit: `${cpu}/request`,
+    contestants: everyone,
+    job: get,
+    targets: [atMost(1.15, "floor"), atMost(0.55, "node:http")],
+  },
+  {
+    id: "pipelined",
+    title: "16 GETs pipelined, 64 connections",
+    unit: `${cpu}/request`,
+    contestants: everyone,
+    job: { ...get, inFlight: 16 },
+    targets: [atMost(2.5, "floor"), atMost(0.15, "node:http"), atMost(1, "uWebSockets.js")],
+  },
+  {
+    id: "post",
+    title: "POST 1 KiB echo, 64 connections",
+    unit: `${cpu}/request`,
+    contestants: ["mist", "floor (POST)", "node:http", "fastify", "@hono/node-server", "Bun"],
+    job: { ...http, exchange: "post-echo", wrk: true },
+    targets: [atMost(0.6, "node:http")],
+  },
+  {
+    id: "upload",
+    title: "1 MiB upload streamed to a hash",
+    unit: `${cpu}/MiB`,
+    contestants: ["mist", "node:http"],
+    job: { ...http, connections: 8, exchange: "upload" },
+    targets: [atMost(1, "node:http")],
+  },
+  {
+    id: "download",
+    title: "100 MiB download in chunks",
+    unit: `${cpu}/MiB`,
+    contestants: ["mist", "node:http"],
+    job: { ...http, connections: 2, exchange: "download", unitsPerAnswer: 100 },
+    targets: [atMost(1, "node:http")],
+  },
+  {
+    id: "file",
+    title: "1 MiB file, 8 connections",
+    unit: `${cpu}/file`,
+    contestants: ["mist", "floor (file)", "node:http", "nginx"],
+    job: { ...http, connections: 8, exchange: "file" },
+    targets: [atMost(0.8, "node:http")],
+  },
+  {
+    id: "close",
+    title: "GET without keep-alive, 32 at a time",
+    unit: `${cpu}/request`,
+    contestants: ["mist", "floor (close)", "node:http"],
+    job: { ...http, connections: 32, exchange: "get-once", mode: "once", serverCloses: true },
+    targets: [atMost(0.8, "node:http")],
+  },
+  {
+    id: "tls",
+    title: "keep-alive GET over TLS, 64 connections",
+    unit: `${cpu}/request`,
+    contestants: ["mist (TLS)", "floor (TLS)", "node:https"],
+    job: { ...http, exchange: "get", tls: true },
+    targets: [atMost(0.7, "node:https")],
+  },
+  {
+    id: "fields",
+    title: "20 request fields instead of 3",
+    unit: `${cpu}/request`,
+    contestants: [
+      { name: "mist, 20 fields", server: "mist", job: { exchange: "get-twenty" } },
+      { name: "mist, 3 fields", server: "mist" },
+      { name: "node:http, 20 fields", server: "node:http", job: { exchange: "get-twenty" } },
+      { name: "node:http, 3 fields", server: "node:http" },
+    ],
+    job: get,
+    targets: [atMost(1.5, "mist, 3 fields"), atMost(1, "node:http, 20 fields")],
+  },
+  ...[64, 1000].map((connections) => ({
+    id: `p99-${connections}`,
+    title: `GET, 99th percentile, ${connections} connections`,
+    unit: "ms",
+    contestants: ["mist", "floor", "node:http"],
+    job: { ...get, connections },
+    measure: figures.p99,
+    targets: [atMost(1, "node:http")],
+  })),
+  {
+    id: "growth",
+    title: "GET, by the number of connections",
+    unit: `${cpu}/request`,
+    contestants: ["mist", "node:http"].flatMap((server) =>
+      [10, 100, 1000, 10_000].map((connections) => ({
+        name: `${server}, ${connections}`,
+        server,
+        job: { connections },
+      })),
+    ),
+    job: { ...http, exchange: "get" },
+    targets: [{ spreadOf: "mist", atMost: 1.3 }],
+  },
+  {
+    id: "http-memory",
+    title: "idle HTTP connection, memory",
+    unit: "bytes of heap",
+    contestants: ["mist", "floor", "node:http"],
+    job: { ...http, exchange: "get", connections: 4000, kind: "heap" },
+    measure: figures.memoryPerConnection,
+    targets: [atMost(1, "node:http")],
+  },
+];
+
+const echo = { protocol: "echo", connections: 64, size: 64 };
+
+const glistenCases = [
+  {
+    id: "echo",
+    title: "TCP echo 64 B, 1 in flight",
+    contestants: ["glisten", "node:net"],
+    job: echo,
+    targets: [atMost(1.1, "node:net")],
+  },
+  {
+    id: "echo-32",
+    title: "TCP echo 64 B, 32 in flight",
+    contestants: ["glisten", "node:net"],
+    job: { ...echo, inFlight: 32 },
+    targets: [atMost(1.1, "node:net")],
+  },
+  {
+    id: "echo-64k",
+    title: "TCP echo 64 KiB, 16 connections",
+    contestants: ["glisten", "node:net"],
+    job: { ...echo, connections: 16, size: 65_536 },
+    targets: [atMost(1.1, "node:net")],
+  },
+  {
+    id: "connect",
+    title: "TCP connections, one message each",
+    unit: `${cpu}/connection`,
+    contestants: ["glisten", "node:net"],
+    job: { ...echo, connections: 32, mode: "once" },
+    targets: [atMost(1 / 0.85, "node:net")],
+  },
+  {
+    id: "tls-echo",
+    title: "TLS echo 64 B, 1 in flight",
+    contestants: ["glisten (TLS)", "node:tls"],
+    job: { ...echo, tls: true },
+    targets: [atMost(1.1, "node:tls")],
+  },
+  {
+    id: "tls-echo-64k",
+    title: "TLS echo 64 KiB, 16 connections",
+    contestants: ["glisten (TLS)", "node:tls"],
+    job: { ...echo, connections: 16, size: 65_536, tls: true },
+    targets: [atMost(1.1, "node:tls")],
+  },
+  {
+    id: "tcp-memory",
+    title: "idle TCP connection, memory",
+    unit: "bytes of heap",
+    contestants: ["glisten", "node:net"],
+    job: { ...echo, connections: 4000, kind: "heap" },
+    measure: figures.memoryPerConnection,
+    targets: [apart(2048, "node:net")],
+  },
+].map((one) => ({ unit: `${cpu}/message`, ...one }));
+
+function mugCase(id, title, job, limit) {
+  return ["wall", "cpu"].map((kind) => ({
+    id: `${id}-${kind}`,
+    title: `${title}, ${kind === "cpu" ? "CPU" : "time"}`,
+    unit: kind === "cpu" ? `${cpu} each` : "µs each",
+    contestants: [
+      { name: "mug", server: "client process", job: { side: "mug" } },
+      { name: "node:net", server: "client process", job: { side: "bare" } },
+    ],
+    job: { ...job, kind, batches: 9 },
+    peer: true,
+    measure: figures.clientCost,
+    targets: [atMost(limit, "node:net")],
+  }));
+}
+
+const mugCases = [
+  ...mugCase(
+    "round-trip",
+    "client round trip, 44 B",
+    { workload: "echo", message: "small", units: 3000 },
+    1.15,
+  ),
+  ...mugCase(
+    "round-trip-64k",
+    "client round trip, 64 KiB",
+    { workload: "echo", message: "block", units: 600 },
+    1.05,
+  ),
+  ...mugCase(
+    "bulk",
+    "client download, 64 KiB blocks",
+    { workload: "download", message: "block", units: 2000 },
+    1.05,
+  ),
+];
+
+const websocket = { protocol: "websocket", connections: 64, size: 64, path: "/ws" };
+// A bare TCP echo of the same frames.
+const bareTcp = { name: "node:net", server: "node:net", job: { protocol: "frame-echo" } };
+
+const websocketCases = [
+  {
+    id: "websocket",
+    title: "WebSocket echo 64 B, 1 in flight",
+    contestants: ["mist", bareTcp, "ws"],
+    job: websocket,
+    targets: [atMost(1.05, "node:net"), atMost(1, "ws")],
+  },
+  {
+    id: "websocket-32",
+    title: "WebSocket echo 64 B, 32 in flight",
+    contestants: ["mist", bareTcp, "ws"],
+    job: { ...websocket, inFlight: 32 },
+    targets: [atMost(0.1, "ws")],
+  },
+  {
+    id: "websocket-64k",
+    title: "WebSocket echo 64 KiB, 16 connections",
+    contestants: ["mist", bareTcp, "ws"],
+    job: { ...websocket, connections: 16, size: 65_536, payload: "binary" },
+    targets: [atMost(0.4, "ws")],
+  },
+  {
+    id: "broadcast",
+    title: "WebSocket broadcast to 1 000 clients",
+    contestants: ["mist", "ws"],
+    job: { ...websocket, connections: 1000, size: 128, path: "/room", times: 100 },
+    measure: figures.broadcastCost,
+    targets: [atMost(0.5, "ws")],
+  },
+  {
+    id: "deflate",
+    title: "WebSocket echo 1 KiB JSON, deflated",
+    contestants: ["mist", "ws"],
+    job: { ...websocket, path: "/ws-deflate", payload: "json", size: 1024, deflate: true },
+    targets: [atMost(0.6, "ws")],
+  },
+  {
+    id: "websocket-memory",
+    title: "idle WebSocket, memory",
+    unit: "bytes resident",
+    contestants: ["mist", bareTcp, "ws"],
+    job: { ...websocket, connections: 2000, kind: "rss" },
+    measure: figures.memoryPerConnection,
+    targets: [atMost(0.7, "ws")],
+  },
+  {
+    id: "deflate-memory",
+    title: "idle WebSocket with deflate, memory",
+    unit: "bytes resident",
+    contestants: ["mist", "ws"],
+    job: {
+      ...websocket,
+      path: "/ws-deflate",
+      payload: "json",
+      size: 1024,
+      deflate: true,
+      connections: 1000,
+      kind: "rss",
+    },
+    measure: figures.memoryPerConnection,
+    targets: [atMost(0.5, "ws")],
+  },
+].map((one) => ({ unit: `${cpu}/message`, ...one }));
+
+const fetchCases = [
+  {
+    id: "fetch",
+    title: "Hono's hello world",
+    unit: `${cpu}/request`,
+    contestants: ["Hono on mist", "@hono/node-server", "mist", "Bun"],
+    job: get,
+    targets: [atMost(0.8, "@hono/node-server")],
+  },
+];
+
+const groups = {
+  HTTP: httpCases,
+  glisten: glistenCases,
+  mug: mugCases,
+  WebSocket: websocketCases,
+  fetch: fetchCases,
+};
+
+/** All cases: `{ id, group, title, unit, contestants: [{ name, server, job }], measure, targets, peer? }`. */
+export const cases = Object.entries(groups).flatMap(([group, all]) =>
+  all.map(({ measure = figures.cpuPerUnit, job, contestants, ...one }) => ({
+    ...one,
+    group,
+    measure,
+    contestants: contestants.map((each) => {
+      const named = typeof each === "string" ? { name: each, server: each } : each;
+      return { ...named, job: { ...job, ...named.job } };
+    }),
+  })),
+);
+
+/** Why this job cannot be done here; undefined if it can. */
+export function beyond(job, extent) {
+  const { connections = 0 } = scaled(job, extent);
+  return connections + 100 > openFiles() ? `it needs ${connections} open files` : undefined;
+}
+
+/** The job with as many connections as the extent of this run allows. */
+export function scaled(job, { scale }) {
+  if (job.connections === undefined) return job;
+  return { ...job, connections: Math.max(2, Math.ceil(job.connections * scale)) };
+}

@@ -1,0 +1,96 @@
+// The machine: what it is, which tools it has, and which core is whose. One core is the server's, the next one the
+// load's, where `taskset` is there to say so.
+
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism, cpus, release, totalmem } from "node:os";
+import { dirname, join } from "node:path";
+
+/** The Node.js that serves and that makes the load: `BENCH_NODE`, or the one that runs this. */
+export const node = process.env.BENCH_NODE ?? process.execPath;
+
+const require = createRequire(import.meta.url);
+
+/** The first line a command prints about itself; undefined where it cannot run. */
+function tell(command, ...args) {
+  try {
+    return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
+  } catch (error) {
+    // wrk and some others print their version and fail.
+    return error.code === "ENOENT" ? undefined : String(error.stdout ?? "").trim() || undefined;
+  }
+}
+
+export const tools = {
+  taskset: availableParallelism() > 1 && tell("taskset", "--version") !== undefined,
+  wrk: tell("wrk", "-v") !== undefined,
+  nginx: tell("nginx", "-v") !== undefined || existsSync("/usr/sbin/nginx"),
+  openssl: tell("openssl", "version") !== undefined,
+};
+
+/** A command line that keeps a process on one core: 0 for the server, 1 for the load. */
+export function pinned(core, command, args) {
+  return tools.taskset ? ["taskset", ["-c", String(core), command, ...args]] : [command, args];
+}
+
+/** Bun's binary, from its package or from the path; undefined where there is none that runs. */
+export function findBun() {
+  const candidates = [];
+  try {
+    const from = createRequire(require.resolve("bun/package.json"));
+    const platform = `@oven/bun-${process.platform}-${process.arch === "arm64" ? "aarch64" : process.arch}`;
+    candidates.push(join(dirname(from.resolve(`${platform}/package.json`)), "bin", "bun"));
+  } catch {
+    // Not for this platform.
+  }
+  candidates.push("bun");
+  return candidates.find((command) => tell(command, "--version"));
+}
+
+function packageVersion(name) {
+  try {
+    return JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), "utf8"))
+      .version;
+  } catch {
+    return undefined;
+  }
+}
+
+/** How many files this process, and so each that it starts, may have open. */
+export function openFiles() {
+  const limit = tell("sh", "-c", "ulimit -n");
+  return limit === "unlimited" ? Number.POSITIVE_INFINITY : Number(limit ?? 256);
+}
+
+export function describeMachine() {
+  const bun = findBun();
+  const versions = {
+    node: tell(node, "--version"),
+    bun: bun && tell(bun, "--version"),
+    fastify: packageVersion("fastify"),
+    "@hono/node-server": packageVersion("@hono/node-server"),
+    hono: packageVersion("hono"),
+    ws: packageVersion("ws"),
+    nginx: tools.nginx ? nginxVersion() : undefined,
+    wrk: tools.wrk ? tell("wrk", "-v")?.match(/[\d.]+/)?.[0] : undefined,
+  };
+  return {
+    processor: cpus()[0]?.model ?? process.arch,
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    system: `${process.platform} ${release().match(/^\d+\.\d+/)?.[0] ?? ""}`.trim(),
+    pinned: tools.taskset,
+    versions: Object.fromEntries(Object.entries(versions).filter(([, version]) => version !== undefined)),
+  };
+}
+
+function nginxVersion() {
+  try {
+    return execFileSync("sh", ["-c", "nginx -v 2>&1 || /usr/sbin/nginx -v 2>&1"], { encoding: "utf8" }).match(
+      /nginx\/([\d.]+)/,
+    )?.[1];
+  } catch {
+    return undefined;
+  }
+}
