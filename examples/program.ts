@@ -9,6 +9,7 @@ export interface Program {
   /** The port it said that it listens on. */
   readonly port: number;
   readonly url: string;
+  readonly pid: number;
   /** Everything it has printed. */
   output(): string;
   /** Resolves when the program has printed something that matches. */
@@ -17,9 +18,13 @@ export interface Program {
   stop(): Promise<number | null>;
 }
 
-/** Starts `examples/<name>/dist/main.js` and waits until it says on which port it listens. */
-export async function startProgram(name: string, env: Record<string, string> = {}): Promise<Program> {
-  const path = fileURLToPath(new URL(`./${name}/dist/main.js`, import.meta.url));
+/** Starts `examples/<name>/dist/<file>` and waits until it says on which port it listens. */
+export async function startProgram(
+  name: string,
+  env: Record<string, string> = {},
+  file = "main.js",
+): Promise<Program> {
+  const path = fileURLToPath(new URL(`./${name}/dist/${file}`, import.meta.url));
   const child = spawn(process.execPath, [path], { env: { ...process.env, PORT: "0", ...env } });
   const text = collect(child);
   const [, found] = await text.match(/(?:port |https?:\/\/[\w.]+:)(\d+)/);
@@ -27,6 +32,7 @@ export async function startProgram(name: string, env: Record<string, string> = {
   return {
     port,
     url: `http://localhost:${port}`,
+    pid: child.pid!,
     output: text.all,
     printed: async (pattern) => (await text.match(pattern))[0],
     async stop() {
