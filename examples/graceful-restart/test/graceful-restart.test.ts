@@ -11,27 +11,17 @@ async function slowAnswer(url: string): Promise<{ whole: Promise<string> }> {
   return { whole: body.text() };
 }
 
-function end(pid: number): void {
-  try {
-    process.kill(pid);
-  } catch {
-    // It has ended already.
-  }
-}
-
 const TEN_LINES = /^(?:\d+ of 10 by process \d+\n){10}$/;
 
 describe.runIf(process.platform === "linux")("a service on a socket that its manager holds", () => {
   test("is restarted twice under load, and no request is refused or broken", async () => {
     const program = fileURLToPath(new URL("../dist/main.js", import.meta.url));
-    const { port, manager } = await keepRunning([process.execPath, program]);
+    const { port, end } = await keepRunning([process.execPath, program]);
     const load = startLoad(`http://127.0.0.1:${port}/`);
     const slow: Promise<string>[] = [];
     onTestFinished(async () => {
       await load.stop();
-      // The manager first: it would start another.
-      manager.kill("SIGKILL");
-      for (const pid of load.answeredBy) end(pid);
+      end();
     });
     let known = new Set<number>();
     for (let restarts = 0; restarts < 2; restarts++) {
