@@ -3,6 +3,7 @@
  */
 
 import type { ChildSpecification, MailboxLimits } from "./actor/index.ts";
+import { checkMailboxLimits } from "./actor/mailbox.ts";
 import { UsageError } from "./errors.ts";
 import {
   type Handler,
@@ -229,6 +230,11 @@ export class HandlerBuilder<State, UserMessage> extends Builder {
 
   /** Bounds the user messages that may wait for a connection. Default: no bound. */
   withMailbox(limits: MailboxLimits): this {
+    try {
+      checkMailboxLimits(limits);
+    } catch (error) {
+      throw new UsageError((error as Error).message, { cause: error });
+    }
     return this.withHandler({ mailbox: limits });
   }
 
