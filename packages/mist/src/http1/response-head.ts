@@ -10,7 +10,7 @@
  */
 
 import { UsageError } from "../errors.ts";
-import { type Field, type Fields, fieldName, fieldValue, listTokens } from "../http/fields.ts";
+import { type Field, type Fields, fieldName, fieldValue, isToken, listTokens } from "../http/fields.ts";
 import { isStatus, reasonPhrase } from "../http/status.ts";
 import { parseContentLength } from "./framing.ts";
 
@@ -25,8 +25,6 @@ export interface ResponseHead {
   readonly length: number | undefined;
   /** Close the connection after this answer. */
   readonly close?: boolean;
-  /** Every field was made by `field()` of http/fields: lower-case, valid. They are not checked again. */
-  readonly checked?: boolean;
 }
 
 /** What the answered request, or the lack of one, says about the answer. */
@@ -54,7 +52,7 @@ export class ResponseHeadEncoder {
   /** The head up to and including its empty line. Throws `UsageError`. */
   encode(response: ResponseHead, date: string, context: ResponseContext): string {
     const { status } = response;
-    const lines = this.encodeFields(response.fields, response.checked === true);
+    const lines = this.encodeFields(response.fields);
     const framing = this.settleFraming(response, context);
     this.persistent =
       context.mayPersist && this.mode !== "until-close" && response.close !== true && !this.userClose;
@@ -64,25 +62,34 @@ export class ResponseHeadEncoder {
     return `${start}${lines}${framing}${this.connectionLine(context.http10)}`;
   }
 
-  private encodeFields(fields: Fields, checked: boolean): string {
+  private encodeFields(fields: Fields): string {
     this.userLength = undefined;
     this.userDate = false;
     this.userClose = false;
     this.userOptions = "";
     let lines = "";
     for (let i = 0; i < fields.length; i++) {
-      const line = fields[i] as Field;
-      const value = line[1];
-      const name = checked ? line[0] : fieldName(line[0]);
-      if (!checked) fieldValue(name, value);
-      if (!this.takeOwnField(name, value)) lines += fieldLine(name, value);
+      const [name, value] = fields[i] as Field;
+      if (!this.takeOwnField(name, value))
+        lines += rememberedLine(name, value) ?? this.checkedLine(name, value);
     }
     return lines;
   }
 
+  /**
+   * A line not met before is checked, wherever its field comes from: most were when they were set, but a list can be
+   * changed behind our back, and what gets past here is response splitting.
+   */
+  private checkedLine(given: string, value: string): string {
+    const name = fieldName(given);
+    fieldValue(name, value);
+    if (name !== given && this.takeOwnField(name, value)) return "";
+    return newFieldLine(name, value);
+  }
+
   /** True: the field concerns framing or persistence, and is not copied. */
   private takeOwnField(name: string, value: string): boolean {
-    switch (name.length) {
+    switch (name?.length) {
       case 4:
         if (name === "date") this.userDate = true;
         return false;
@@ -98,7 +105,9 @@ export class ResponseHeadEncoder {
   }
 
   private takeConnection(value: string): true {
-    for (const token of listTokens(value)) {
+    for (const token of listTokens(fieldValue("connection", value))) {
+      if (!isToken(token))
+        throw new UsageError(`connection holds ${JSON.stringify(token)}, which is no token`);
       if (token === "close") this.userClose = true;
       else if (token !== "keep-alive") this.userOptions += `${this.userOptions === "" ? "" : ", "}${token}`;
     }
@@ -106,7 +115,7 @@ export class ResponseHeadEncoder {
   }
 
   private takeLength(value: string): true {
-    const length = parseContentLength(value);
+    const length = parseContentLength(fieldValue("content-length", value));
     if (length === undefined || (this.userLength !== undefined && this.userLength !== length)) {
       throw new UsageError(`content-length ${JSON.stringify(value)} is no length (RFC 9110 §8.6)`);
     }
@@ -181,11 +190,11 @@ function ownFieldLine(given: string, value: string): string {
   if (name === "content-length" || name === "transfer-encoding") {
     throw new UsageError(`${name} may not stand in a 1xx response`);
   }
-  return fieldLine(name, fieldValue(name, value));
+  return rememberedLine(name, value) ?? newFieldLine(name, fieldValue(name, value));
 }
 
 function takeCoding(value: string): true {
-  if (value.toLowerCase() === "chunked") return true;
+  if (fieldValue("transfer-encoding", value).toLowerCase() === "chunked") return true;
   throw new UsageError(`transfer-encoding is the server's to choose, not ${JSON.stringify(value)}`);
 }
 
@@ -252,9 +261,9 @@ const rememberedLines = new Map<string, RememberedLine>();
 const MAX_REMEMBERED = 64;
 const MAX_REMEMBERED_VALUE = 256;
 
-function fieldLine(name: string, value: string): string {
+function rememberedLine(name: string, value: string): string | undefined {
   const remembered = rememberedLines.get(name);
-  if (remembered === undefined || remembered.value !== value) return newFieldLine(name, value, remembered);
+  if (remembered === undefined || remembered.value !== value) return undefined;
   if (!remembered.flat) {
     remembered.line = flat(remembered.line);
     remembered.flat = true;
@@ -262,9 +271,11 @@ function fieldLine(name: string, value: string): string {
   return remembered.line;
 }
 
-function newFieldLine(name: string, value: string, remembered: RememberedLine | undefined): string {
+/** Name and value are checked. */
+function newFieldLine(name: string, value: string): string {
   const line = `${name}: ${value}\r\n`;
   if (value.length > MAX_REMEMBERED_VALUE) return line;
+  const remembered = rememberedLines.get(name);
   if (remembered !== undefined) {
     remembered.value = value;
     remembered.line = line;

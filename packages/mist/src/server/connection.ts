@@ -47,6 +47,7 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
   #draining = false;
   #drained = 0;
   #shutdownDeadlineMs = -1;
+  #receivedStopping = 0;
 
   constructor(service: Service, connection: Connection) {
     this.service = service;
@@ -62,6 +63,12 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
     return this.#shutdownDeadlineMs >= 0;
   }
 
+  // What was on its way when the stop came is still answered; who never stops asking is not.
+  get closing(): boolean {
+    const late = this.#receivedStopping > this.service.limits.maxBuffered;
+    return this.stopping && (late || this.core.retainedBytes === 0);
+  }
+
   get bufferedAmount(): number {
     return this.connection.bufferedAmount + this.#out.length;
   }
@@ -70,6 +77,7 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
 
   data(chunk: Buffer): void | Promise<void> {
     if (this.#phase === "closing") return;
+    if (this.stopping) this.#receivedStopping += chunk.length;
     this.core.receive(chunk);
     if (this.#exchange === undefined) this.#advance();
     else this.#feedExchange();
@@ -188,7 +196,7 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
     }
     const refusal = errorResponse(error);
     const { data } = refusal.body as BytesBody;
-    const head = { status: refusal.status, fields: refusal.headers, length: data.length, checked: true };
+    const head = { status: refusal.status, fields: refusal.headers, length: data.length };
     this.write(this.core.sendHead(head, dateField(Date.now())));
     if (this.core.bodyMode !== "none") this.write(data);
     this.#close();

@@ -32,6 +32,8 @@ export interface ExchangeHost {
   readonly core: Http1Connection;
   readonly scheme: "http" | "https";
   readonly stopping: boolean;
+  /** The server is stopping, and no request behind this one needs an answer. */
+  readonly closing: boolean;
   /** Queues bytes behind everything written before. False: wait for `drain`. */
   write(data: string | Uint8Array, onSent?: () => void): boolean;
   /** Has what was queued leave before the event loop goes on. */
@@ -140,7 +142,9 @@ export class Exchange implements RequestContext {
   fail(error: unknown): void {
     if (this.over) return;
     const during = this.status === undefined ? "handler" : "body";
-    if (!isPeersFault(error)) this.report(error, during);
+    // Who was told that the client has gone, and gives up for it, has not failed.
+    const gaveUp = this.#gone !== undefined && error === this.#gone;
+    if (!isPeersFault(error) && !gaveUp) this.report(error, during);
     if (this.status !== undefined) this.breakOff();
     else this.#send(errorResponse(error));
   }
@@ -285,9 +289,9 @@ export class Exchange implements RequestContext {
   }
 
   #writeHead(response: ServerResponse, length: number | undefined): void {
-    const { core, stopping } = this.host;
-    const close = stopping || this.#mustClose();
-    const head = { status: response.status, fields: response.headers, length, close, checked: true };
+    const { core, closing } = this.host;
+    const close = closing || this.#mustClose();
+    const head = { status: response.status, fields: response.headers, length, close };
     const text = core.sendHead(head, dateField(Date.now()));
     this.status = response.status;
     this.host.write(text);

@@ -106,3 +106,61 @@ describe("stop", () => {
     await server.closed;
   });
 });
+
+describe("a stop while requests wait behind one in work", () => {
+  it("answers all that have come, and closes behind the last", async () => {
+    let release: () => void = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let handling: () => void = () => {};
+    const inHandler = new Promise<void>((resolve) => {
+      handling = resolve;
+    });
+    const { connect, server } = await serve(async () => {
+      handling();
+      await released;
+      return ok();
+    });
+    const socket = await connect();
+    await socket.send(get.repeat(3));
+    await inHandler;
+    const stopped = server.stop({ deadlineMs: 10_000 });
+    await refused(connect);
+    release();
+    const answers = [await readAnswer(socket), await readAnswer(socket), await readAnswer(socket)];
+    expect(answers.map(({ headers }) => headers.get("connection"))).toEqual([undefined, undefined, "close"]);
+    expect((await socket.receiveToEnd({ timeout: 5000 })).length).toBe(0);
+    await socket.close();
+    expect((await stopped).killed).toBe(0);
+  });
+
+  it("does not serve for ever who never stops asking", async () => {
+    const { connect, server } = await serve(async () => ok());
+    const socket = await connect();
+    let asking = true;
+    const ask = async () => {
+      while (asking) await socket.send(get.repeat(100));
+    };
+    const asked = ask().catch(() => {});
+    const drained = socket.receiveToEnd({ timeout: 10_000, max: 64 * 1024 * 1024 }).catch(() => {});
+    await expect.poll(() => server.info().bytesRead).toBeGreaterThan(10_000);
+    expect((await server.stop({ deadlineMs: 10_000 })).killed).toBe(0);
+    asking = false;
+    await drained;
+    await socket.reset();
+    await asked;
+  });
+});
+
+/** Resolves when nobody listens any more, which is when the connections have been told of the stop. */
+async function refused(connect: () => Promise<unknown>): Promise<void> {
+  await expect
+    .poll(() =>
+      connect().then(
+        () => "accepted",
+        () => "refused",
+      ),
+    )
+    .toBe("refused");
+}
