@@ -18,6 +18,7 @@ export type { Endpoint };
 
 /** The peer's address and port (the real client's, where a PROXY header told it), and ours. */
 export interface ConnectionInfo extends Endpoint {
+  /** Our end. */
   readonly local: Endpoint;
 }
 
@@ -27,6 +28,7 @@ export interface Connection<UserMessage = never> {
   readonly id: number;
   /** Where other actors send this connection's user messages. Only with `glisten.new`. */
   readonly subject: Subject<UserMessage>;
+  /** What carries the bytes. TLS over a unix socket is `"tls"`. */
   readonly transport: "tcp" | "tls" | "unix";
   /** Node's own socket, for what is not offered here. Whoever reads from it or adds listeners is on their own. */
   readonly socket: Socket;
@@ -44,13 +46,17 @@ export interface Connection<UserMessage = never> {
   write(data: string | Uint8Array, encoding?: "utf8" | "latin1", onSent?: () => void): boolean;
   /** Holds writes back until `uncork`, so that several leave in one. Every `cork` wants its `uncork`. */
   cork(): void;
+  /** Lets go of what `cork` held back. */
   uncork(): void;
   /** Bytes taken by `send` and `write` and not yet by the kernel. */
   readonly bufferedAmount: number;
+  /** Bytes received so far; with TLS, those inside it. */
   readonly bytesRead: number;
+  /** Bytes sent so far, those that still wait here included; with TLS, those inside it. */
   readonly bytesWritten: number;
   /** Stops reading; at most one chunk already read still comes. */
   pause(): void;
+  /** Reads again after `pause`. */
   resume(): void;
   /** Flushes and sends FIN. Reading goes on. */
   end(): void;

@@ -254,6 +254,7 @@ const START_SENTENCES: Readonly<Record<StartErrorReason, string>> = {
 /** The server could not start. The message is one sentence with the address in it. */
 export class StartError extends Error {
   override name = "StartError";
+  /** Which part could not be started. */
   readonly reason: StartErrorReason;
   /** For `"system-error"`: what the operating system said. */
   readonly socketReason: SocketReason | undefined;
@@ -294,6 +295,7 @@ export type CertificateErrorReason =
  */
 export class CertificateError extends Error {
   override name = "CertificateError";
+  /** What is missing, or does not fit. */
   readonly reason: CertificateErrorReason;
 
   constructor(reason: CertificateErrorReason, message: string, cause?: unknown) {
@@ -312,6 +314,7 @@ export type ProxyProtocolErrorReason = "malformed" | "too-large" | "untrusted" |
 /** The peer in front of us sent a bad PROXY header, none in time, or may not send one at all. */
 export class ProxyProtocolError extends TransportError {
   override name = "ProxyProtocolError";
+  /** What was wrong with the header. */
   readonly reason: ProxyProtocolErrorReason;
 
   constructor(reason: ProxyProtocolErrorReason, message: string) {

@@ -20,23 +20,29 @@ export type Rejection =
 
 /** Message of `glisten:connection:open`: the protocol is there and reading begins. */
 export interface OpenEvent {
+  /** The connection, ready to be asked for its `info()`. */
   readonly connection: Connection<never>;
 }
 
 /** Message of `glisten:connection:close`: the last thing ever told of a connection. */
 export interface CloseEvent {
+  /** The connection as it was; its counters are final. */
   readonly connection: Connection<never>;
+  /** How it ended. */
   readonly reason: CloseReason;
 }
 
 /** Message of `glisten:connection:error`: user code failed on this connection. */
 export interface ErrorEvent {
+  /** The connection, which is being destroyed. */
   readonly connection: Connection<never>;
+  /** What failed; its `cause` is what was thrown. */
   readonly error: HandlerError;
 }
 
 /** Message of `glisten:connection:rejected`. */
 export interface RejectedEvent {
+  /** Why the socket was turned away. */
   readonly reason: Rejection;
 }
 

@@ -81,8 +81,9 @@ export interface ServerCounters {
   readonly accepted: number;
   /** Sockets closed at once: too many connections, a full queue, no descriptors, or too late. */
   readonly rejected: number;
-  /** Bytes of all connections so far, below TLS where there is TLS. */
+  /** Bytes received by all connections so far; with TLS, those inside it. */
   readonly bytesRead: number;
+  /** Bytes sent, likewise. */
   readonly bytesWritten: number;
 }
 
@@ -102,7 +103,9 @@ export interface Server extends Child, AsyncDisposable {
   readonly port: number;
   /** Where it listens; the first address when there are several. */
   readonly address: BoundAddress;
+  /** All addresses it listens on: with IPv6 there are two, and systemd may pass any number. */
   readonly addresses: readonly BoundAddress[];
+  /** Where it listens, connections by state, and counters. Looks at every connection: not for a hot path. */
   info(): ServerInfo;
   /**
    * Stops accepting, tells every connection, and waits for them; at the deadline (default: the server's

@@ -17,11 +17,13 @@ export type TcpMessage =
 
 /** Anything that hands messages to a receiver until unsubscribed. */
 export interface MessageSource<Message> {
+  /** Hands every message to `receiver` until the function it returns is called. */
   subscribe(receiver: (message: Message) => void): () => void;
 }
 
 /** What `selectTcpMessages` needs of a selector. */
 export interface SelectorLike<Message, Selected> {
+  /** Gives a selector that hears this source too, each message mapped. */
   selectMap(source: MessageSource<TcpMessage>, map: (message: TcpMessage) => Message): Selected;
 }
 

@@ -12,7 +12,9 @@ import {
 import type { Socket } from "./socket.ts";
 import type { Tap } from "./tap.ts";
 
+/** A connection described and not made. It never changes: every method gives a new one. */
 export class ConnectionBuilder {
+  /** What has been said so far, checked and frozen. */
   readonly options: ConnectOptions;
 
   /** @internal Use `mug.new` or `mug.unix`. */

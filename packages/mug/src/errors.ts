@@ -8,6 +8,7 @@ import { codeOf, describeError, type ErrorCode } from "./error-code.ts";
 /** Something failed on the way: the peer, the network, or a deadline. `cause` is Node's error if there was one. */
 export class MugError extends Error {
   override readonly name: string = "MugError";
+  /** Why, as one word; `describeError` puts it into a sentence. */
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string = describeError(code), options?: ErrorOptions) {
@@ -21,6 +22,7 @@ export class DeadlineError extends MugError {
   override readonly name: string = "DeadlineError";
   /** What was waited for, for example `"receiveExact"` or `"connect"`. */
   readonly deadline: string;
+  /** How long it was waited for, in milliseconds. */
   readonly timeoutMs: number;
 
   constructor(deadline: string, timeoutMs: number) {
@@ -32,8 +34,11 @@ export class DeadlineError extends MugError {
 
 /** One address that was tried. */
 export interface ConnectAttempt {
+  /** The IP address. */
   readonly address: string;
+  /** Its family. */
   readonly family: "ipv4" | "ipv6";
+  /** What came of it. */
   readonly error: MugError;
 }
 
@@ -46,9 +51,13 @@ export type FailedFamily = "ipv4" | "ipv6" | "both" | "unix";
  */
 export class ConnectError extends MugError {
   override readonly name: string = "ConnectError";
+  /** Which families were tried in vain. */
   readonly family: FailedFamily;
+  /** Why IPv4 failed; undefined if it was not tried. */
   readonly ipv4: MugError | undefined;
+  /** Why IPv6 failed; undefined if it was not tried. */
   readonly ipv6: MugError | undefined;
+  /** Every address that was tried, in order. */
   readonly attempts: readonly ConnectAttempt[];
 
   constructor(target: string, failure: ConnectFailure) {

@@ -23,9 +23,13 @@ export interface TlsOptions {
   readonly alpnProtocols?: readonly string[];
   /** Client certificate (chain), with `key`. */
   readonly cert?: string | Uint8Array;
+  /** Its private key: PEM, or DER (PKCS #8). */
   readonly key?: string | Uint8Array;
+  /** What the private key is encrypted with. */
   readonly passphrase?: string;
+  /** Oldest version to speak. Default: Node's (TLS 1.2). */
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  /** Newest version to speak. Default: Node's (TLS 1.3). */
   readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
   /** Takes any certificate, so anybody in between can read and change everything. For tests. */
   readonly dangerouslyDisableVerification?: boolean;
@@ -77,6 +81,7 @@ export interface WaitOptions {
 
 /** For receives that collect: `max` bytes at most, else code `emsgsize`. Nothing is consumed then. */
 export interface CollectOptions extends WaitOptions {
+  /** Bytes, a delimiter included. Default: 65 536; for `receiveToEnd` the socket's `maxReceive`. */
   readonly max?: number | undefined;
 }
 

@@ -18,6 +18,7 @@ import { type WebStreams, webStreams } from "./web-streams.ts";
 import { Wire, type WireSettings } from "./wire.ts";
 import type { Sendable } from "./writer.ts";
 
+/** A connected socket. `await using` closes it, `for await` gives packets until the peer's FIN. */
 export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
   readonly #wire: Wire;
   readonly #active: ActiveMode;
@@ -136,6 +137,7 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
     this.#arm("passive");
   }
 
+  /** Whether packets come as messages: `"passive"`, for one more packet (`"once"`), or for all. */
   get activeState(): ActiveState {
     return this.#active.state;
   }
@@ -217,10 +219,12 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
 
   // ---- facts
 
+  /** The peer's address and port, or the path of its unix socket; remembered when the connection is gone. */
   peername(): Address {
     return this.#peer;
   }
 
+  /** Our own end's, likewise. */
   sockname(): Address {
     return this.#own;
   }

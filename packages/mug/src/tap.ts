@@ -5,6 +5,7 @@
 /** What can happen to a socket besides bytes. */
 export type TapEvent = "end" | "half-close" | "shutdown" | "close" | "reset" | "secure" | "closed" | "error";
 
+/** Hears what goes over a socket. Chunks are the real ones: look, and neither keep nor change them. */
 export interface Tap {
   /** Bytes have arrived from the peer. */
   received?(bytes: Uint8Array): void;

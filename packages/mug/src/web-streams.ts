@@ -4,11 +4,13 @@ import { type ReadableByteStreamController, ReadableStream, WritableStream } fro
 import { MugError } from "./errors.ts";
 import type { Socket } from "./socket.ts";
 
+/** A socket as web streams. */
 export interface WebStreams {
   /** Bytes from the peer; ends at its FIN. Nothing is read ahead of demand but the socket's own buffer. */
   readonly readable: ReadableStream<Uint8Array>;
   /** Closing it half-closes the socket, aborting it resets the socket. */
   readonly writable: WritableStream<Uint8Array | string>;
+  /** Resolves when the connection is entirely gone; never rejects. */
   readonly closed: Promise<void>;
 }
 

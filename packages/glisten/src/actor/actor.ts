@@ -71,6 +71,7 @@ export interface ActorOptions<State, Message> extends MailboxLimits {
  */
 export class ActorStartError extends Error {
   override readonly name: string = "ActorStartError";
+  /** `init` threw or rejected; took too long; or the actor was stopped before it was done. */
   readonly reason: "init-failed" | "init-timeout" | "init-stopped";
 
   constructor(reason: ActorStartError["reason"], message: string, options?: ErrorOptions) {

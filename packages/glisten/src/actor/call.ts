@@ -16,6 +16,7 @@ import { after } from "./timer.ts";
  */
 export class CallError extends Error {
   override readonly name: string = "CallError";
+  /** No answer came in time; or the one who was asked has ended. */
   readonly reason: "timeout" | "callee-down";
   /** Why the callee ended; only with `callee-down`. */
   readonly exit: ExitReason | undefined;

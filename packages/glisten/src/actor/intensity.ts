@@ -41,7 +41,9 @@ export class RestartIntensityError extends Error {
   override readonly name: string = "RestartIntensityError";
   /** The child whose failure was one too many; undefined for a factory's. */
   readonly childId: string | undefined;
+  /** How many restarts were tolerated. */
   readonly restarts: number;
+  /** Within how many milliseconds. */
   readonly withinMs: number;
 
   /** `cause` is that child's last error, where it had one. */

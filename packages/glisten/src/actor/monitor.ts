@@ -19,6 +19,7 @@ export interface ProcessDown {
 
 /** Something whose end can be watched: an ActorRef, a Supervisor, or anything with an `exited` promise. */
 export interface Monitored {
+  /** Resolves with how it ended. */
   readonly exited: Promise<ExitReason>;
   /** Watches without a promise, where the process knows how. */
   monitor?(receiver: Receiver<ProcessDown>): Unsubscribe;

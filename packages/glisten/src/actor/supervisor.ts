@@ -53,12 +53,15 @@ export interface SupervisorOptions {
 
 /** One child as it stands. */
 export interface ChildInfo {
+  /** The id of its specification. */
   readonly id: string;
   /** The running child, if it runs. */
   readonly child: Child | undefined;
   /** `restarting`: its last start failed and another is due. `stopped`: it ended and is not to be restarted now. */
   readonly state: "running" | "starting" | "restarting" | "stopped";
+  /** Does it supervise others? */
   readonly type: "worker" | "supervisor";
+  /** When it is restarted. */
   readonly restart: Restart;
 }
 

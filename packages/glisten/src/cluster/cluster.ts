@@ -54,6 +54,7 @@ export interface ClusterPrimary extends AsyncDisposable {
 /** A cluster as a worker has it: its own server. The primary starts, reloads and stops it. */
 export interface ClusterWorker<Member> {
   readonly role: "worker";
+  /** What `start` gave in this process. */
   readonly server: Member;
 }
 

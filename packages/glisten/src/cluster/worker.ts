@@ -7,7 +7,9 @@ import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures
 
 /** What a cluster needs of the server that each worker runs; glisten's and mist's servers are such. */
 export interface ClusterMember {
+  /** Asked when the primary is asked for the figures of all workers. */
   info(): ServerInfo;
+  /** Called when the primary stops or replaces this worker, and when the primary is gone. */
   stop(options: { readonly deadlineMs: number }): Promise<StopReport>;
   /** Resolves when the server has ended. */
   readonly closed: Promise<unknown>;

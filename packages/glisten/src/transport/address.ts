@@ -13,6 +13,7 @@ import { UsageError } from "../errors.ts";
 /** An IPv4 address: its four octets. */
 export interface Ipv4Address {
   readonly type: "ipv4";
+  /** Each from 0 to 255, in the order they are written. */
   readonly octets: readonly [number, number, number, number];
 }
 
@@ -22,6 +23,7 @@ export type Ipv6Groups = readonly [number, number, number, number, number, numbe
 /** An IPv6 address: its eight groups. */
 export interface Ipv6Address {
   readonly type: "ipv6";
+  /** Each from 0 to 65 535, in the order they are written. */
   readonly groups: Ipv6Groups;
 }
 
@@ -30,7 +32,9 @@ export type IpAddress = Ipv4Address | Ipv6Address;
 
 /** One end of a TCP connection. */
 export interface ConnectionInfo {
+  /** From 0 to 65 535. */
   readonly port: number;
+  /** An IPv4 address mapped into IPv6 (`::ffff:a.b.c.d`) is given as IPv4. */
   readonly ipAddress: IpAddress;
 }
 

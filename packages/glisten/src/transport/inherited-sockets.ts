@@ -30,6 +30,7 @@ export interface DescriptorTarget {
 
 /** Every socket systemd passed, or those with one name (`FileDescriptorName=`). */
 export interface SystemdTarget {
+  /** A name of `FileDescriptorName=`, or true for all of them. */
   readonly systemd: true | string;
 }
 

@@ -31,6 +31,7 @@ export type SocketMessage =
 
 /** Who is told: any Subject of messages. */
 export interface ControllingProcess {
+  /** Called for every message, and never waited for. */
   send(message: SocketMessage): void;
 }
 

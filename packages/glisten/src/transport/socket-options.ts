@@ -16,7 +16,9 @@ export type ActiveMode = "passive" | "once" | "active" | { readonly count: numbe
 
 /** What happens to unsent bytes on close. Node can set off, and on with 0 seconds: close resets (RST). */
 export interface Linger {
+  /** Whether close does anything else than leave the rest to the system. */
   readonly enabled: boolean;
+  /** 0; Node cannot set another. */
   readonly seconds: number;
 }
 

@@ -12,8 +12,11 @@ export interface ExpectationDetails {
 /** A scripted peer's expectation did not hold, or its connection failed under it. The message ends with the transcript. */
 export class ExpectationError extends Error {
   override readonly name: string = "ExpectationError";
+  /** The conversation so far, as it stands in the message. */
   readonly transcript: string;
+  /** What was expected, escaped, where it is known; test runners show the difference. */
   readonly expected: string | undefined;
+  /** What came, likewise. */
   readonly actual: string | undefined;
 
   constructor(what: string, transcript: Transcript, details: ExpectationDetails = {}) {

@@ -12,15 +12,19 @@ import { ExpectationError } from "./expectation-error.ts";
 import { type Bytes, chop, splitAt, toBuffer } from "./splits.ts";
 import { escapeBytes, Transcript } from "./transcript.ts";
 
+/** Options of a scripted peer. */
 export interface PeerOptions {
   /** Milliseconds every expectation waits at most, unless it says otherwise. Default 2000. */
   readonly timeout?: number;
 }
 
+/** Options of one expectation. */
 export interface ExpectOptions {
+  /** Milliseconds to wait at most. Default: the peer's. */
   readonly timeout?: number;
 }
 
+/** How fast pieces follow each other. */
 export interface PacingOptions {
   /** Milliseconds between two pieces. Default 0: one turn of the event loop, enough for a peer in this process. */
   readonly everyMs?: number;
@@ -31,8 +35,11 @@ export type CloseKind = "fin" | "reset" | "any";
 
 const DEFAULT_TIMEOUT = 2000;
 
+/** A scripted peer: one end of a connection. Whatever fails throws an ExpectationError with the transcript. */
 export class Peer implements AsyncDisposable {
+  /** The socket below, for what is not offered here. */
   readonly socket: Socket;
+  /** All that went over the connection so far. */
   readonly transcript: Transcript;
   readonly #timeout: number;
 

@@ -14,6 +14,7 @@ import { Transcript } from "./transcript.ts";
 /** What a peer of the server does. The connection is closed when it is through, and reset when it fails. */
 export type Script = (peer: Peer) => Promise<void>;
 
+/** Options of {@link listen}. */
 export interface ListenOptions extends PeerOptions {
   /** Default 0: the system chooses. */
   readonly port?: number;
@@ -25,8 +26,11 @@ export interface ListenOptions extends PeerOptions {
   readonly tls?: ServerTls;
 }
 
+/** What a scripted server's TLS is made of. */
 export interface ServerTls {
+  /** The certificate, PEM. */
   readonly cert: string | Buffer;
+  /** Its key, PEM. */
   readonly key: string | Buffer;
   /** Protocols to choose from by ALPN. */
   readonly alpnProtocols?: readonly string[];
@@ -37,6 +41,7 @@ export interface ServerTls {
 /** What `close` gives each connection to part in order. */
 const CLOSE_TIMEOUT = 200;
 
+/** A server whose connections follow a script. `await using` closes it and throws what its scripts threw. */
 export class ScriptedServer implements AsyncDisposable {
   /** Every connection so far, in order. */
   readonly peers: Peer[] = [];
@@ -60,11 +65,13 @@ export class ScriptedServer implements AsyncDisposable {
     );
   }
 
+  /** The port it listens on; 0 on a unix socket. */
   get port(): number {
     const address = this.#server.address();
     return typeof address === "object" && address !== null ? address.port : 0;
   }
 
+  /** The address it listens on. */
   get host(): string {
     return this.#options.host ?? "127.0.0.1";
   }

@@ -9,9 +9,11 @@ export type Bytes = string | Uint8Array;
 export interface Split {
   /** For example `"whole"`, `"byte by byte"`, `"cut at 17"`. */
   readonly name: string;
+  /** The packets, in order; together they are the message. */
   readonly pieces: readonly Buffer[];
 }
 
+/** How many cuts to try. */
 export interface SplitOptions {
   /** 1: every single cut; 2: every pair of cuts too, which is the square of them. Default 1. */
   readonly cuts?: 1 | 2;
@@ -65,6 +67,7 @@ export function* everySplit(message: Bytes, options: SplitOptions = {}): Generat
   }
 }
 
+/** Options of {@link forEverySplit}. */
 export interface EverySplitOptions extends SplitOptions {
   /** Runs at the same time. Default 8. */
   readonly parallel?: number;

@@ -8,9 +8,11 @@ import type { Tap } from "../tap.ts";
 /** `send` and `receive` are bytes; `event` is what happened to the connection; `note` is the script's own. */
 export type EntryKind = "send" | "receive" | "event" | "note";
 
+/** One line of a transcript. */
 export interface TranscriptEntry {
   /** Milliseconds since the connection came about. */
   readonly atMs: number;
+  /** Bytes of one direction, an event, or a note. */
   readonly kind: EntryKind;
   /** The first bytes of a chunk, or the text of an event. */
   readonly text: string;
@@ -34,6 +36,7 @@ const MAX_SHOWN = 512;
 /** Entries kept; the oldest go first. */
 const MAX_ENTRIES = 1000;
 
+/** What went over one connection: the last 1000 entries, 512 bytes of each chunk. */
 export class Transcript {
   readonly #name: string;
   readonly #entries: TranscriptEntry[] = [];
@@ -44,6 +47,7 @@ export class Transcript {
     this.#name = name;
   }
 
+  /** The entries that are kept, oldest first. */
   get entries(): readonly TranscriptEntry[] {
     return this.#entries;
   }
@@ -60,10 +64,12 @@ export class Transcript {
     };
   }
 
+  /** Writes down what happened to the connection. */
   event(text: string): void {
     this.#add("event", text);
   }
 
+  /** Writes down a remark of the script's. */
   note(text: string): void {
     this.#add("note", text);
   }
