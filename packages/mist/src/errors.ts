@@ -28,9 +28,13 @@ export interface ProtocolErrorOptions {
 /** The peer broke the protocol. The connection cannot go on; the peer can be told why. */
 export class ProtocolError extends Error {
   override readonly name: string = "ProtocolError";
+  /** The HTTP status the peer is told, where it can be told one. */
   readonly status: number | undefined;
+  /** The WebSocket close code the peer is told (RFC 6455 §7.4). */
   readonly closeCode: number | undefined;
+  /** The clause that was broken, for example `"RFC 9112 §6.3"`. */
   readonly section: string;
+  /** The message ended early; what there was of it was not wrong. */
   readonly incomplete: boolean;
 
   constructor(message: string, options: ProtocolErrorOptions) {
@@ -53,7 +57,9 @@ export interface LimitErrorOptions extends ProtocolErrorOptions {
 /** The peer asked for more than a limit allows. */
 export class LimitError extends ProtocolError {
   override readonly name: string = "LimitError";
+  /** The option that set the limit, for example `"maxTarget"`. */
   readonly limit: string;
+  /** The limit itself: bytes or a count. */
   readonly max: number;
 
   constructor(message: string, options: LimitErrorOptions) {
@@ -80,9 +86,11 @@ export class HandlerError extends Error {
 /** A deadline passed. `deadline` is its option name; `status` what a waiting HTTP peer is told. */
 export class DeadlineError extends Error {
   override readonly name: string = "DeadlineError";
+  /** The option that set the deadline, for example `"bodyIdleMs"`. */
   readonly deadline: string;
   /** The length of the deadline, in milliseconds. */
   readonly ms: number;
+  /** The HTTP status a waiting peer is told: 408. */
   readonly status: number;
 
   constructor(deadline: string, ms: number, status = 408) {
@@ -102,6 +110,7 @@ export type BodyErrorReason = "excess-body" | "malformed-body";
 /** A request body could not be read. Left uncaught in a handler it is answered with `status`. */
 export class BodyError extends Error {
   override readonly name: string = "BodyError";
+  /** Too long, or broken. */
   readonly reason: BodyErrorReason;
   /** 413 for `excess-body`, 400 for `malformed-body` unless its cause says otherwise (431: too many trailers). */
   readonly status: number;
@@ -128,7 +137,9 @@ export type FileErrorReason = "is-dir" | "no-access" | "no-entry" | "unknown";
  */
 export class FileError extends Error {
   override readonly name: string = "FileError";
+  /** What stood in the way. */
   readonly reason: FileErrorReason;
+  /** The path as it was given, or as it was resolved below the root. */
   readonly path: string;
   /** 404 for `no-entry` and `is-dir`, 403 for `no-access`, 500 for `unknown`. */
   readonly status: number;

@@ -9,7 +9,9 @@ const defaultStopDeadlineMs = 10_000;
 
 /** Where a server listens. */
 export interface ServerAddress {
+  /** `"https"` with TLS. */
   readonly scheme: "http" | "https";
+  /** The port, as the system chose it where it was 0; undefined on a unix socket. */
   readonly port: number | undefined;
   /** The IP address, IPv6 without brackets; the path of a unix socket. */
   readonly host: string;

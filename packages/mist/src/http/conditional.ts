@@ -15,6 +15,7 @@ export interface Validators {
 
 /** The parts of a request that preconditions look at. A mist `Request` is one. */
 export interface ConditionalRequest {
+  /** The method, which decides between 304 and 412. */
   readonly method: string;
   /** The field's value, several lines combined (RFC 9110 §5.3). */
   getHeader(name: string): string | undefined;

@@ -41,6 +41,7 @@ export class ChunkedStream<Message = never, State = unknown> extends StreamActor
 /** Options of a chunked response written by a loop. */
 export interface ChunkedOptions<State, Message = never>
   extends StreamHandler<State, Message, ChunkedStream<Message>> {
+  /** The request that is answered. */
   readonly request: Request;
   /** Status and fields; its body is not looked at. */
   readonly response: Response;

@@ -76,6 +76,7 @@ export class EventStream<Message = never, State = unknown> extends StreamActor<S
 /** Options of {@link serverSentEvents}. */
 export interface ServerSentEventsOptions<State, Message = never>
   extends StreamHandler<State, Message, EventStream<Message>> {
+  /** The request that is answered; its `last-event-id` is read. */
   readonly request: Request;
   /** Status and further fields of the response; its body is not looked at. Default 200. */
   readonly initialResponse?: Response;

@@ -13,6 +13,7 @@ export type Handler<Body = IncomingBody> = (
 
 /** A failure in the user's code while a request was served. */
 export interface ErrorReport {
+  /** What was thrown. */
   readonly error: unknown;
   /** Undefined behind an upgrade: a connection that lives for days keeps nothing of its request. */
   readonly request: Request<IncomingBody> | undefined;

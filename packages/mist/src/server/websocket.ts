@@ -92,6 +92,7 @@ export interface WebSocketHandler<State, Message> {
 export interface WebSocketOptions<State, Message = never>
   extends WebSocketTuning,
     WebSocketHandler<State, Message> {
+  /** The request that asks for the WebSocket. */
   readonly request: Request;
   /**
    * The subprotocols this server speaks: the first the client named that is among them is taken. Or a function that
