@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 
 /** An example that runs. */
@@ -55,6 +56,16 @@ export async function runProgram(
   const text = collect(child);
   const [code] = (await once(child, "close")) as [number | null];
   return { output: text.all(), code };
+}
+
+/** A port of the loopback that nobody listens on, for a program that cannot be told to take any. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 interface Output {

@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { type Program, startProgram } from "../../program.ts";
+import { freePort, type Program, startProgram } from "../../program.ts";
 
 const hasBroker = spawnSync("nats-server", ["--version"]).status === 0;
 if (!hasBroker) console.log("skipped: the chat through a broker, for there is no nats-server here");
@@ -80,15 +79,6 @@ async function startBroker(port: number): Promise<ChildProcess> {
     child.once("exit", () => reject(new Error("the broker ended")));
   });
   return child;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 /** A member of a process's room. */

@@ -8,6 +8,7 @@ const running = await mist.cluster(
   () =>
     mist
       .new(handler)
+      .withDeadlines({ stopGraceMs: 500 })
       .port(Number(process.env["PORT"] ?? 4008))
       .afterStart(() => {}),
   { workers: 2 },

@@ -6,6 +6,8 @@ import { handler } from "./handler.ts";
 
 const builder = mist
   .new(handler)
+  // A client that keeps its connection may be about to use it: longer than the default for busy machines.
+  .withDeadlines({ stopGraceMs: 500 })
   .afterStart(({ url }) => console.log(`process ${process.pid} on ${url}; try /, /slow`));
 
 const server =
