@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import * as mug from "@x/mug";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { freePort, type Program, startProgram } from "../../program.ts";
+
+// Linux has all of 127.0.0.0/8 on its loopback; a client can be somebody else there without another machine.
+const linux = process.platform === "linux";
 
 const REQUEST = "GET / HTTP/1.1\r\nhost: example\r\nconnection: close\r\n\r\n";
 
@@ -26,18 +28,16 @@ test("the client is who the header says", async () => {
   expect(await ask(program.port, header + REQUEST)).toBe("you are 192.0.2.7, port 40000");
 });
 
-test.each([
-  ["no header", REQUEST, "127.0.0.1"],
-  [
-    "a header of somebody who is not trusted",
-    `PROXY TCP4 192.0.2.7 192.0.2.1 40000 80\r\n${REQUEST}`,
-    "127.0.0.3",
-  ],
-])("%s gets no answer", async (_, bytes, from) => {
-  expect(await ask(program.port, bytes, from)).toBe("");
+test("a connection without a header gets no answer", async () => {
+  expect(await ask(program.port, REQUEST)).toBe("");
 });
 
-const hasProxy = spawnSync("haproxy", ["-v"]).status === 0;
+test.runIf(linux)("somebody who is not trusted gets no answer, whatever the header says", async () => {
+  const header = "PROXY TCP4 192.0.2.7 192.0.2.1 40000 80\r\n";
+  expect(await ask(program.port, header + REQUEST, "127.0.0.3")).toBe("");
+});
+
+const hasProxy = linux && spawnSync("haproxy", ["-v"]).status === 0;
 if (!hasProxy) console.log("skipped: the real load balancer, for there is no haproxy here");
 
 describe.runIf(hasProxy)("HAProxy in front", () => {
@@ -50,12 +50,7 @@ describe.runIf(hasProxy)("HAProxy in front", () => {
     const config = fileURLToPath(new URL("../haproxy.cfg", import.meta.url));
     const env = { ...process.env, DOOR_V1: v1, DOOR_V2: v2, SERVER: String(program.port) };
     proxy = spawn("haproxy", ["-f", config, "-db", "-q"], { env, stdio: ["ignore", "inherit", "inherit"] });
-    const gone = once(proxy, "exit").then(() => Promise.reject(new Error("HAProxy ended")));
-    gone.catch(() => {});
-    const opens = expect
-      .poll(() => ask(doors[1]!, REQUEST).catch(String), { timeout: 10_000 })
-      .toContain("you");
-    await Promise.race([opens, gone]);
+    await vi.waitFor(async () => expect(await ask(doors[1]!, REQUEST)).toContain("you are"), 10_000);
   });
   afterAll(() => proxy?.kill());
 
