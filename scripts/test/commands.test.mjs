@@ -13,7 +13,7 @@ let folder;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "commands-"));
-  for (const file of ["abandoned.mjs", "start.mjs", "test.mjs", "workspace.mjs"])
+  for (const file of ["abandoned.mjs", "start.mjs", "suites.mjs", "test.mjs", "workspace.mjs"])
     cpSync(join(scripts, file), join(folder, "scripts", file));
   write("package.json", "{}");
   write("pnpm-lock.yaml", "lock");
@@ -34,10 +34,8 @@ const write = (path, text) => {
 
 /** An executable of that name; it finds its arguments in `args`. */
 const program = (path, body) => {
-  write(
-    path,
-    `#!/usr/bin/env node\nconst args = process.argv.slice(2);\nconst fs = require("node:fs");\n${body}\n`,
-  );
+  const imports = path.endsWith(".mjs") ? 'import fs from "node:fs";' : 'const fs = require("node:fs");';
+  write(path, `#!/usr/bin/env node\n${imports}\nconst args = process.argv.slice(2);\n${body}\n`);
   chmodSync(join(folder, path), 0o755);
 };
 
@@ -128,7 +126,7 @@ test.each([
   ["nothing ran", { numPassedTests: 0, numFailedTests: 0 }, [], 0, 1, "0 passed, 0 failed"],
 ])("test sums up when %s", async (_, counts, files, exit, expected, line) => {
   installed();
-  program("node_modules/.bin/vitest", `${report(counts, files)}\nprocess.exit(${exit});`);
+  program("node_modules/vitest/vitest.mjs", `${report(counts, files)}\nprocess.exit(${exit});`);
   const { code, last } = await run("test.mjs");
   expect(last).toBe(line);
   expect(code).toBe(expected);
@@ -140,7 +138,7 @@ test("test runs in every folder that has tests, and adds up", async () => {
   write("packages/two/vitest.config.ts", "");
   write("examples/vitest.config.ts", "");
   program(
-    "node_modules/.bin/vitest",
+    "node_modules/vitest/vitest.mjs",
     `${report({ numPassedTests: 5, numFailedTests: 0 })}\nconsole.log(process.cwd());`,
   );
   const { output, last } = await run("test.mjs");
@@ -151,7 +149,7 @@ test("test runs in every folder that has tests, and adds up", async () => {
 
 test("test fails when its runner leaves no report", async () => {
   installed();
-  program("node_modules/.bin/vitest", "process.exit(0);");
+  program("node_modules/vitest/vitest.mjs", "process.exit(0);");
   const { code, last } = await run("test.mjs");
   expect(code).toBe(1);
   expect(last).toBe("0 passed, 1 failed");
