@@ -101,7 +101,26 @@ describe("mist", () => {
     ];
     const allowed = (specifier: string) =>
       isOwn(specifier) || isNode(specifier) || libraries.includes(specifier);
-    expect(breaches(mist, allowed)).toEqual([]);
+    const isFrameworks = (path: string) => frameworks.some((name) => path.startsWith(`fetch/${name}`));
+    expect(
+      breaches(
+        mist.filter(({ path }) => !isFrameworks(path)),
+        allowed,
+      ),
+    ).toEqual([]);
+  });
+
+  const frameworks = ["hono", "crossws"];
+
+  test.each(frameworks)("%s, an optional peer, is known to its own entry point only", (name) => {
+    const isEntry = (path: string) => path.startsWith(`fetch/${name}`);
+    const own = mist.filter(({ path }) => isEntry(path));
+    const others = mist.filter(({ path }) => !isEntry(path));
+    const isFramework = (specifier: string) => specifier === name || specifier.startsWith(`${name}/`);
+    const allowed = (specifier: string) =>
+      isOwn(specifier) || isNode(specifier) || isFramework(specifier) || specifier === "@x/glisten";
+    expect(breaches(own, allowed)).toEqual([]);
+    expect(breaches(others, (specifier) => !isEntry(specifier) && !isFramework(specifier))).toEqual([]);
   });
 
   const sansIo = ["http", "http1", "websocket", "sse"].flatMap((folder) => under(mist, folder));

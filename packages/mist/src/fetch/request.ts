@@ -5,11 +5,11 @@
 // incoming one as a stream. `instanceof Request` holds either way; `globals.ts` has `fetch` and `new Request` take it.
 
 import { Buffer } from "node:buffer";
-import { ipAddressToString } from "@x/glisten";
 import { BodyError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
 import { type IncomingBody, readBody, stream } from "../server/request-body.ts";
-import { getConnectionInfo, waitUntil } from "../server/request-services.ts";
+import { waitUntil } from "../server/request-services.ts";
+import { addressOfClient } from "./client-address.ts";
 import { requestUrl } from "./request-url.ts";
 
 const NativeRequest = globalThis.Request;
@@ -88,11 +88,7 @@ export class FetchRequest {
 
   /** The client's IP address, as srvx and what is built on it look for it; undefined on a unix socket. */
   get ip(): string | undefined {
-    try {
-      return ipAddressToString(getConnectionInfo(this.#request).ipAddress);
-    } catch {
-      return undefined;
-    }
+    return addressOfClient(this.#request)?.address;
   }
 
   /** Has `stop` wait for `work`, as srvx and what is built on it look for it. */
