@@ -4,6 +4,7 @@
 
 import type { ChildSpecification, MailboxLimits } from "./actor/index.ts";
 import { checkMailboxLimits } from "./actor/mailbox.ts";
+import type { ConnectionSettings } from "./connection-host.ts";
 import { UsageError } from "./errors.ts";
 import {
   type Handler,
@@ -14,7 +15,6 @@ import {
   type OnShutdown,
 } from "./handler.ts";
 import { handshake, type ProxySettings } from "./handshake.ts";
-import type { ConnectionSettings } from "./live-connection.ts";
 import {
   type ActiveState,
   DEFAULTS,

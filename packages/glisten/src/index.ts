@@ -25,6 +25,7 @@ export {
   type Sendable,
   send,
 } from "./connection.ts";
+export type { ConnectionState } from "./connection-host.ts";
 export {
   CertificateError,
   type CertificateErrorReason,
@@ -50,7 +51,6 @@ export {
   type ServerSpecification,
 } from "./glisten.ts";
 export type { HandlerLoop, Init, Message, OnClose, OnShutdown } from "./handler.ts";
-export type { ConnectionState } from "./live-connection.ts";
 export type { ActiveState, ProxyProtocolOptions } from "./options.ts";
 export type { CloseReason, CreateProtocol, Protocol } from "./protocol.ts";
 export type {

@@ -1,115 +1,45 @@
 /**
- * A connection while it lives: one socket, one protocol, one message at a time.
+ * A connection while it lives: one socket, one protocol, from the handshake to the last word.
  *
- * Owns the data path (socket "data" → protocol.data → socket.write), backpressure in both directions, the closing
- * dance, and the promise that the protocol hears `closed` exactly once. The listener functions are shared by all
- * sockets and find their connection by a symbol, so that an idle connection holds no closure of its own; a handler
- * that answers synchronously costs neither a promise nor a microtask.
+ * Owns the phases, the closing dance, and the promise that the protocol hears `closed` exactly once; `inbound.ts` and
+ * `outbound.ts` are its two directions. The listener functions are shared by all sockets and find their connection
+ * by a symbol, so that an idle connection holds no closure of its own.
  */
 
 import type { Socket } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import type { LightChild, Subject } from "./actor/index.ts";
 import type { Arrival } from "./arrivals.ts";
-import type { Connection, ConnectionInfo, Endpoint, Sendable } from "./connection.ts";
+import type { Connection, ConnectionInfo, Endpoint } from "./connection.ts";
+import {
+  CLOSING,
+  type ConnectionHost,
+  type ConnectionState,
+  GONE,
+  HANDSHAKING,
+  INITIALISING,
+  OPEN,
+  STATE_NAMES,
+  WAITING,
+} from "./connection-host.ts";
 import { DeadlineError, HandlerError, TransportError, toSocketReason, UsageError } from "./errors.ts";
-import type { Candidate, Handshake, Handshaken } from "./handshake.ts";
-import type { CloseReason, CreateProtocol, Protocol } from "./protocol.ts";
-import { abandon, adopt, attend, onDrain, onStall } from "./socket-listeners.ts";
-import { type TimerWheel, WheelEntry } from "./timer-wheel.ts";
+import type { Candidate, Handshaken } from "./handshake.ts";
+import { Inbound } from "./inbound.ts";
+import type { CloseReason, Protocol } from "./protocol.ts";
+import { abandon, adopt, attend, onStall } from "./socket-listeners.ts";
 import { connectionInfo } from "./transport/address.ts";
-
-/** What a connection needs of its server. */
-export interface ConnectionHost {
-  readonly wheel: TimerWheel;
-  readonly settings: ConnectionSettings;
-  readonly address: { readonly type: "tcp" | "unix" };
-  /** Milliseconds until the stop deadline; undefined while the server is not stopping. */
-  readonly stopping: number | undefined;
-  /** The handshake is done; an acceptor may open the connection. */
-  ready(connection: LiveConnection): void;
-  /** The protocol is there and reading begins. */
-  opened(connection: LiveConnection): void;
-  /** The socket is gone and the protocol has been told. */
-  gone(connection: LiveConnection, reason: CloseReason): void;
-  /** Told once for every failure of user code. */
-  report(error: HandlerError, connection: LiveConnection): void;
-}
-
-/** The options that shape every connection of a server. */
-export interface ConnectionSettings {
-  readonly create: CreateProtocol;
-  /** What comes before the protocol: a PROXY header, TLS; undefined: nothing. */
-  readonly handshake: Handshake | undefined;
-  /** Chunks, and bytes, read ahead of a pending handler before the socket is left unread. */
-  readonly readAheadChunks: number;
-  readonly readAheadBytes: number;
-  /** Whether reading stops while the peer does not take what is written to it. */
-  readonly readStopsWhenBlocked: boolean;
-  /** Bytes written and not taken above which more are not welcome; at least Node's own mark. */
-  readonly highWaterMark: number;
-  readonly handshakeTimeoutMs: number;
-  readonly initTimeoutMs: number;
-  readonly lingerMs: number;
-  readonly stallMs: number;
-}
-
-/** How far a connection has come. */
-export type ConnectionState = "waiting" | "handshaking" | "initialising" | "open" | "closing";
-
-const WAITING = 0;
-const HANDSHAKING = 1;
-const INITIALISING = 2;
-const OPEN = 3;
-const CLOSING = 4;
-const GONE = 5;
-
-// A connection that is gone but whose `closed` has not settled still counts as closing.
-const NAMES: readonly ConnectionState[] = [
-  "waiting",
-  "handshaking",
-  "initialising",
-  "open",
-  "closing",
-  "closing",
-];
-
-// Why the socket is not being read, as bits.
-const HOLD_PENDING = 1;
-const HOLD_USER = 2;
-const HOLD_BLOCKED = 4;
 
 const NORMAL: CloseReason = Object.freeze({ type: "normal" });
 const SHUTDOWN: CloseReason = Object.freeze({ type: "shutdown" });
 const KILLED: CloseReason = Object.freeze({ type: "killed" });
 
-const SENT: Promise<void> = Promise.resolve();
-
-interface Waiter {
-  readonly promise: Promise<void>;
-  resolve(): void;
-  reject(error: unknown): void;
-}
-
-export class LiveConnection extends WheelEntry implements Connection<never>, Arrival, Candidate, LightChild {
+/** A connection, whole. */
+export class LiveConnection extends Inbound implements Connection<never>, Arrival, Candidate, LightChild {
   readonly id: number;
   /** The supervisor's: see `Roster`. */
   place = -1;
-  socket: Socket;
-  private readonly host: ConnectionHost;
-  private protocol: Protocol | undefined = undefined;
-  private phase = WAITING;
-  private hold = 0;
-  private busy = false;
-  private blocked = false;
-  private endWaits = false;
   private left = false;
   private reason: CloseReason | undefined = undefined;
-  private inbound: Buffer[] | undefined = undefined;
-  private inboundBytes = 0;
-  private taken: Waiter | undefined = undefined;
-  private settled: (() => void) | undefined = undefined;
-  private rejected: ((error: unknown) => void) | undefined = undefined;
   private raw: Socket | undefined = undefined;
   private agreed: Handshaken | undefined = undefined;
   private who: ConnectionInfo | undefined = undefined;
@@ -118,10 +48,8 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
   private initialised: (() => void) | undefined = undefined;
 
   constructor(host: ConnectionHost, id: number, socket: Socket) {
-    super();
-    this.host = host;
+    super(host, socket);
     this.id = id;
-    this.socket = socket;
     adopt(socket, this);
   }
 
@@ -216,176 +144,6 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
     done();
   }
 
-  // ---- the data path ----------------------------------------------------------------------------------------
-
-  receive(chunk: Buffer): void {
-    if (this.busy || this.phase !== OPEN) {
-      this.readAhead(chunk);
-      return;
-    }
-    let pending: void | Promise<void>;
-    try {
-      pending = this.protocol!.data(chunk);
-    } catch (error) {
-      this.fail("data", error);
-      return;
-    }
-    if (pending !== undefined) this.wait(pending);
-  }
-
-  /** A chunk came while the handler is pending. It waits; past the limit the socket is left unread. */
-  private readAhead(chunk: Buffer): void {
-    if (this.phase !== OPEN) return; // Closing: read and discarded.
-    const { readAheadChunks, readAheadBytes } = this.host.settings;
-    this.inbound ??= [];
-    this.inbound.push(chunk);
-    this.inboundBytes += chunk.length;
-    if (this.inbound.length >= readAheadChunks || this.inboundBytes >= readAheadBytes)
-      this.holdFor(HOLD_PENDING);
-  }
-
-  private wait(pending: Promise<void>): void {
-    this.busy = true;
-    this.settled ??= () => this.goOn();
-    this.rejected ??= (error) => this.fail("data", error);
-    pending.then(this.settled, this.rejected);
-  }
-
-  private goOn(): void {
-    this.busy = false;
-    while (this.phase === OPEN && this.inbound !== undefined && this.inbound.length > 0) {
-      if (this.busy || (this.hold & ~HOLD_PENDING) !== 0) return;
-      const chunk = this.inbound.shift()!;
-      this.inboundBytes -= chunk.length;
-      this.receive(chunk);
-    }
-    if (this.busy || this.phase !== OPEN) return;
-    this.release(HOLD_PENDING);
-    if (this.endWaits) this.receiveEnd();
-  }
-
-  receiveEnd(): void {
-    if (this.phase !== OPEN) return;
-    if (this.busy || (this.inbound !== undefined && this.inbound.length > 0)) {
-      this.endWaits = true;
-      return;
-    }
-    this.endWaits = false;
-    const protocol = this.protocol!;
-    if (protocol.end === undefined) {
-      this.close();
-      return;
-    }
-    try {
-      protocol.end();
-    } catch (error) {
-      this.fail("end", error);
-    }
-  }
-
-  private holdFor(why: number): void {
-    if (this.hold === 0 && this.phase === OPEN) this.socket.pause();
-    this.hold |= why;
-  }
-
-  private release(why: number): void {
-    if (this.hold === 0) return;
-    this.hold &= ~why;
-    if (this.hold === 0 && this.phase === OPEN) this.socket.resume();
-  }
-
-  pause(): void {
-    this.holdFor(HOLD_USER);
-  }
-
-  resume(): void {
-    this.unhold(HOLD_USER);
-  }
-
-  /** Takes a hold back and hands over what was read in the meantime, before anything newer. */
-  private unhold(why: number): void {
-    this.release(why);
-    if (!this.busy && this.phase === OPEN && this.inbound !== undefined && this.inbound.length > 0) {
-      this.wait(SENT);
-    }
-  }
-
-  // ---- writing ----------------------------------------------------------------------------------------------
-
-  write(data: string | Uint8Array, encoding: "utf8" | "latin1" = "utf8", onSent?: () => void): boolean {
-    const { socket } = this;
-    if (this.phase >= CLOSING || !socket.writable) return false;
-    // Node's own mark is low, and it says false even if the kernel has taken everything at once.
-    return socket.write(data as string, encoding, onSent) || this.hasRoom();
-  }
-
-  /** Whether more is welcome; if not, reading may stop until the peer has taken what there is. */
-  private hasRoom(): boolean {
-    const { highWaterMark, readStopsWhenBlocked } = this.host.settings;
-    const { socket } = this;
-    if (socket.writableLength <= highWaterMark) return true;
-    // Few connections are ever blocked: only they listen.
-    if (!this.blocked) socket.once("drain", onDrain);
-    this.blocked = true;
-    if (readStopsWhenBlocked) this.holdFor(HOLD_BLOCKED);
-    return false;
-  }
-
-  send(data: Sendable): Promise<void> {
-    const { socket } = this;
-    if (this.phase >= CLOSING || !socket.writable) return refused(new TransportError("closed"));
-    if (typeof data === "string" || data instanceof Uint8Array) {
-      return this.write(data) ? SENT : this.whenTaken();
-    }
-    socket.cork();
-    for (const part of data) socket.write(part as string);
-    socket.uncork();
-    return this.hasRoom() ? SENT : this.whenTaken();
-  }
-
-  private whenTaken(): Promise<void> {
-    this.taken ??= waiter();
-    return this.taken.promise;
-  }
-
-  drained(): void {
-    if (!this.blocked) return;
-    this.blocked = false;
-    this.taken?.resolve();
-    this.taken = undefined;
-    if (this.phase !== OPEN) return;
-    const protocol = this.protocol!;
-    if (protocol.drain !== undefined) {
-      try {
-        protocol.drain();
-      } catch (error) {
-        this.fail("drain", error);
-        return;
-      }
-    }
-    if (!this.blocked) this.unhold(HOLD_BLOCKED);
-  }
-
-  cork(): void {
-    this.socket.cork();
-  }
-
-  uncork(): void {
-    this.socket.uncork();
-  }
-
-  get bufferedAmount(): number {
-    return this.socket.writableLength;
-  }
-
-  get bytesRead(): number {
-    return this.socket.bytesRead;
-  }
-
-  get bytesWritten(): number {
-    return this.socket.bytesWritten;
-  }
-
   // ---- ending -----------------------------------------------------------------------------------------------
 
   get closed(): boolean {
@@ -401,7 +159,7 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
   close(): void {
     if (this.phase >= CLOSING) return;
     this.phase = CLOSING;
-    this.inbound = undefined;
+    this.forgetInbound();
     const { socket } = this;
     if (socket.writable) {
       this.finishThenTell();
@@ -409,11 +167,6 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
     }
     this.host.wheel.arm(this, this.host.settings.lingerMs);
     if (!socket.readableEnded) socket.resume();
-  }
-
-  /** After `end` Node tells "finish" in place of "drain". */
-  private finishThenTell(): void {
-    if (this.blocked) this.socket.once("finish", onDrain);
   }
 
   /** The linger is over. Flushed: nothing is lost by leaving. Else the peer has until it stalls, and is not read. */
@@ -511,11 +264,10 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
     if (phase === GONE) return;
     this.phase = GONE;
     this.host.wheel.remove(this);
-    this.inbound = undefined;
+    this.forgetInbound();
     const reason = this.endReason(phase);
     this.reason = reason;
-    this.taken?.reject(new TransportError("closed"));
-    this.taken = undefined;
+    this.abandonWrites();
     this.leaveInit();
     if (this.protocol === undefined) this.leave(reason);
     else this.tellClosed(this.protocol, reason);
@@ -608,7 +360,7 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
   }
 
   get state(): ConnectionState {
-    return NAMES[this.phase]!;
+    return STATE_NAMES[this.phase]!;
   }
 
   get kind(): string {
@@ -634,27 +386,8 @@ export class LiveConnection extends WheelEntry implements Connection<never>, Arr
   }
 }
 
-function refused(error: TransportError): Promise<void> {
-  const promise = Promise.reject(error);
-  promise.catch(ignore);
-  return promise;
-}
-
 function isPromise(made: Protocol | Promise<Protocol>): made is Promise<Protocol> {
   return typeof (made as Partial<Promise<Protocol>>).then === "function";
-}
-
-function ignore(): void {}
-
-function waiter(): Waiter {
-  let resolve!: () => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  promise.catch(ignore);
-  return { promise, resolve, reject };
 }
 
 function readInfo(socket: Socket, peer: Endpoint | undefined): ConnectionInfo {

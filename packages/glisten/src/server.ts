@@ -27,15 +27,11 @@ import {
 import { keepReadBuffers } from "./allocator.ts";
 import { ArrivalQueue } from "./arrivals.ts";
 import type { Connection } from "./connection.ts";
+import type { ConnectionHost, ConnectionSettings, ConnectionState } from "./connection-host.ts";
 import { type HandlerError, StartError, UsageError } from "./errors.ts";
 import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "./events.ts";
 import { Listener, type ListenerOwner } from "./listener.ts";
-import {
-  type ConnectionHost,
-  type ConnectionSettings,
-  type ConnectionState,
-  LiveConnection,
-} from "./live-connection.ts";
+import { LiveConnection } from "./live-connection.ts";
 import type { ServerOptions } from "./options.ts";
 import type { CloseReason } from "./protocol.ts";
 import { TimerWheel } from "./timer-wheel.ts";

@@ -1,0 +1,136 @@
+/**
+ * A connection's way in: one chunk at a time to the protocol, and the socket left unread while there is a reason to.
+ *
+ * Owns the order (a chunk, the peer's FIN and a pause never overtake what came before them) and the limit on what is
+ * read ahead of a protocol whose promise is open. A protocol that answers synchronously costs neither a promise nor
+ * a microtask.
+ */
+
+import { OPEN } from "./connection-host.ts";
+import { Outbound } from "./outbound.ts";
+
+// Why the socket is not being read, as bits.
+const HOLD_PENDING = 1;
+const HOLD_USER = 2;
+const HOLD_BLOCKED = 4;
+
+const AT_ONCE: Promise<void> = Promise.resolve();
+
+/** The receiving half of a connection, above the sending one. */
+export abstract class Inbound extends Outbound {
+  /** Why the socket is not being read; 0: it is. */
+  protected hold = 0;
+  private busy = false;
+  private endWaits = false;
+  private inbound: Buffer[] | undefined = undefined;
+  private inboundBytes = 0;
+  private settled: (() => void) | undefined = undefined;
+  private rejected: ((error: unknown) => void) | undefined = undefined;
+
+  abstract close(): void;
+
+  receive(chunk: Buffer): void {
+    if (this.busy || this.phase !== OPEN) {
+      this.readAhead(chunk);
+      return;
+    }
+    let pending: void | Promise<void>;
+    try {
+      pending = this.protocol!.data(chunk);
+    } catch (error) {
+      this.fail("data", error);
+      return;
+    }
+    if (pending !== undefined) this.wait(pending);
+  }
+
+  /** A chunk came while the handler is pending. It waits; past the limit the socket is left unread. */
+  private readAhead(chunk: Buffer): void {
+    if (this.phase !== OPEN) return; // Closing: read and discarded.
+    const { readAheadChunks, readAheadBytes } = this.host.settings;
+    this.inbound ??= [];
+    this.inbound.push(chunk);
+    this.inboundBytes += chunk.length;
+    if (this.inbound.length >= readAheadChunks || this.inboundBytes >= readAheadBytes)
+      this.holdFor(HOLD_PENDING);
+  }
+
+  private wait(pending: Promise<void>): void {
+    this.busy = true;
+    this.settled ??= () => this.goOn();
+    this.rejected ??= (error) => this.fail("data", error);
+    pending.then(this.settled, this.rejected);
+  }
+
+  private goOn(): void {
+    this.busy = false;
+    while (this.phase === OPEN && this.inbound !== undefined && this.inbound.length > 0) {
+      if (this.busy || (this.hold & ~HOLD_PENDING) !== 0) return;
+      const chunk = this.inbound.shift()!;
+      this.inboundBytes -= chunk.length;
+      this.receive(chunk);
+    }
+    if (this.busy || this.phase !== OPEN) return;
+    this.release(HOLD_PENDING);
+    if (this.endWaits) this.receiveEnd();
+  }
+
+  receiveEnd(): void {
+    if (this.phase !== OPEN) return;
+    if (this.busy || (this.inbound !== undefined && this.inbound.length > 0)) {
+      this.endWaits = true;
+      return;
+    }
+    this.endWaits = false;
+    const protocol = this.protocol!;
+    if (protocol.end === undefined) {
+      this.close();
+      return;
+    }
+    try {
+      protocol.end();
+    } catch (error) {
+      this.fail("end", error);
+    }
+  }
+
+  private holdFor(why: number): void {
+    if (this.hold === 0 && this.phase === OPEN) this.socket.pause();
+    this.hold |= why;
+  }
+
+  private release(why: number): void {
+    if (this.hold === 0) return;
+    this.hold &= ~why;
+    if (this.hold === 0 && this.phase === OPEN) this.socket.resume();
+  }
+
+  pause(): void {
+    this.holdFor(HOLD_USER);
+  }
+
+  resume(): void {
+    this.unhold(HOLD_USER);
+  }
+
+  /** Takes a hold back and hands over what was read in the meantime, before anything newer. */
+  private unhold(why: number): void {
+    this.release(why);
+    if (!this.busy && this.phase === OPEN && this.inbound !== undefined && this.inbound.length > 0) {
+      this.wait(AT_ONCE);
+    }
+  }
+
+  protected holdWhileBlocked(): void {
+    this.holdFor(HOLD_BLOCKED);
+  }
+
+  protected unholdAfterBlock(): void {
+    this.unhold(HOLD_BLOCKED);
+  }
+
+  /** What was read ahead will not be handled any more. */
+  protected forgetInbound(): void {
+    this.inbound = undefined;
+  }
+}
