@@ -99,7 +99,7 @@ export interface Server extends Child, AsyncDisposable {
   readonly port: number;
   /** Where it listens; the first address when there are several. */
   readonly address: BoundAddress;
-  /** All addresses it listens on: with IPv6 there are two, and systemd may pass any number. */
+  /** All addresses it listens on: with IPv6 there may be two, and systemd may pass any number. */
   readonly addresses: readonly BoundAddress[];
   /** Where it listens, connections by state, and counters. Looks at every connection: not for a hot path. */
   info(): ServerInfo;

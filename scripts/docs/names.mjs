@@ -1,0 +1,49 @@
+// The "Coming from …" tables of the READMEs: every name in their right-hand column has to exist, or readers who look
+// for it search in vain.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../workspace.mjs";
+import { report } from "./report.mjs";
+
+/** Words of the language, and what the tables call the things at hand. */
+const GIVEN = new Set(
+  [
+    "async await const export for from import new of true false undefined n",
+    "app array body builder conn connection glisten handler listener mist mug port request response server socket ws x",
+  ].flatMap((line) => line.split(" ")),
+);
+
+/** One line for each name that no report of the package knows. */
+export function unknownNames(entries, checker) {
+  const words = new Map();
+  for (const entry of entries) {
+    const known = words.get(entry.folder) ?? new Set(GIVEN);
+    // A package's tables may name what stands below it.
+    if (entry.folder === "mist") for (const word of words.get("glisten") ?? []) known.add(word);
+    for (const [word] of report(entry, checker).matchAll(/[A-Za-z_$][\w$]*/g)) known.add(word);
+    words.set(entry.folder, known);
+  }
+  return [...words].flatMap(([folder, known]) => {
+    const document = join("packages", folder, "README.md");
+    return cells(readFileSync(join(root, document), "utf8"))
+      .flatMap(identifiers)
+      .filter((name) => !known.has(name))
+      .map((name) => `${document}: ${name}, in a "Coming from" table, does not exist`);
+  });
+}
+
+/** The right-hand cells of the tables in those sections. */
+function cells(text) {
+  const sections = text.split(/^## /m).filter((section) => section.startsWith("Coming from"));
+  return sections.flatMap((section) =>
+    [...section.matchAll(/^\|(?:[^|\\]|\\.)*\|((?:[^|\\]|\\.)*)\|$/gm)].map(([, cell]) => cell).slice(2),
+  );
+}
+
+/** The identifiers in code, without the contents of strings and what stands for the rest. */
+function identifiers(cell) {
+  return [...cell.matchAll(/`([^`]+)`/g)]
+    .map(([, code]) => code.replaceAll(/"[^"]*"|…|\.\.\./g, " "))
+    .flatMap((code) => [...code.matchAll(/[A-Za-z_$][\w$]*/g)].map(([name]) => name));
+}
