@@ -97,8 +97,8 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
   }
 
   drain(): void {
-    this.#out.blocked = false;
     this.#deadlines.set("write", 0);
+    if (!this.#out.drained()) return;
     if (this.#exchange === undefined) this.#advance();
     else this.#exchange.drain();
   }
@@ -329,7 +329,7 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
     const leftover = this.core.takeRemaining();
     this.connection.cork();
     // The 101 goes first: the new protocol may speak as soon as it starts.
-    this.#out.flush();
+    this.#out.flushAll();
     try {
       this.#switchTo(body.start(this.connection, onError), leftover);
     } catch (error) {
@@ -377,7 +377,7 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
     this.#draining = false;
     this.#phase = "closing";
     this.#deadlines.set("read", 0);
-    this.#out.flush();
+    this.#out.flushAll();
     this.#resume();
     this.connection.close();
   }

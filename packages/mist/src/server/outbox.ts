@@ -7,6 +7,17 @@ import type { Connection } from "@x/glisten";
 const maxGathered = 64 * 1024;
 // Bytes this few are cheaper copied into the gathered text than written on their own.
 const maxCopied = 4 * 1024;
+// More than this is handed over piece by piece: of a single write nobody can see how far it has come, and a peer that
+// takes a large answer slowly must not look like one that takes nothing.
+const maxHandedOver = 128 * 1024;
+
+/** Bytes on their way to the socket. */
+interface Held {
+  readonly data: Uint8Array;
+  /** How much the socket has. */
+  at: number;
+  readonly onSent: (() => void) | undefined;
+}
 
 /** Hears that the socket holds more than it should. */
 export interface OutboxOwner {
@@ -19,6 +30,9 @@ export class Outbox {
   readonly #owner: OutboxOwner;
   /** Latin-1. */
   #text = "";
+  /** What the socket is not to have yet, in order; the text comes behind it. */
+  readonly #held: Held[] = [];
+  #heldBytes = 0;
   #flushScheduled = false;
   #mark = 0;
   /** The socket holds more than it should, and has not drained since. */
@@ -31,7 +45,7 @@ export class Outbox {
 
   /** Characters, that is bytes, not yet handed to the socket. */
   get length(): number {
-    return this.#text.length;
+    return this.#text.length + this.#heldBytes;
   }
 
   /** Queues text in Latin-1, or bytes, behind everything written before. False: wait for the drain. */
@@ -46,12 +60,30 @@ export class Outbox {
     return !this.blocked;
   }
 
-  /** Hands everything to the socket. */
+  /** Hands over what the socket should have now. */
   flush(): void {
     if (this.#text === "") return;
     const text = this.#text;
     this.#text = "";
-    if (!this.#connection.write(text, "latin1")) this.#block();
+    if (this.#held.length > 0 || text.length > maxHandedOver)
+      this.#hold(Buffer.from(text, "latin1"), undefined);
+    else if (!this.#connection.write(text, "latin1")) this.#block();
+  }
+
+  /** Hands over everything there is: the connection is about to close, or to go on in another protocol. */
+  flushAll(): void {
+    this.flush();
+    this.#heldBytes = 0;
+    for (const { data, at, onSent } of this.#held.splice(0)) {
+      this.#connection.write(at === 0 ? data : data.subarray(at), undefined, onSent);
+    }
+  }
+
+  /** The socket has drained. False: it is full again. */
+  drained(): boolean {
+    this.blocked = false;
+    this.#handOver();
+    return !this.blocked;
   }
 
   /** Flushes before the event loop goes on. */
@@ -82,9 +114,30 @@ export class Outbox {
   #writeBytes(data: Uint8Array, onSent: (() => void) | undefined): void {
     this.#connection.cork();
     this.flush();
-    const room = this.#connection.write(data, undefined, onSent);
+    if (this.#held.length > 0 || data.length > maxHandedOver) this.#hold(data, onSent);
+    else if (!this.#connection.write(data, undefined, onSent)) this.#block();
     this.#connection.uncork();
-    if (!room) this.#block();
+  }
+
+  #hold(data: Uint8Array, onSent: (() => void) | undefined): void {
+    this.#held.push({ data, at: 0, onSent });
+    this.#heldBytes += data.length;
+    this.#handOver();
+  }
+
+  #handOver(): void {
+    while (!this.blocked) {
+      const first = this.#held[0];
+      if (first === undefined) return;
+      const { data, at } = first;
+      const end = Math.min(data.length, at + maxHandedOver);
+      const last = end === data.length;
+      first.at = end;
+      this.#heldBytes -= end - at;
+      if (last) this.#held.shift();
+      const piece = at === 0 && last ? data : data.subarray(at, end);
+      if (!this.#connection.write(piece, undefined, last ? first.onSent : undefined)) this.#block();
+    }
   }
 
   #block(): void {

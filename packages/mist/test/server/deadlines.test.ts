@@ -83,6 +83,36 @@ describe("deadlines", () => {
   });
 });
 
+describe("a peer that takes a large answer slowly", () => {
+  it.each([
+    ["bytes", "close"],
+    ["bytes", "keep-alive"],
+    ["text", "keep-alive"],
+    ["chunks", "keep-alive"],
+  ])("is not cut off while it goes on (%s, %s)", async (kind, connection) => {
+    const size = 24 * 1024 * 1024;
+    const whole = Buffer.alloc(size, "x");
+    const { connect } = await serve(
+      () =>
+        mist
+          .response(200)
+          .setBody(
+            kind === "chunks"
+              ? mist.chunked([whole])
+              : mist.bytes(kind === "text" ? whole.toString() : whole),
+          ),
+      (builder) => builder.withDeadlines({ sendMs: 250 }),
+    );
+    const socket = await connect();
+    await socket.send(`GET / HTTP/1.1\r\nhost: a\r\nconnection: ${connection}\r\n\r\n`);
+    let received = 0;
+    while (received < size) {
+      received += (await socket.receiveExact(1024 * 1024, { timeout: 5000 })).length;
+      await new Promise((resolve) => setTimeout(resolve, 40));
+    }
+  });
+});
+
 describe("a pipelining peer that reads no answers", () => {
   it("is not read on without bound, and is served when it reads", async () => {
     let handled = 0;
