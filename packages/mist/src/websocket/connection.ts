@@ -208,8 +208,8 @@ export class WebSocketConnection {
 
   /** Keeps what is left of the packet, which is less than a header. */
   #keepPartial(): void {
+    if (this.#offset === this.#chunk.length) return;
     const rest = this.#chunk.subarray(this.#offset);
-    if (rest.length === 0) return;
     this.#partial = this.#partial === undefined ? Buffer.from(rest) : Buffer.concat([this.#partial, rest]);
   }
 
