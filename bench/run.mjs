@@ -5,7 +5,8 @@
 //   --rounds N    instead of 5
 //   --no-write    leave docs/bench as it is (it is written when all cases were run)
 //
-// BENCH_NODE names the Node.js that serves and that makes the load.
+// BENCH_NODE names the Node.js that serves and that makes the load; BENCH_SERVER_FLAGS what else the servers' is told,
+// such as --cpu-prof.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";

@@ -67,7 +67,7 @@ const httpCases = [
     title: "GET without keep-alive, 32 at a time",
     unit: `${cpu}/request`,
     contestants: ["mist", "floor (close)", "node:http"],
-    job: { ...http, connections: 32, exchange: "get-once", mode: "once", serverCloses: true },
+    job: { ...http, connections: 32, exchange: "get-once", mode: "once", serverCloses: true, wrk: true },
     targets: [atMost(0.8, "node:http")],
   },
   {
@@ -154,7 +154,7 @@ const glistenCases = [
     title: "TCP connections, one message each",
     unit: `${cpu}/connection`,
     contestants: ["glisten", "node:net"],
-    job: { ...echo, connections: 32, mode: "once" },
+    job: { ...echo, connections: 32, mode: "once", messages: 12_000 },
     targets: [atMost(1 / 0.85, "node:net")],
   },
   {

@@ -10,6 +10,9 @@ import { dirname, join } from "node:path";
 /** The Node.js that serves and that makes the load: `BENCH_NODE`, or the one that runs this. */
 export const node = process.env.BENCH_NODE ?? process.execPath;
 
+/** What else the servers' Node.js is told, such as `--cpu-prof`. */
+export const serverFlags = process.env.BENCH_SERVER_FLAGS?.split(" ") ?? [];
+
 const require = createRequire(import.meta.url);
 
 /** The first line a command prints about itself; undefined where it cannot run. */

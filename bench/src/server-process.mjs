@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { threadTime } from "./cpu-time.mjs";
-import { node, pinned } from "./machine.mjs";
+import { node, pinned, serverFlags } from "./machine.mjs";
 
 const probe = fileURLToPath(new URL("./probe.mjs", import.meta.url));
 
@@ -14,7 +14,9 @@ export class ServerProcess {
 
   /** @param program its file, the binary of Bun if that is to run it, and its core: 0 unless it is of the load's side */
   static async start({ file, bun, core = 0 }, args = []) {
-    const loader = bun ? ["--preload", probe] : ["--expose-gc", "--import", pathToFileURL(probe).href];
+    const loader = bun
+      ? ["--preload", probe]
+      : [...serverFlags, "--expose-gc", "--import", pathToFileURL(probe).href];
     const [command, argv] = pinned(core, bun ?? node, [...loader, file, ...args.map(String)]);
     const server = new ServerProcess(command, argv);
     await server.#ready(file);

@@ -5,6 +5,7 @@
 //
 // A batch may be empty: then the connections only listen, until what they wait for has come.
 
+import { setTimeout as delay } from "node:timers/promises";
 import { prepare } from "./jobs.mjs";
 import { Talk } from "./talk.mjs";
 
@@ -96,6 +97,7 @@ async function once({ milliseconds, messages = Number.POSITIVE_INFINITY }) {
         each.open().then(() => each.say());
       });
       ended += 1;
+      if (description.paceMs !== undefined) await delay(description.paceMs);
     }
   };
   await Promise.all(Array.from({ length: description.connections }, line));
