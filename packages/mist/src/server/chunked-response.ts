@@ -49,15 +49,8 @@ export interface ChunkedOptions<State, Message = never>
   readonly trailers?: () => Fields;
 }
 
-/**
- * A body of these chunks, pulled one by one as the client takes them.
- *
- * @example `mist.response(200).setBody(mist.chunked(lines()))`
- */
-export function chunked(
-  chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
-  options?: IterableBodyOptions,
-): IterableBody;
+// The options come first: the other order would have TypeScript take `init: () => [state, selector]` for an array.
+
 /**
  * Answers with a response that `init` and `loop` send in chunks. `stop()` ends it in order; `stopAbnormal(reason)` and
  * failures break it off, so that the client sees that it is not whole. A client that leaves ends the loop at once.
@@ -76,6 +69,15 @@ export function chunked(
  * ```
  */
 export function chunked<State, Message = never>(options: ChunkedOptions<State, Message>): ServerResponse;
+/**
+ * A body of these chunks, pulled one by one as the client takes them.
+ *
+ * @example `mist.response(200).setBody(mist.chunked(lines()))`
+ */
+export function chunked(
+  chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
+  options?: IterableBodyOptions,
+): IterableBody;
 export function chunked<State, Message>(
   source: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array> | ChunkedOptions<State, Message>,
   options?: IterableBodyOptions,
