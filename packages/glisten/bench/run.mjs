@@ -12,7 +12,7 @@ const here = (name) => join(import.meta.dirname, name);
 
 const CASES = {
   "echo-64x64-1": { job: { connections: 64, size: 64, inFlight: 1, messages: 150_000 }, limit: 1.1 },
-  "echo-64x64-32": { job: { connections: 64, size: 64, inFlight: 32, messages: 1_500_000 }, limit: 1.1 },
+  "echo-64x64-32": { job: { connections: 64, size: 64, inFlight: 32, messages: 4_000_000 }, limit: 1.1 },
   "echo-16x64k": { job: { connections: 16, size: 65_536, inFlight: 1, messages: 30_000 }, limit: 1.1 },
   connect: { job: { mode: "connect", connections: 32, size: 64, messages: 10_000 }, limit: 1 / 0.85 },
   "tls-64x64-1": {

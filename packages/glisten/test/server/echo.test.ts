@@ -9,7 +9,7 @@ describe("a TCP server", () => {
     const server = await glisten
       .new(
         () => 0,
-        async (count: number, message, conn) => {
+        async (count, message, conn) => {
           if (message.type === "packet") await conn.send(message.data);
           return glisten.continue(count + 1);
         },

@@ -141,6 +141,24 @@ function pick({ certfile, keyfile }: { certfile: string; keyfile: string }): {
   return { certfile, keyfile };
 }
 
+describe("a TLS peer that resets below TLS", () => {
+  it("costs nothing but its connection", async () => {
+    const { errors, handler } = reports();
+    const closes: string[] = [];
+    await using server = await (await tlsEcho())
+      .withErrorHandler(handler)
+      .withClose((_state, { type }) => void closes.push(type))
+      .start(0);
+    const raw = connect(server.port, "127.0.0.1");
+    const peer = await dialTls(server, { socket: raw });
+    await speaks(peer);
+    raw.resetAndDestroy();
+    await eventually(() => closes.length === 1 && server.info().connections === 0);
+    expect(closes).toEqual(["reset"]);
+    expect(errors).toEqual([]);
+  });
+});
+
 describe("a peer that resets", () => {
   const never = new Promise<undefined>(nothing);
   const STATES: [string, () => glisten.HandlerBuilder<undefined, never>][] = [

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { RestartIntensityError, supervisor } from "../../src/actor/index.ts";
 import * as glisten from "../../src/index.ts";
 import { testCertificates } from "../certificates.ts";
-import { dial, eventually, reports } from "./peer.ts";
+import { dial, eventually, Peer, reports } from "./peer.ts";
 
 const nothing = (): undefined => undefined;
 
@@ -119,6 +119,16 @@ describe("stop", () => {
     await peer.whenClosed();
   });
 
+  it("while clients are connecting leaves none of them hanging", async () => {
+    const server = await glisten.new(nothing, nothing).start(0);
+    const peers = Array.from({ length: 50 }, () => new Peer(connect(server.port, "127.0.0.1")));
+    await peers[0]!.until(() => !peers[0]!.socket.connecting);
+    const report = await server.stop({ deadlineMs: 50 });
+    for (const peer of peers) await peer.whenClosed();
+    expect(report.drained + report.killed).toBe(server.info().accepted);
+    expect(server.info().connections).toBe(0);
+  });
+
   it("tells handlers, who may say goodbye", async () => {
     const server = await glisten
       .new<undefined>(nothing, nothing)
@@ -144,7 +154,7 @@ describe("stop", () => {
     await dial(server);
     await dial(server);
     await eventually(() => server.info().states.open === 2);
-    expect(await server.stop({ deadlineMs: 50 })).toEqual({
+    expect(await server.stop({ deadlineMs: 1_000 })).toEqual({
       type: "shutdown",
       drained: 1,
       killed: 1,
