@@ -4,7 +4,7 @@
 // This one keeps body and init as they were given; anything that only a real Response can do makes one, then. It is
 // put in the place of `globalThis.Response` by `globals.ts`, and is a subclass of what stood there.
 
-import type { Field } from "../http/fields.ts";
+import { type Field, NO_FIELDS } from "../http/fields.ts";
 import type { ServerResponse } from "../server/response-body.ts";
 import { type BodyInit, type PlainResponse, plainResponse } from "./plain-response.ts";
 import { standInFor } from "./stand-in.ts";
@@ -20,10 +20,11 @@ interface LightResponses {
   /** The mist response that this one stands for. */
   upgrade(response: Response): ServerResponse | undefined;
   /**
-   * A Response that stands for a mist response which fetch has no words for: an upgrade. It goes through middleware
-   * like any other; fields set on it, or on a `new Response(body, it)`, join those of the upgrade.
+   * A Response for the answer to a handshake. For an upgrade, which fetch has no words for, it stands without being
+   * one: it goes through middleware like any other, and fields set on it, or on a `new Response(body, it)`, join those
+   * of the upgrade.
    */
-  carry(upgrade: ServerResponse): Response;
+  carry(answer: ServerResponse): Response;
 }
 
 let inside: LightResponses;
@@ -73,10 +74,15 @@ export class LightResponse {
       plain: (response) => (isLight(response) ? response.#parts() : undefined),
       length: (response) => (isLight(response) ? response.#length : undefined),
       upgrade: (response) => (isLight(response) ? response.#upgrade : undefined),
-      carry(upgrade) {
+      carry(answer) {
         const carrier = new LightResponse(null);
-        carrier.#plain = { status: upgradeStatus, body: null, headers: [] };
-        carrier.#upgrade = upgrade;
+        const { status, headers, body } = answer;
+        if (body.kind === "upgrade") {
+          carrier.#plain = { status: upgradeStatus, body: null, headers: NO_FIELDS };
+          carrier.#upgrade = answer;
+        } else {
+          carrier.#plain = { status, headers, body: body.kind === "bytes" ? body.data : null };
+        }
         return carrier as unknown as Response;
       },
     };

@@ -96,8 +96,7 @@ function isDecoded(codings: string | null): boolean {
 const handshakeFields = /^(?:content-.*|transfer-encoding|upgrade|connection|sec-websocket-.*)$/;
 
 function withFields(upgrade: ServerResponse, headers: Headers): ServerResponse {
-  const own = upgrade.body.kind === "upgrade" ? handshakeFields : /^content-.*$/;
-  const added = fieldsOf(headers).filter(([name]) => !own.test(name));
+  const added = fieldsOf(headers).filter(([name]) => !handshakeFields.test(name));
   return added.length === 0
     ? upgrade
     : new MistResponse(upgrade.status, [...upgrade.headers, ...added], upgrade.body);
