@@ -1,0 +1,55 @@
+// The README's tables of options say what the code does.
+
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { defaultDeadlines, defaultLimits } from "../src/options.ts";
+import { websocketDefaults, websocketSettings } from "../src/server/websocket-options.ts";
+
+const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+
+/** The default that stands behind the cell which holds exactly `option`. */
+function told(option: string): string | undefined {
+  const line = readme.split("\n").find((each) => each.startsWith(`| ${option} |`));
+  return line?.split(" | ")[1];
+}
+
+/** 75000 as the README writes it. */
+function grouped(value: number): string {
+  return String(value).replaceAll(/\B(?=(\d{3})+$)/g, " ");
+}
+
+/** 8192 as the README writes it, where it is a number of bytes. */
+function bytes(value: number): string {
+  if (value >= 1024 * 1024) return `${value / 1024 / 1024} MiB`;
+  return value >= 8192 ? `${value / 1024} KiB` : grouped(value);
+}
+
+const asBytes = (name: string) => !/Fields|Lines|Frames/.test(name);
+
+test.each(Object.entries(defaultLimits))("the limit %s defaults to %s", (name, value) => {
+  expect(told(`\`${name}\``)).toBe(asBytes(name) ? bytes(value) : grouped(value));
+});
+
+test.each(Object.entries(defaultDeadlines))("the deadline %s defaults to %s", (name, value) => {
+  expect(told(`\`${name}\``)).toBe(grouped(value));
+});
+
+test.each(Object.entries(websocketDefaults))("%s of a WebSocket defaults to %s", (name, [value]) => {
+  const wanted = name.endsWith("Bytes") ? bytes(value) : value === 0 ? "0: never" : grouped(value);
+  expect(told(`\`${name}\``)).toBe(wanted);
+});
+
+test("compression of a WebSocket", () => {
+  expect(websocketSettings({}).compression).toBeUndefined();
+  const settings = websocketSettings({ compression: true });
+  const compression = settings.compression!;
+  expect(told("`serverNoContextTakeover`, `clientNoContextTakeover`")).toBe(
+    `\`${compression.serverNoContextTakeover && compression.clientNoContextTakeover}\``,
+  );
+  expect(compression.serverMaxWindowBits).toBe(compression.clientMaxWindowBits);
+  expect(told("`serverMaxWindowBits`, `clientMaxWindowBits`")).toBe(String(compression.serverMaxWindowBits));
+  expect(told("`threshold`")).toBe(grouped(settings.threshold));
+  expect(told("`level`, `memLevel`")).toBe(`${compression.level}, ${compression.memLevel}`);
+  expect(told("`maxInflateRatio`")).toBe(String(compression.maxInflateRatio));
+  expect(told("`synchronous`")).toBe(`\`${compression.synchronous}\``);
+});
