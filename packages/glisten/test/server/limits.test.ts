@@ -110,7 +110,7 @@ describe("ten thousand connections", () => {
       bytesRead: 10_000,
       bytesWritten: 10_000,
     });
-  });
+  }, 60_000);
 });
 
 describe("events", () => {
