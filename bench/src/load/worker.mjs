@@ -46,13 +46,22 @@ function rest() {
   if (idle === talks.length) settled();
 }
 
+// Each says one batch as soon as it is open: a server may not wait for the first word for as long as all of them take.
 async function openAll(connections) {
-  while (talks.length < connections) {
-    const batch = Array.from({ length: Math.min(100, connections - talks.length) }, () => {
-      return new Talk(job, onBatch, fail);
+  const open = async () => {
+    let greeted;
+    const each = new Talk(job, (...how) => (greeted === undefined ? onBatch(...how) : greeted()), fail);
+    await each.open();
+    talks.push(each);
+    if (job.batch.length === 0) return;
+    await new Promise((resolve) => {
+      greeted = resolve;
+      each.say();
     });
-    await Promise.all(batch.map((talk) => talk.open()));
-    talks.push(...batch);
+    greeted = undefined;
+  };
+  while (talks.length < connections) {
+    await Promise.all(Array.from({ length: Math.min(100, connections - talks.length) }, open));
   }
 }
 
