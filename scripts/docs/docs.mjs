@@ -34,7 +34,7 @@ async function describe() {
   const { entries, missing, checker } = readSurface();
   const files = {};
   for (const [file, text] of Object.entries(reference(entries, checker))) files[join(REFERENCE, file)] = text;
-  for (const entry of entries) files[join(REPORTS, `${entry.slug}.api.md`)] = report(entry, checker);
+  for (const entry of entries) files[join(REPORTS, `${entry.slug}.api.md`)] = report(entry, entries, checker);
   const findings = [...missingDocstrings(entries, checker), ...unknownNames(entries, checker)];
   return { entries, missing, files, findings };
 }

@@ -21,7 +21,7 @@ export function unknownNames(entries, checker) {
     const known = words.get(entry.folder) ?? new Set(GIVEN);
     // A package's tables may name what stands below it.
     if (entry.folder === "mist") for (const word of words.get("glisten") ?? []) known.add(word);
-    for (const [word] of report(entry, checker).matchAll(/[A-Za-z_$][\w$]*/g)) known.add(word);
+    for (const [word] of report(entry, entries, checker).matchAll(/[A-Za-z_$][\w$]*/g)) known.add(word);
     words.set(entry.folder, known);
   }
   return [...words].flatMap(([folder, known]) => {

@@ -40,7 +40,7 @@ function page(entry, homes, entries, checker) {
   }
   const nouns = { classes: [], functions: [], types: [] };
   for (const one of own) nouns[groupOf(one)].push(one);
-  const hidden = unnamed(entry, checker).filter(({ symbol }) => !homes.has(symbol));
+  const hidden = unnamed(entry, entries, checker);
   const link = linker(entry, homes, hidden);
   const sections = [
     ["Functions and values", nouns.functions],

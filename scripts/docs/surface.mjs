@@ -82,11 +82,11 @@ function originOf(entry, declarations) {
 }
 
 /**
- * What the exports of an entry point speak of and it does not export itself: `{ name, symbol, declarations }`, in the
- * order met. Types of other packages have reports of their own.
+ * What the exports of an entry point speak of and no entry point exports: `{ name, symbol, declarations }`, by name.
+ * Types of other packages have reports of their own.
  */
-export function unnamed(entry, checker) {
-  const known = new Set(entry.exports.map(({ symbol }) => symbol));
+export function unnamed(entry, entries, checker) {
+  const known = new Set(entries.flatMap(({ exports }) => exports.map(({ symbol }) => symbol)));
   const found = [];
   const queue = entry.exports.filter(({ from }) => from === undefined).flatMap((one) => one.declarations);
   for (const declaration of queue) {

@@ -30,7 +30,7 @@ export class IncomingBody {
   #ended: boolean;
   #error: unknown;
   #taken = false;
-  /** Filled at the end by the connection. */
+  /** The trailer section; empty before the end. */
   trailers: Fields = noFields;
   /** Bytes handed out so far. */
   received = 0;
@@ -47,27 +47,27 @@ export class IncomingBody {
     return this.#ended;
   }
 
-  /** True while a reader waits for the peer. */
+  /** True while a reader waits for the peer. @internal */
   get waiting(): boolean {
     return this.#waiter !== undefined;
   }
 
-  /** True once somebody has begun to read. */
+  /** True once somebody has begun to read. @internal */
   get taken(): boolean {
     return this.#taken;
   }
 
-  /** True if the rest will not come. */
+  /** True if the rest will not come. @internal */
   get failed(): boolean {
     return this.#error !== undefined;
   }
 
-  /** Somebody is about to read: the answer's head may go out first. */
+  /** Somebody is about to read: the answer's head may go out first. @internal */
   claim(): void {
     this.#taken = true;
   }
 
-  /** The next piece or null at the end, at once if it is there. One pull at a time. */
+  /** The next piece or null at the end, at once if it is there. One pull at a time. @internal */
   pull(): Uint8Array | null | Promise<Uint8Array | null> {
     this.#taken = true;
     if (this.#error !== undefined) throw this.#error;
@@ -80,7 +80,7 @@ export class IncomingBody {
     });
   }
 
-  /** The connection has more bytes: serves the waiting reader, if there is one and there is enough. */
+  /** The connection has more bytes: serves the waiting reader, if there is one and there is enough. @internal */
   resume(): void {
     const waiter = this.#waiter;
     if (waiter === undefined) return;
@@ -97,7 +97,7 @@ export class IncomingBody {
     waiter.resolve(piece);
   }
 
-  /** No more will come: the waiting reader and every later one gets `error`. */
+  /** No more will come: the waiting reader and every later one gets `error`. @internal */
   fail(error: unknown): void {
     if (this.#ended) return;
     this.#error ??= error;
