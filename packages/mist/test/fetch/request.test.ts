@@ -44,7 +44,7 @@ describe("url", () => {
     expect(body(await ask("GET / HTTP/1.0\r\n\r\n"))).toBe(`${url}/`);
   });
 
-  test.each(["1.2.3.999", "%00", "a%2fb", "xn--a"])(
+  test.each(["1.2.3.999", "%00", "a%2fb", "0x100000000"])(
     "Host %s, which no URL may have, is 400",
     async (host) => {
       let called = false;
