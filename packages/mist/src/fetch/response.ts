@@ -19,6 +19,8 @@ interface LightResponses {
   length(response: Response): number | undefined;
   /** The mist response that this one stands for. */
   upgrade(response: Response): ServerResponse | undefined;
+  /** The real Response behind it, for what only that can do. */
+  native(response: LightResponse): Response;
   /**
    * A Response for the answer to a handshake. For an upgrade, which fetch has no words for, it stands without being
    * one: it goes through middleware like any other, and fields set on it, or on a `new Response(body, it)`, join those
@@ -74,6 +76,7 @@ export class LightResponse {
       plain: (response) => (isLight(response) ? response.#parts() : undefined),
       length: (response) => (isLight(response) ? response.#length : undefined),
       upgrade: (response) => (isLight(response) ? response.#upgrade : undefined),
+      native: (response) => response.#real(),
       carry(answer) {
         const carrier = new LightResponse(null);
         const { status, headers, body } = answer;
@@ -196,6 +199,18 @@ function upgradeCopy(body: unknown, init: unknown): PlainResponse | undefined {
 Object.setPrototypeOf(LightResponse, NativeResponse);
 Object.setPrototypeOf(LightResponse.prototype, NativeResponse.prototype);
 standInFor(NativeResponse, LightResponse);
+// Methods of a newer Node that this file does not know, such as `textStream` in Node 26.
+for (const name of Object.getOwnPropertyNames(NativeResponse.prototype)) {
+  const method: unknown = Object.getOwnPropertyDescriptor(NativeResponse.prototype, name)?.value;
+  if (Object.hasOwn(LightResponse.prototype, name) || typeof method !== "function") continue;
+  Object.defineProperty(LightResponse.prototype, name, {
+    value(this: LightResponse, ...given: unknown[]): unknown {
+      return Reflect.apply(method, inside.native(this), given);
+    },
+    writable: true,
+    configurable: true,
+  });
+}
 for (const name of Object.getOwnPropertyNames(LightResponse.prototype)) {
   // As the attributes of an interface are: some log and copy what `for … in` finds.
   if (name !== "constructor") Object.defineProperty(LightResponse.prototype, name, { enumerable: true });

@@ -211,6 +211,13 @@ describe("instanceof", () => {
   });
 });
 
+test.runIf("textStream" in Native.prototype)("what only newer versions of Node can do", async () => {
+  const response = new Light("text") as Response & { textStream(): AsyncIterable<string> };
+  let text = "";
+  for await (const piece of response.textStream()) text += piece;
+  expect([text, response.bodyUsed]).toEqual(["text", true]);
+});
+
 describe("what it shares and what not", () => {
   test("bytes are its own", async () => {
     const bytes = Buffer.from("abc");
