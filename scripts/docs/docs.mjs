@@ -1,6 +1,6 @@
 // `pnpm run docs` writes the API reference (docs/api) and the API reports (docs/api-report) from the built packages.
 // `pnpm run docs:check` compares them with what they would be now, looks for missing docstrings and for names in the
-// READMEs that do not exist, and type-checks the READMEs' examples.
+// READMEs that do not exist, and type-checks the examples in READMEs and docstrings.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -29,13 +29,20 @@ async function describe() {
   const { readSurface } = await import("./surface.mjs");
   const { reference } = await import("./reference.mjs");
   const { report } = await import("./report.mjs");
+  const { checkExamples } = await import("./examples.mjs");
   const { missingDocstrings } = await import("./docstrings.mjs");
   const { unknownNames } = await import("./names.mjs");
   const { entries, missing, checker } = readSurface();
   const files = {};
   for (const [file, text] of Object.entries(reference(entries, checker))) files[join(REFERENCE, file)] = text;
   for (const entry of entries) files[join(REPORTS, `${entry.slug}.api.md`)] = report(entry, entries, checker);
-  const findings = [...missingDocstrings(entries, checker), ...unknownNames(entries, checker)];
+  const examples = checkExamples(entries);
+  console.log(`${examples.count} examples of docstrings type-checked`);
+  const findings = [
+    ...missingDocstrings(entries, checker),
+    ...unknownNames(entries, checker),
+    ...examples.findings,
+  ];
   return { entries, missing, files, findings };
 }
 

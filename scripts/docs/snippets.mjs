@@ -7,7 +7,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { root, runTool } from "../workspace.mjs";
 
-const NAMESPACES = {
+/** The packages' namespaces, as the documents call them. */
+export const NAMESPACES = {
   glisten: "@x/glisten",
   actor: "@x/glisten/actor",
   tcp: "@x/glisten/tcp",

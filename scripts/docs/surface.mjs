@@ -6,7 +6,8 @@ import { join, relative } from "node:path";
 import ts from "typescript";
 import { manifest, root } from "../workspace.mjs";
 
-const OPTIONS = {
+/** As the packages are meant to be used. */
+export const OPTIONS = {
   target: ts.ScriptTarget.ES2023,
   lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
   types: ["node"],

@@ -30,7 +30,7 @@ export interface Monitored {
  * process that is already dead hears it at once.
  *
  * ```ts
- * selector<Event>().selectMap(monitor(worker), (down) => ({ type: "worker-down", reason: down.reason }))
+ * selector<Change>().selectMap(monitor(worker), (down) => ({ type: "worker-down", reason: down.reason }))
  * ```
  */
 export function monitor(process: Monitored): Source<ProcessDown> {

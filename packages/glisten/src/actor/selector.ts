@@ -114,7 +114,7 @@ const EMPTY = new SourceSet<never>([]);
  * A selector without sources.
  *
  * ```ts
- * selector<Event>()
+ * selector<Change>()
  *   .select(events)
  *   .selectMap(monitor(worker), (down) => ({ type: "worker-down", reason: down.reason }));
  * ```

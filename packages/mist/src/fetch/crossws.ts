@@ -46,7 +46,13 @@ export interface MistAdapter extends AdapterInstance {
  *
  * @example
  * ```ts
- * const sockets = mistAdapter({ hooks: { message: (peer, message) => peer.send(message.text()) } });
+ * const sockets = mistAdapter({
+ *   hooks: {
+ *     message(peer, message) {
+ *       peer.send(message.text());
+ *     },
+ *   },
+ * });
  * mist.new(fromFetch((request) => sockets.handleUpgrade(request)));
  * ```
  */
