@@ -26,9 +26,8 @@ import {
   setCookie,
 } from "h3";
 import { describe, expect, test } from "vitest";
-import { WebSocket as Client } from "ws";
 import { withWebSockets } from "../../src/fetch/crossws.ts";
-import { deferred, serveFetch } from "./serve-fetch.ts";
+import { deferred, serveFetch, socketTo } from "./serve-fetch.ts";
 
 async function served(build: (app: H3) => void) {
   const app = new H3({ silent: true });
@@ -228,7 +227,7 @@ describe("sockets", () => {
   };
 
   const open = async (port: number, path: string) => {
-    const client = new Client(`ws://127.0.0.1:${port}${path}`);
+    const client = socketTo(port, path);
     const [[message]] = await Promise.all([once(client, "message"), once(client, "open")]);
     return { client, message: String(message) };
   };
@@ -248,16 +247,15 @@ describe("sockets", () => {
     expect(String((await heard)[0])).toBe("hello");
     expect(leaked).toBe(false);
     expect((await open(port, "/lazy")).message).toBe("lazy");
-    for (const { client } of [first, second, other]) client.terminate();
   });
 
   test("refused by a hook, and where the app has none", async () => {
     const { port, get } = await served(build);
-    const refused = new Client(`ws://127.0.0.1:${port}/ws/a`, { headers: { "x-refuse": "1" } });
+    const refused = socketTo(port, "/ws/a", [], { headers: { "x-refuse": "1" } });
     expect((await once(refused, "unexpected-response"))[1].statusCode).toBe(403);
-    const nowhere = new Client(`ws://127.0.0.1:${port}/nothing`);
+    const nowhere = socketTo(port, "/nothing");
     expect((await once(nowhere, "unexpected-response"))[1].statusCode).toBe(404);
-    const plain = new Client(`ws://127.0.0.1:${port}/plain`);
+    const plain = socketTo(port, "/plain");
     expect((await once(plain, "unexpected-response"))[1].statusCode).toBe(200);
     expect((await get("/ws/a")).status).toBe(426);
   });

@@ -7,10 +7,10 @@ import { createMiddleware } from "hono/factory";
 import { secureHeaders } from "hono/secure-headers";
 import type { WSEvents } from "hono/ws";
 import { describe, expect, test } from "vitest";
-import { WebSocket as Client } from "ws";
+import type { WebSocket as Client } from "ws";
 import { getConnInfo, type UpgradeOptions, upgradeWebSocket } from "../../src/fetch/hono.ts";
 import type * as mist from "../../src/index.ts";
-import { deferred, serveFetch } from "./serve-fetch.ts";
+import { deferred, serveFetch, socketTo } from "./serve-fetch.ts";
 
 type Events = WSEvents<mist.WebSocket>;
 
@@ -21,7 +21,7 @@ async function served(events: () => Events | Promise<Events>, options?: UpgradeO
 }
 
 async function connected(port: number, protocols?: string[], path = "/ws") {
-  const client = new Client(`ws://127.0.0.1:${port}${path}`, protocols);
+  const client = socketTo(port, path, protocols);
   const upgrade = once(client, "upgrade");
   await once(client, "open");
   const [response] = (await upgrade) as [{ headers: Record<string, string | string[]> }];
@@ -44,7 +44,7 @@ test("text and bytes, both ways", async () => {
     },
     onClose: (event, ws) => closed.resolve([event.code, event.reason, event.wasClean, ws.readyState]),
   }));
-  const client = new Client(`ws://127.0.0.1:${port}/ws?a=b`);
+  const client = socketTo(port, "/ws?a=b");
   expect(await heard(client)).toBe(`open 1 ws://127.0.0.1:${port}/ws?a=b []`);
   client.send("ä");
   expect(await heard(client)).toBe("got ä");
@@ -64,7 +64,6 @@ test("other sorts of bytes, and a blob if asked for", async () => {
   const { client } = await connected(port);
   client.send(new Uint8Array([9]));
   expect(await heard(client)).toEqual([9]);
-  client.terminate();
 });
 
 test("a request that is no handshake passes on", async () => {
@@ -86,16 +85,15 @@ describe("subprotocols", () => {
     [{ subprotocols: (offered) => offered.at(-1) }, "c"],
   ])("%j", async (options, chosen) => {
     const { port } = await served(() => ({ onOpen: (_event, ws) => ws.send(String(ws.protocol)) }), options);
-    const client = new Client(`ws://127.0.0.1:${port}/ws`, ["a", "b", "c"]);
+    const client = socketTo(port, "/ws", ["a", "b", "c"]);
     expect(await heard(client)).toBe(chosen);
     expect(client.protocol).toBe(chosen);
-    client.terminate();
   });
 });
 
 test("an unwelcome origin is refused", async () => {
   const { port } = await served(() => ({}), { checkOrigin: ["https://example.org"] });
-  const client = new Client(`ws://127.0.0.1:${port}/ws`, { origin: "https://evil.example" });
+  const client = socketTo(port, "/ws", [], { origin: "https://evil.example" });
   const [, response] = await once(client, "unexpected-response");
   expect(response.statusCode).toBe(403);
 });
@@ -151,7 +149,6 @@ test("a handler may wait for what another hears", async () => {
   client.send("question");
   client.send("yes");
   expect(await heard(client)).toBe("answered yes");
-  client.terminate();
 });
 
 test("a client that is lost closes with 1006", async () => {
@@ -185,13 +182,12 @@ test("middleware before and behind; its fields join the handshake's", async () =
     upgradeWebSocket(() => ({ onOpen: (_event, ws) => ws.send("hello") })),
   );
   const { port } = await serveFetch(app.fetch);
-  const client = new Client(`ws://127.0.0.1:${port}/ws`, { origin: "https://example.org" });
+  const client = socketTo(port, "/ws", [], { origin: "https://example.org" });
   const [[response], message] = await Promise.all([once(client, "upgrade"), heard(client)]);
   expect(message).toBe("hello");
   expect(response.headers["set-cookie"]).toEqual(["a=1", "b=2"]);
   expect(response.headers["access-control-allow-origin"]).toBe("https://example.org");
   expect(response.headers["x-frame-options"]).toBe("SAMEORIGIN");
-  client.terminate();
 });
 
 test("upgradeWebSocket(c, events) inside a handler, in a mounted app, with the address at hand", async () => {
@@ -206,9 +202,8 @@ test("upgradeWebSocket(c, events) inside a handler, in a mounted app, with the a
   const { port } = await serveFetch((request, environment, context) =>
     app.fetch(request, environment, context),
   );
-  const client = new Client(`ws://127.0.0.1:${port}/rooms/blue`);
+  const client = socketTo(port, "/rooms/blue");
   expect(await heard(client)).toBe("blue 127.0.0.1 true");
-  client.terminate();
 });
 
 test("compression by option", async () => {
@@ -219,7 +214,6 @@ test("compression by option", async () => {
   expect(headers["sec-websocket-extensions"]).toContain("permessage-deflate");
   client.send("a".repeat(5000));
   expect(await heard(client)).toBe("a".repeat(5000));
-  client.terminate();
 });
 
 test("an app that is served otherwise is told so", async () => {

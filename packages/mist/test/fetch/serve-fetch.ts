@@ -1,5 +1,7 @@
 // A server of a fetch handler for a test, stopped when the test is over.
 
+import { onTestFinished } from "vitest";
+import { type ClientOptions, WebSocket } from "ws";
 import { type FetchHandler, type FromFetchOptions, fromFetch } from "../../src/fetch/index.ts";
 import type * as mist from "../../src/index.ts";
 import { type Served, serve } from "../server/serve.ts";
@@ -22,4 +24,17 @@ export function deferred<Value = void>(): {
     resolve = done;
   });
   return { promise, resolve };
+}
+
+/** A WebSocket client, gone when the test is over. */
+export function socketTo(
+  port: number,
+  path: string,
+  protocols: readonly string[] = [],
+  options: ClientOptions = {},
+): WebSocket {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, [...protocols], options);
+  socket.on("error", () => {}); // a test that cares has a listener of its own
+  onTestFinished(() => socket.terminate());
+  return socket;
 }
