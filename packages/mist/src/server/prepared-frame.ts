@@ -30,7 +30,8 @@ export class PreparedFrame {
    * @internal
    */
   bytesFor(deflate: PermessageDeflate | undefined, threshold: number): Buffer {
-    if (deflate === undefined || !deflate.shareable || this.#plain.length < threshold) return this.#plain;
+    if (deflate === undefined || !deflate.shareable || this.#data.length < Math.max(1, threshold))
+      return this.#plain;
     let frame = this.#compressed?.get(deflate.kind);
     if (frame === undefined) {
       frame = this.#compress(deflate);

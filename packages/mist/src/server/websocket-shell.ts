@@ -125,7 +125,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
 
   get subject(): Subject<M> {
     this.#subject ??= new OwnedSubject<M>((message) => this.#user(message));
-    if (this.#state === "over") this.#subject.close(normalExit);
+    if (this.#closedTold) this.#subject.close(normalExit);
     return this.#subject;
   }
 
@@ -467,6 +467,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
   #exited(reason: ExitReason, state: S): void {
     if (reason.type === "abnormal") this.#failed(reason.error);
     else this.#beginClose(this.#shutdownMs >= 0 ? GOING_AWAY : NORMAL_CLOSURE, "");
+    this.#subject?.close(reason);
     const onClose = this.#onClose;
     if (onClose === undefined) return;
     try {

@@ -110,8 +110,7 @@ export class WebSocketWriter {
   text(data: string): Promise<void> {
     if (this.#ended) return refused();
     const length = Buffer.byteLength(data);
-    if (this.#deflate !== undefined && length >= this.#settings.threshold)
-      return this.#compress(TEXT, data, length);
+    if (this.#compresses(length)) return this.#compress(TEXT, data, length);
     if (this.#compressing) return this.#wait(length, () => this.#putText(data, length));
     this.#putText(data, length);
     return this.#taken(length);
@@ -120,8 +119,7 @@ export class WebSocketWriter {
   binary(data: Uint8Array): Promise<void> {
     if (this.#ended) return refused();
     const { length } = data;
-    if (this.#deflate !== undefined && length >= this.#settings.threshold)
-      return this.#compress(BINARY, data, length);
+    if (this.#compresses(length)) return this.#compress(BINARY, data, length);
     if (this.#compressing) return this.#wait(length, () => this.#put(FIN | BINARY, data));
     this.#put(FIN | BINARY, data);
     return this.#taken(length);
@@ -299,6 +297,11 @@ export class WebSocketWriter {
   runScheduledFlush(): void {
     this.#flushScheduled = false;
     this.flush();
+  }
+
+  #compresses(length: number): boolean {
+    // Nothing there is nothing to compress, and zlib would not flush twice in a row.
+    return this.#deflate !== undefined && length > 0 && length >= this.#settings.threshold;
   }
 
   #compress(opcode: number, data: string | Uint8Array, length: number): Promise<void> {
