@@ -39,6 +39,7 @@ export class LiveConnection extends Inbound implements Connection<never>, Arriva
   /** The supervisor's: see `Roster`. */
   place = -1;
   private left = false;
+  private toldToStop = false;
   private reason: CloseReason | undefined = undefined;
   private raw: Socket | undefined = undefined;
   private agreed: Handshaken | undefined = undefined;
@@ -230,7 +231,8 @@ export class LiveConnection extends Inbound implements Connection<never>, Arriva
   /** The server is stopping. Whoever is still shaking hands has been promised nothing. */
   shutdown(deadlineMs: number): void {
     if (this.phase < INITIALISING) this.destroy();
-    if (this.phase !== OPEN) return;
+    if (this.phase !== OPEN || this.toldToStop) return;
+    this.toldToStop = true;
     try {
       this.protocol!.shutdown?.(deadlineMs);
     } catch (error) {

@@ -120,6 +120,9 @@ export interface Server extends Child, AsyncDisposable {
   readonly supervisor: Supervisor;
 }
 
+// How long at most a stop goes on taking who has connected already; no more than a quarter of its deadline.
+const LAST_ARRIVALS_MS = 500;
+
 const STATES: readonly ConnectionState[] = ["waiting", "handshaking", "initialising", "open", "closing"];
 
 /** The server behind the interface. */
@@ -320,9 +323,33 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
     const deadlineMs = given ?? this.options.stopDeadlineMs;
     if (!(deadlineMs >= 0)) throw new UsageError(`deadlineMs must be 0 or more, not ${String(deadlineMs)}`);
     this.stopBy(deadlineMs);
-    void this.supervisor.stop(deadlineMs);
+    void this.stopTree(deadlineMs);
     this.reported ??= this.closed.then(() => this.stopReport());
     return this.reported;
+  }
+
+  private async stopTree(deadlineMs: number): Promise<void> {
+    for (const connection of this.connections.adopted()) {
+      if ((connection as LiveConnection).state === "open") connection.shutdown(deadlineMs);
+    }
+    if (deadlineMs > 0) await this.takeWhoHasConnected(Math.min(LAST_ARRIVALS_MS, deadlineMs / 4));
+    await this.supervisor.stop(this.stopping ?? deadlineMs);
+  }
+
+  /**
+   * Who has connected waits in the kernel, which resets all of them when the listening socket closes; and Node takes
+   * one in a turn of the event loop. So the turns go on until one brings nobody, or the time is up.
+   */
+  private async takeWhoHasConnected(withinMs: number): Promise<void> {
+    const until = performance.now() + withinMs;
+    let arrived = -1;
+    while (arrived !== this.accepts + this.rejections && performance.now() < until) {
+      arrived = this.accepts + this.rejections;
+      // The first turn may have been under way already.
+      await nextTurn();
+      await nextTurn();
+    }
+    this.listener.close(); // now, while nobody waits
   }
 
   private stopReport(): StopReport {
@@ -407,4 +434,8 @@ function startError(error: unknown): unknown {
   if (error.reason === "aborted") return new StartError("listener-closed", { cause: error });
   if (error.childId === "acceptors") return new StartError("acceptor-failed", { cause: error.cause });
   return error.cause;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

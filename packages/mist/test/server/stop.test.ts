@@ -1,5 +1,6 @@
 // Stopping: answers in flight are finished, idle connections end, what is left at the deadline is destroyed.
 
+import * as net from "node:net";
 import { describe, expect, it } from "vitest";
 import * as mist from "../../src/index.ts";
 import { readAnswer, serve } from "./serve.ts";
@@ -104,6 +105,26 @@ describe("stop", () => {
     const [first, second] = await Promise.all([server.stop(), server.stop()]);
     expect(first).toEqual(second);
     await server.closed;
+  });
+});
+
+describe("a stop while clients wait in the kernel to be accepted", () => {
+  it("answers them too", async () => {
+    const { port, server } = await serve(ok);
+    const ask = () =>
+      new Promise<string>((resolve, reject) => {
+        let answer = "";
+        const socket = net.connect(port, "127.0.0.1", () => socket.end(get));
+        socket.on("data", (data) => {
+          answer += data.toString("latin1");
+        });
+        socket.on("error", reject).on("close", () => resolve(answer));
+      });
+    const asked = Array.from({ length: 200 }, ask);
+    await expect.poll(() => server.info().accepted, { interval: 1 }).toBeGreaterThan(0);
+    const stopped = server.stop({ deadlineMs: 10_000 });
+    for (const answer of await Promise.all(asked)) expect(answer).toMatch(/^HTTP\/1\.1 200 .*ok$/s);
+    expect((await stopped).killed).toBe(0);
   });
 });
 
