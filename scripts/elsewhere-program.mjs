@@ -1,18 +1,20 @@
 // What elsewhere.mjs runs in each runtime: the published packages at their main work, over real sockets on the
 // loopback. Prints one line of JSON for each check. Plain JavaScript, nothing but the packages and Node's modules.
 
+import nodeCluster from "node:cluster";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, connect as netConnect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createServer as createTlsServer } from "node:tls";
 import * as glisten from "@x/glisten";
 import * as mist from "@x/mist";
 import * as mug from "@x/mug";
 
 const PATIENCE_MS = 8_000;
-const place = mkdtempSync(join(tmpdir(), "elsewhere-"));
+const place = nodeCluster.isWorker ? tmpdir() : mkdtempSync(join(tmpdir(), "elsewhere-"));
 const tls = { cert: readFileSync("cert.pem", "utf8"), key: readFileSync("key.pem", "utf8") };
 
 /** What a check has opened; disposed of in reverse when it is done. Not `await using`, which Node.js 20 cannot parse. */
@@ -81,6 +83,37 @@ const checks = {
     if (taken > 32 << 20) throw new Error(`${taken} bytes were read that nobody asked for`);
   },
 
+  async "mug: TLS, from the start and by STARTTLS"() {
+    const server = createTlsServer(tls, (socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    use({ [Symbol.asyncDispose]: async () => void server.close() });
+    const { port } = server.address();
+    const trust = { ca: tls.cert, serverName: "localhost" };
+    const socket = use(await mug.new("127.0.0.1", { port }).withTls(trust).connect());
+    await socket.send("hello\n");
+    same(await socket.receiveLine({ timeout: 2_000 }), "hello");
+    const later = use(await mug.new("127.0.0.1", { port }).connect());
+    await later.startTls({ ...trust, timeout: 2_000 });
+    await later.send("hello\n");
+    same(await later.receiveLine({ timeout: 2_000 }), "hello");
+  },
+  async "mug: a certificate of nobody we trust is refused"() {
+    const server = createTlsServer(tls, (socket) => socket.on("error", () => {})).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    use({ [Symbol.asyncDispose]: async () => void server.close() });
+    const { port } = server.address();
+    same(await code(mug.new("127.0.0.1", { port }).withTls({ serverName: "localhost" }).connect()), "tls");
+  },
+  async "mug: web streams"() {
+    const peer = use(await echoPeer());
+    const socket = use(await mug.new("127.0.0.1", { port: peer.port }).connect());
+    const { readable, writable } = socket.toWeb();
+    const writer = writable.getWriter();
+    await writer.write(Buffer.from("streamed"));
+    await writer.close();
+    same(await new Response(readable).text(), "streamed");
+  },
+
   async "glisten: echo"() {
     const server = use(await echoServer().start(0));
     same(await say(server.port, "hello\n"), "hello\n");
@@ -95,6 +128,28 @@ const checks = {
     );
     await socket.send("hello\n");
     same(await socket.receiveLine({ timeout: 2_000 }), "hello");
+  },
+  async "glisten: client certificates"() {
+    const server = use(await echoServer().withTls(tls).withClientVerification({ ca: tls.cert }).start(0));
+    const trust = { ca: tls.cert, serverName: "localhost" };
+    const known = use(
+      await mug
+        .new("127.0.0.1", { port: server.port })
+        .withTls({ ...trust, ...tls })
+        .connect(),
+    );
+    await known.send("hello\n");
+    same(await known.receiveLine({ timeout: 2_000 }), "hello");
+    const stranger = await mug
+      .new("127.0.0.1", { port: server.port })
+      .withTls(trust)
+      .connect()
+      .catch(() => undefined);
+    if (stranger === undefined) return;
+    await use(stranger)
+      .send("hello\n")
+      .catch(() => {});
+    same(await stranger.receive({ timeout: 2_000 }).catch(() => "refused"), "refused");
   },
   async "glisten: echo on a unix socket"() {
     const path = join(place, "socket");
@@ -267,6 +322,14 @@ const checks = {
       "HTTP/1.1 408 Request Timeout",
     );
   },
+  async "mist: a cluster of two"() {
+    const running = await mist.cluster(app, { workers: 2, startTimeoutMs: 5_000 });
+    const { address, workers } = await running.info();
+    await running.reload();
+    same(await (await fetch(`http://127.0.0.1:${address.port}/`)).text(), "hello, mist");
+    const replaced = (await running.info()).workers.filter((pid) => !workers.includes(pid));
+    same([workers.length, replaced.length, (await running.stop()).killed], [2, 2, 0]);
+  },
   async "mist: stop finishes what is under way"() {
     const server = await app().start();
     const response = await fetch(`${server.url}/slow`);
@@ -385,9 +448,19 @@ function after(ms) {
 process.on("unhandledRejection", (error) => console.error("unhandled:", error));
 process.on("uncaughtException", (error) => console.error("uncaught:", error));
 
-const only = process.argv[2];
-for (const [name, check] of Object.entries(checks)) {
-  if (only !== undefined && !name.includes(only)) continue;
+// The cluster's workers run this same module.
+if (nodeCluster.isWorker) await mist.cluster(app);
+else await runChecks(process.argv[2]);
+
+async function runChecks(only) {
+  for (const [name, check] of Object.entries(checks))
+    if (only === undefined || name.includes(only))
+      console.log(JSON.stringify({ check: name, problem: await problemOf(check) }));
+  rmSync(place, { recursive: true, force: true });
+  process.exit(0);
+}
+
+async function problemOf(check) {
   const late = after(PATIENCE_MS).then(() => Promise.reject(new Error("it does not end")));
   const problem = await Promise.race([check(), late]).then(
     () => null,
@@ -396,7 +469,5 @@ for (const [name, check] of Object.entries(checks)) {
   late.catch(() => {});
   const disposed = Promise.all(opened.splice(0).map((each) => each[Symbol.asyncDispose]()));
   await Promise.race([disposed.catch(console.error), after(PATIENCE_MS)]);
-  console.log(JSON.stringify({ check: name, problem }));
+  return problem;
 }
-rmSync(place, { recursive: true, force: true });
-process.exit(0);

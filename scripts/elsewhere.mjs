@@ -16,7 +16,7 @@ const RUNTIMES = {
     version: "1.4.5",
     command: () => [runtime("bun", "1.4.5"), "run"],
     // Its tls.Server does not take connections that are handed to it, so no handshake is ever answered.
-    known: ["glisten: echo over TLS", "mist: over TLS"],
+    known: ["glisten: echo over TLS", "glisten: client certificates", "mist: over TLS"],
   },
   deno: { version: "2.9.6", command: () => [runtime("deno", "2.9.6"), "run", "--allow-all"], known: [] },
 };
