@@ -115,6 +115,8 @@ function linker(entry, homes, hidden) {
     const file = home.entry === entry ? "" : `${home.entry.slug}.md`;
     targets.set(name, `${file}#${home.name.toLowerCase()}`);
   }
+  for (const { entry: other, name } of homes.values())
+    if (!targets.has(name)) targets.set(name, `${other.slug}.md#${name.toLowerCase()}`);
   return (text) =>
     text.replaceAll(/\{@link\s+([^}|\s]+)[^}]*\}/g, (_, name) => {
       const target = targets.get(name) ?? targets.get(name.split(".")[0]);

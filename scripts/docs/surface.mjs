@@ -146,6 +146,7 @@ export function print({ name, symbol, declarations }, style, checker) {
         .replace(/^(?:\s*\/\*\*[\s\S]*?\*\/\s*)+/, "")
         .replace(/^export (?:declare )?|^declare /, "")
         .replace(new RegExp(`^(\\w+(?: class)?) ${symbol.name.replaceAll("$", "\\$")}\\b`), `$1 ${name}`)
+        .replaceAll(/\{@link\s+([^}|\s]+)[^}]*\}/g, "$1")
         .replaceAll(/^(?: {4})+/gm, (spaces) => " ".repeat(spaces.length / 2));
     })
     .join("\n");

@@ -12,7 +12,7 @@ import type { ClientVerification, TlsOptions } from "./transport/tls.ts";
 export type ActiveState =
   /** Not at all: the socket is left unread (one chunk may already be on its way in). */
   | "once"
-  /** As far as {@link READ_AHEAD_BYTES}. */
+  /** Up to 1 MiB. */
   | "active"
   /** Up to this many chunks, at least 2. */
   | { readonly count: number };

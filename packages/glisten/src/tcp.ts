@@ -51,6 +51,7 @@ export type { WaitOptions } from "./transport/wait.ts";
 
 /** A passive TCP or unix socket. */
 export class TcpSocket extends PassiveSocket {
+  /** @internal Accepted by a listener. */
   constructor(raw: Socket, settings: SocketSettings, listener: BoundAddress) {
     super(raw, settings, listener);
     this.attach(raw);

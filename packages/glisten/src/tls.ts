@@ -94,6 +94,7 @@ export class TlsSocket extends PassiveSocket {
   /** Closed before the handshake was done. */
   private givenUp = false;
 
+  /** @internal Accepted by a listener. */
   constructor(raw: Socket, settings: SocketSettings, listener: BoundAddress, context: TlsContext) {
     super(raw, settings, listener);
     this.context = context;
@@ -154,6 +155,7 @@ export class TlsSocket extends PassiveSocket {
 export class TlsListener extends PassiveListener<TlsSocket> {
   private readonly context: TlsContext;
 
+  /** @internal Use {@link listen}. */
   constructor(parts: ListenerParts<TlsSocket>, context: TlsContext) {
     super(parts);
     this.context = context;

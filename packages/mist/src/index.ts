@@ -1,4 +1,9 @@
-// @x/mist: HTTP/1.1, WebSocket and Server-Sent Events on glisten.
+/**
+ * An HTTP/1.1, WebSocket and Server-Sent Events server on glisten. `new` makes a server of a handler; a handler takes a
+ * `Request` and gives a `Response`.
+ *
+ * @module
+ */
 
 export {
   type ClusterInfo,

@@ -25,6 +25,7 @@ export class PassiveListener<S> {
   private readonly arrivals: Arrivals;
   private readonly wrap: ListenerParts<S>["wrap"];
 
+  /** @internal Use `listen`. */
   constructor({ open, arrivals, wrap }: ListenerParts<S>) {
     this.open = open;
     this.arrivals = arrivals;

@@ -59,6 +59,7 @@ export class PassiveSocket {
   /** Packets still to be told in active mode. */
   private credit = 0;
 
+  /** @internal Accepted by a listener. */
   constructor(raw: Socket, settings: SocketSettings, listener: BoundAddress) {
     this.raw = raw;
     this.settings = settings;

@@ -62,6 +62,7 @@ export abstract class StreamActor<State, Message> implements ActorBodyWriter {
   /** A send the client has not caught up with. */
   #pending: Promise<void> | undefined;
 
+  /** @internal */
   constructor(stream: ResponseStream) {
     this.stream = stream;
   }
@@ -112,6 +113,7 @@ export abstract class StreamActor<State, Message> implements ActorBodyWriter {
 
   // ── what the server tells ─────────────────────────────────────────────────────────────────────────────────
 
+  /** @internal */
   shutdown(deadlineMs: number): void {
     this.#shutdownMs = deadlineMs;
     const loop = this.#loop;
@@ -121,6 +123,7 @@ export abstract class StreamActor<State, Message> implements ActorBodyWriter {
     else told.then(() => this.finish(true));
   }
 
+  /** @internal */
   closed(): void {
     this.#over = true;
     this.#early = undefined;
