@@ -19,6 +19,9 @@ export class FakeConnection implements Connection {
   /** Writing is over: closed or destroyed. */
   closed = false;
   paused = false;
+  /** Asked at every write: is the peer slow to take this one? Then it drains in a later turn. */
+  slow: () => boolean = () => false;
+  #draining = false;
   /** What the pump has destroyed the connection with. */
   failure: unknown = undefined;
   #toldClosed = false;
@@ -47,7 +50,15 @@ export class FakeConnection implements Connection {
       "latin1",
     );
     onSent?.();
-    return true;
+    if (!this.#draining && !this.slow()) return true;
+    if (!this.#draining) setImmediate(() => this.#drain());
+    this.#draining = true;
+    return false;
+  }
+
+  #drain(): void {
+    this.#draining = false;
+    if (!this.closed) this.protocol?.drain?.();
   }
 
   cork(): void {}

@@ -65,7 +65,7 @@ interface Outcome {
   readonly closed: boolean;
 }
 
-async function outcome(packets: Iterable<Buffer>): Promise<Outcome> {
+async function outcome(packets: Iterable<Buffer>, slow: () => boolean = () => false): Promise<Outcome> {
   const seen: string[] = [];
   const connection = pump(async (received) => {
     const { path } = received;
@@ -79,6 +79,7 @@ async function outcome(packets: Iterable<Buffer>): Promise<Outcome> {
     seen.push(`${received.method} ${received.target} ${JSON.stringify(received.headers)} ${body}`);
     return mist.response(200).setBody(mist.bytes(bytes));
   });
+  connection.slow = slow;
   await feed(connection, packets);
   const output = connection.output.replace(/^date: .*\r\n/gm, "");
   return { output, seen, failure: connection.failure, closed: connection.closed };
@@ -119,6 +120,23 @@ describe("any split of any sequence of requests", () => {
         });
       }),
       { numRuns: 600, seed: 9112 },
+    );
+  });
+
+  it("gives them to a peer that is slow to take them, too", async () => {
+    const pace = fc.array(fc.boolean(), { minLength: 1, maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(conversation, fc.array(fc.nat(), { maxLength: 6 }), pace, async (text, cuts, slow) => {
+        const bytes = Buffer.from(text, "latin1");
+        const quick = await outcome([Buffer.from(bytes)]);
+        let write = 0;
+        const tardy = await outcome(cut(bytes, cuts), () => slow[write++ % slow.length] as boolean);
+        expect({ ...tardy, output: dechunked(tardy.output) }).toEqual({
+          ...quick,
+          output: dechunked(quick.output),
+        });
+      }),
+      { numRuns: 400, seed: 9112 },
     );
   });
 
