@@ -15,7 +15,7 @@ import type { Http1Limits } from "./limits.ts";
 import { persists } from "./persistence.ts";
 import type { ReceiveBuffer } from "./receive-buffer.ts";
 import { RequestHead } from "./request-head.ts";
-import { RequestLine } from "./request-line.ts";
+import { RequestLine, spells } from "./request-line.ts";
 
 /** Longer sections are not kept between requests: an idle connection should hold little. */
 const MAX_KEPT_SECTION = 4096;
@@ -187,5 +187,6 @@ function expectationFailed(): ProtocolError {
 function sameLength(before: string, bytes: Buffer, start: number, stop: number): string {
   const end = start + before.length;
   if (before === "" || end > stop || bytes[end - 1] !== LF || bytes[end - 3] !== LF) return "";
+  if (spells(before, bytes, start, end)) return before;
   return bytes.toString("latin1", start, end);
 }

@@ -17,6 +17,9 @@ const MAX_METHOD = 128;
 
 const INCOMPLETE = -1;
 
+/** Longer texts are read faster than they are compared. */
+const MAX_COMPARED = 128;
+
 /** Scans request lines; one instance per connection, its properties hold the last line scanned. */
 export class RequestLine {
   method = "";
@@ -68,7 +71,8 @@ export class RequestLine {
     if (minor === INCOMPLETE) return INCOMPLETE;
     this.version = minor === 1 ? "1.1" : "1.0";
     this.method = readMethod(bytes, start, methodEnd);
-    this.target = bytes.toString("latin1", targetAt, targetEnd);
+    if (!spells(this.target, bytes, targetAt, targetEnd))
+      this.target = bytes.toString("latin1", targetAt, targetEnd);
     this.queryAt = queryAt;
     this.classifyTarget();
     return i + 10;
@@ -111,6 +115,13 @@ export class RequestLine {
     const end = match[0].length;
     this.pathAt = this.target.charCodeAt(end) === 0x2f ? end : -1;
   }
+}
+
+/** Are these bytes that text? A client mostly asks for what it has asked for, and a string need not be made again. */
+export function spells(text: string, bytes: Buffer, start: number, end: number): boolean {
+  if (end - start !== text.length || text.length > MAX_COMPARED) return false;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[start + i]) return false;
+  return true;
 }
 
 /** `HTTP-version CRLF` at `at`: the minor version, or -1. Only 1.0 and 1.1 are spoken here. */

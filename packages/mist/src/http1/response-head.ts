@@ -58,7 +58,7 @@ export class ResponseHeadEncoder {
       context.mayPersist && this.mode !== "until-close" && response.close !== true && !this.userClose;
     const start = this.userDate || date === "" ? statusLine(status) : datedStatusLine(status, date);
     if (this.persistent && !context.http10 && this.userOptions === "")
-      return `${start}${lines}${framing}\r\n`;
+      return wholeHead(start, lines, framing);
     return `${start}${lines}${framing}${this.connectionLine(context.http10)}`;
   }
 
@@ -284,6 +284,25 @@ function newFieldLine(name: string, value: string): string {
     rememberedLines.set(name, { value, line, flat: false });
   }
   return line;
+}
+
+// The last head of several pieces: what a server says to many it says in few words.
+const last = { start: "", lines: "", framing: "", text: "", flat: false };
+
+/** A head that leaves the connection open. */
+function wholeHead(start: string, lines: string, framing: string): string {
+  // The pieces are remembered ones mostly, the same strings, and so are quickly compared.
+  if (last.framing === framing && last.start === start && last.lines === lines) {
+    if (!last.flat) last.text = flat(last.text);
+    last.flat = true;
+    return last.text;
+  }
+  last.start = start;
+  last.lines = lines;
+  last.framing = framing;
+  last.text = `${start}${lines}${framing}\r\n`;
+  last.flat = false;
+  return last.text;
 }
 
 /** Without holes: an array that has had one is slower to read for good. */

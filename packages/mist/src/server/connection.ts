@@ -43,6 +43,8 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
   readonly #out: Outbox;
   readonly #wait: ContentWait = new ContentWait();
   #advancing = false;
+  /** Of the requests that are answered while they are taken, one behind the other. */
+  #date = "";
   #paused = false;
   #draining = false;
   #drained = 0;
@@ -67,6 +69,13 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
   get closing(): boolean {
     const late = this.#receivedStopping > this.service.limits.maxBuffered;
     return this.stopping && (late || this.core.retainedBytes === 0);
+  }
+
+  /** One look at the clock is enough for requests that come together and are answered at once. */
+  get date(): string {
+    if (!this.#advancing) return dateField(Date.now());
+    if (this.#date === "") this.#date = dateField(Date.now());
+    return this.#date;
   }
 
   get bufferedAmount(): number {
@@ -124,6 +133,7 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
+    this.#date = "";
     // Nothing new is begun for a peer that does not take what it has asked for.
     while (this.#exchange === undefined && !this.#out.blocked && this.#takesRequests()) {
       if (!this.#takeRequest()) break;
@@ -197,7 +207,7 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
     const refusal = errorResponse(error);
     const { data } = refusal.body as BytesBody;
     const head = { status: refusal.status, fields: refusal.headers, length: data.length };
-    this.write(this.core.sendHead(head, dateField(Date.now())));
+    this.write(this.core.sendHead(head, this.date));
     if (this.core.bodyMode !== "none") this.write(data);
     this.#close();
   }

@@ -12,7 +12,6 @@ import { Buffer } from "node:buffer";
 import { performance } from "node:perf_hooks";
 import { type Connection, TransportError } from "@x/glisten";
 import { UsageError } from "../errors.ts";
-import { dateField } from "../http/date.ts";
 import type { Fields } from "../http/fields.ts";
 import { Request, type RequestContext } from "../http/request.ts";
 import { Response } from "../http/response.ts";
@@ -32,6 +31,8 @@ export interface ExchangeHost {
   readonly core: Http1Connection;
   readonly scheme: "http" | "https";
   readonly stopping: boolean;
+  /** The value of the `date` field. */
+  readonly date: string;
   /** The server is stopping, and no request behind this one needs an answer. */
   readonly closing: boolean;
   /** Queues bytes behind everything written before. False: wait for `drain`. */
@@ -292,7 +293,7 @@ export class Exchange implements RequestContext {
     const { core, closing } = this.host;
     const close = closing || this.#mustClose();
     const head = { status: response.status, fields: response.headers, length, close };
-    const text = core.sendHead(head, dateField(Date.now()));
+    const text = core.sendHead(head, this.host.date);
     this.status = response.status;
     this.host.write(text);
   }
