@@ -24,8 +24,8 @@ async function serve(kind) {
       const { rss, heapUsed, external } = process.memoryUsage();
       process.send({ type: "usage", cpu: user + system, rss, heap: heapUsed + external });
     } else if (message.type === "publish") {
-      for (let i = 0; i < message.times; i++) {
-        publish(message.data);
+      for (let i = 0; i < message.times; i += message.burst) {
+        for (let j = 0; j < message.burst; j++) publish(message.data);
         await new Promise((resolve) => setImmediate(resolve));
       }
       process.send({ type: "published" });
@@ -122,9 +122,9 @@ class Server {
     return answer;
   }
 
-  publish(data, times) {
+  publish(data, times, burst) {
     const answer = this.next("published");
-    this.child.send({ type: "publish", data, times });
+    this.child.send({ type: "publish", data, times, burst });
     return answer;
   }
 
@@ -289,7 +289,7 @@ async function echo(server, { connections, inFlight, messages, message, path = "
   return (after.cpu - before.cpu) / messages;
 }
 
-async function broadcast(server, { clients, times, size }) {
+async function broadcast(server, { clients, times, size, burst = 1 }) {
   const sockets = await connectAll(server, clients, "/room", false);
   const data = "x".repeat(size);
   const run = async (count) => {
@@ -304,7 +304,7 @@ async function broadcast(server, { clients, times, size }) {
         });
       }
     });
-    await Promise.all([server.publish(data, count), all]);
+    await Promise.all([server.publish(data, count, burst), all]);
   };
   await run(20);
   const before = await server.usage();
@@ -381,7 +381,7 @@ const scenarios = {
       echo(server, {
         connections: 16,
         inFlight: 1,
-        messages: 10_000,
+        messages: 40_000,
         message: frame(2, randomBytes(65_536)),
       }),
   },
@@ -393,7 +393,7 @@ const scenarios = {
       echo(server, {
         connections: 16,
         inFlight: 1,
-        messages: 10_000,
+        messages: 40_000,
         message: frame(1, Buffer.alloc(65_536, "a")),
       }),
   },
@@ -402,6 +402,12 @@ const scenarios = {
     kinds: ["mist", "ws"],
     targets: { ws: 0.5 },
     run: (server) => broadcast(server, { clients: 1000, times: 100, size: 128 }),
+  },
+  "broadcast-burst": {
+    title: "broadcast of 128 B to 1000 clients, ten in a row",
+    kinds: ["mist", "ws"],
+    targets: { ws: 0.5 },
+    run: (server) => broadcast(server, { clients: 1000, times: 200, size: 128, burst: 10 }),
   },
   deflate: {
     title: "echo 1 KiB of JSON, deflated, 64 connections, 1 in flight",

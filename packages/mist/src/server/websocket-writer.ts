@@ -262,8 +262,7 @@ export class WebSocketWriter {
   }
 
   #putEncoded(frame: Buffer): void {
-    const alone = this.#outbox === undefined && this.#corked === 0;
-    if (!alone && frame.length <= maxBatchedPayload) {
+    if (frame.length <= maxBatchedPayload) {
       this.#gathering.encoded(frame);
       return;
     }
@@ -289,7 +288,8 @@ export class WebSocketWriter {
       this.flush();
     } else if (this.#corked === 0 && size > 0 && !this.#flushScheduled) {
       this.#flushScheduled = true;
-      process.nextTick(flushScheduled, this);
+      // One tick for all: a broadcast has thousands of them.
+      if (scheduled.push(this) === 1) process.nextTick(flushScheduled);
     }
   }
 
@@ -368,8 +368,12 @@ export class WebSocketWriter {
   }
 }
 
-function flushScheduled(writer: WebSocketWriter): void {
-  writer.runScheduledFlush();
+let scheduled: WebSocketWriter[] = [];
+
+function flushScheduled(): void {
+  const writers = scheduled;
+  scheduled = [];
+  for (const writer of writers) writer.runScheduledFlush();
 }
 
 function nothing(): void {}

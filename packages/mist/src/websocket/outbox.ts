@@ -22,28 +22,26 @@ let slabUsed = 0;
 export class Outbox {
   /** The batch while it is text; empty once it is bytes. */
   #text = "";
+  /** The batch while it is one frame made before, which is not copied unless another joins it. */
+  #alone: Buffer | undefined;
   #bytes: Buffer | undefined;
   #start = 0;
   #end = 0;
 
   /** Octets waiting. */
   get size(): number {
+    if (this.#alone !== undefined) return this.#alone.length;
     return this.#bytes === undefined ? this.#text.length : this.#end - this.#start;
   }
 
   /** Adds a text message of ASCII characters. */
   ascii(text: string): void {
-    if (this.#bytes === undefined) {
+    if (this.#bytes === undefined && this.#alone === undefined) {
       this.#text += textHeader(text.length) + text;
       return;
     }
-    const offset = writeHeader(
-      this.#bytes,
-      this.#reserve(headerSize(text.length) + text.length),
-      FIN | TEXT,
-      text.length,
-    );
-    this.#bytes!.write(text, offset, "latin1");
+    const at = this.#reserve(headerSize(text.length) + text.length);
+    this.#bytes!.write(text, writeHeader(this.#bytes!, at, FIN | TEXT, text.length), "latin1");
   }
 
   /** Adds a text message of any characters, which are `length` octets in UTF-8. */
@@ -64,14 +62,23 @@ export class Outbox {
     writeHeader(this.#bytes!, at, first, length);
   }
 
-  /** Adds a frame made before. */
-  encoded(frame: Uint8Array): void {
+  /** Adds a frame made before, which nobody changes any more. */
+  encoded(frame: Buffer): void {
+    if (this.size === 0) {
+      this.#alone = frame;
+      return;
+    }
     const at = this.#reserve(frame.length);
     this.#bytes!.set(frame, at);
   }
 
   /** Gives the batch away: latin1 text or bytes. `own`: the bytes are to be a copy that pins no slab. */
   take(own: boolean): string | Buffer {
+    const alone = this.#alone;
+    if (alone !== undefined) {
+      this.#alone = undefined;
+      return alone;
+    }
     const bytes = this.#bytes;
     if (bytes === undefined) {
       const text = this.#text;
@@ -85,7 +92,13 @@ export class Outbox {
 
   /** Makes room for `count` octets at the end of the batch and says where it is in `#bytes`. */
   #reserve(count: number): number {
-    if (this.#bytes === undefined) this.#openBytes(count);
+    const alone = this.#alone;
+    if (alone !== undefined) {
+      this.#alone = undefined;
+      this.#claim(alone.length + count);
+      this.#bytes!.set(alone, this.#end);
+      this.#end += alone.length;
+    } else if (this.#bytes === undefined) this.#openBytes(count);
     else if (this.#bytes !== slab || this.#end !== slabUsed || slabUsed + count > slab.length)
       this.#move(count);
     const at = this.#end;

@@ -104,7 +104,7 @@ const asBytes = (batch: string | Buffer): Buffer =>
 describe("the outbox", () => {
   test("gives out what was put in, whatever other outboxes do in the meantime", () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(2), outgoing), { maxLength: 60 }), fc.boolean(), (puts, own) => {
+      fc.property(fc.array(fc.tuple(fc.nat(2), outgoing), { maxLength: 120, size: "max" }), fc.boolean(), (puts, own) => {
         const outboxes = [new Outbox(), new Outbox(), new Outbox()];
         for (const [which, item] of puts) put(outboxes[which]!, item);
         const batches = outboxes.map((outbox) => {
