@@ -1,10 +1,12 @@
 // `pnpm run docs` writes the API reference (docs/api) and the API reports (docs/api-report) from the built packages.
 // `pnpm run docs:check` compares them with what they would be now, looks for missing docstrings and for names in the
-// READMEs that do not exist, and type-checks the examples in READMEs and docstrings.
+// READMEs that do not exist, follows the links between documents, and type-checks the examples in READMEs and
+// docstrings.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build, main, prepare, root, Stop } from "../workspace.mjs";
+import { brokenLinks } from "./links.mjs";
 
 const REFERENCE = join("docs", "api");
 const REPORTS = join("docs", "api-report");
@@ -17,7 +19,8 @@ await main(async () => {
     (specifier) => `${specifier}: the manifest names it and the build does not make it`,
   );
   problems.push(...findings);
-  if (process.argv.includes("--check")) problems.push(...differences(files), ...(await snippets()));
+  if (process.argv.includes("--check"))
+    problems.push(...differences(files), ...brokenLinks(), ...(await snippets()));
   else write(files);
   console.log(`${entries.length} entry points, ${Object.keys(files).length} files`);
   if (problems.length > 0) throw new Stop(problems.join("\n"));
