@@ -11,8 +11,8 @@ import { connect } from "node:net";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Hono } from "hono";
 
-const connections = 32;
-const perRound = 20_000;
+const connections = 64;
+const perRound = 64 * 400;
 const [mode = "5", contestant] = process.argv.slice(2);
 
 const browser = [
@@ -114,25 +114,33 @@ function contentOf(answer) {
     : body;
 }
 
-// One connection that asks again as soon as it is answered.
+// One connection that asks again as soon as it is answered. The client must not be what the server waits for: an
+// answer that comes in one piece and ends like the one before, which was checked, is not taken apart again.
 async function converse(port, [request, expected], times) {
   const socket = connect(port, "127.0.0.1").setNoDelay().setEncoding("latin1");
   let text = "";
+  let known = "";
   let left = times;
   socket.write(request);
   for await (const piece of socket) {
-    text += piece;
-    const length = answerLength(text);
-    if (length === 0) continue;
-    const answer = text.slice(0, length);
-    if (!answer.startsWith("HTTP/1.1 200 ") || contentOf(answer) !== expected)
-      throw new Error(`wrong: ${answer}`);
-    text = text.slice(length);
+    if (known === "" || text !== "" || piece.length !== known.length || !endsAlike(piece, known)) {
+      text += piece;
+      const length = answerLength(text);
+      if (length === 0) continue;
+      known = text.slice(0, length);
+      text = text.slice(length);
+      if (!known.startsWith("HTTP/1.1 200 ") || contentOf(known) !== expected)
+        throw new Error(`wrong: ${known}`);
+    }
     left--;
     if (left === 0) break;
     socket.write(request);
   }
   if (left > 0) throw new Error("the server closed the connection");
+}
+
+function endsAlike(piece, known) {
+  return piece.startsWith("HTTP/1.1 200 ") && piece.endsWith(known.slice(known.indexOf("\r\n\r\n")));
 }
 
 async function processorTime(server) {
