@@ -172,12 +172,20 @@ export async function addressesOf(options: ConnectOptions, family: 4 | 6): Promi
   if (version !== 0) return version === family ? [host] : [];
   try {
     if (options.lookup !== undefined) return checkAddresses(await options.lookup(host, family), family);
-    const found = await dnsLookup(host, { family, all: true });
-    return found.map(({ address }) => address);
+    const found = await dnsLookup(host, { family: isLocalhost(host) ? 0 : family, all: true });
+    return found.filter((each) => each.family === family).map(({ address }) => address);
   } catch (error) {
     if (error instanceof MugError || error instanceof UsageError) throw error;
     throw new MugError("nxdomain", `${host} was not found`, { cause: error });
   }
+}
+
+/**
+ * This machine, which no name server is to be asked for (RFC 6761 §6.3). Asked for both families, the system finds it
+ * in its own table; asked for one that is not in there, it would go on to the network.
+ */
+function isLocalhost(host: string): boolean {
+  return host.toLowerCase() === "localhost";
 }
 
 /** A name among the addresses would be resolved again, past the resolver that the caller wanted. */
