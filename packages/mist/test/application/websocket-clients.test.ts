@@ -7,6 +7,7 @@ import { WebSocket as UndiciWebSocket } from "undici";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
 import * as mist from "../../src/index.ts";
+import { certificate } from "../conformance/certificate.ts";
 import { serve } from "../server/serve.ts";
 import { echo, type Options } from "./websocket-peer.ts";
 
@@ -139,6 +140,15 @@ describe.each(clients)("%s", (_name, options, connect, extensions) => {
 function describePayload(payload: string | Buffer): string {
   return typeof payload === "string" ? `text ${payload}` : `binary ${payload.toString("base64")}`;
 }
+
+test("everything comes back over TLS too", async () => {
+  const tls = await certificate();
+  const { port } = await serve(echo({ compression: { threshold: 100 } }), (builder) => builder.withTls(tls));
+  const client = await withWs(`wss://localhost:${port}/`, { threshold: 0 });
+  const got = await client.exchange(payloads);
+  expect(got.map(describePayload)).toEqual(payloads.map(describePayload));
+  expect(await client.close(1000)).toBe(1000);
+});
 
 test("subprotocols and refusals, as ws sees them", async () => {
   const { port } = await serve(echo({ subprotocols: ["b", "c"] }));
