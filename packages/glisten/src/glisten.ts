@@ -24,7 +24,8 @@ import {
   withOptions,
 } from "./options.ts";
 import type { CreateProtocol } from "./protocol.ts";
-import { type ErrorHandler, RunningServer, type Server } from "./server.ts";
+import { RunningServer } from "./server.ts";
+import type { ErrorHandler, Server } from "./server-interface.ts";
 import { trustedPeers } from "./transport/proxy-protocol.ts";
 import { type ClientVerification, TlsContext, type TlsOptions } from "./transport/tls.ts";
 import type { DescriptorTarget, SystemdTarget, TcpTarget, UnixTarget } from "./transport/transport.ts";

@@ -62,7 +62,7 @@ export type {
   StopCount,
   StopOptions,
   StopReport,
-} from "./server.ts";
+} from "./server-interface.ts";
 export {
   type BoundAddress,
   type IpAddress,

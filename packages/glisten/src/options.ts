@@ -4,7 +4,7 @@
 
 import { isIP } from "node:net";
 import { UsageError } from "./errors.ts";
-import type { ErrorHandler } from "./server.ts";
+import type { ErrorHandler } from "./server-interface.ts";
 import { trustedPeers } from "./transport/proxy-protocol.ts";
 import type { ClientVerification, TlsOptions } from "./transport/tls.ts";
 

@@ -14,7 +14,6 @@
 import type { Socket } from "node:net";
 import { acceptors } from "./acceptor.ts";
 import {
-  type Child,
   type ChildSpecification,
   type ExitReason,
   type FactorySupervisor,
@@ -26,107 +25,24 @@ import {
 } from "./actor/index.ts";
 import { keepReadBuffers } from "./allocator.ts";
 import { ArrivalQueue } from "./arrivals.ts";
-import type { Connection } from "./connection.ts";
 import type { ConnectionHost, ConnectionSettings, ConnectionState } from "./connection-host.ts";
+import { type Arriving, Drain } from "./drain.ts";
 import { type HandlerError, StartError, UsageError } from "./errors.ts";
 import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "./events.ts";
 import { Listener, type ListenerOwner } from "./listener.ts";
 import { LiveConnection } from "./live-connection.ts";
 import type { ServerOptions } from "./options.ts";
 import type { CloseReason } from "./protocol.ts";
+import type { Server, ServerInfo, ServerTls, StopOptions, StopReport } from "./server-interface.ts";
 import { TimerWheel } from "./timer-wheel.ts";
-import type { BoundAddress, IpAddress } from "./transport/address.ts";
-import type { ClientVerification, TlsContext, TlsOptions } from "./transport/tls.ts";
+import type { BoundAddress } from "./transport/address.ts";
+import type { TlsContext } from "./transport/tls.ts";
 import type { ListenTarget } from "./transport/transport.ts";
-
-/** Hears of a failure of user code on one connection. */
-export type ErrorHandler = (error: HandlerError, connection: Connection<never>) => void;
-
-/** How to stop. */
-export interface StopOptions {
-  /** How long connections may take, in milliseconds. */
-  readonly deadlineMs?: number | undefined;
-}
-
-/** How many connections ended by themselves, and how many were ended. */
-export interface StopCount {
-  /** Ended by themselves before the deadline. */
-  readonly drained: number;
-  /** Still there at the deadline, and destroyed. */
-  readonly killed: number;
-}
-
-/** What `stop` did; at the same time an exit reason. */
-export interface StopReport extends StopCount {
-  readonly type: "shutdown";
-  /** The same, by `Protocol.kind`. */
-  readonly byKind: Readonly<Record<string, StopCount>>;
-}
-
-/** Where a server listens and how it fares. */
-export type ServerInfo = ServerCounters &
-  ({ readonly port: number; readonly ipAddress: IpAddress } | { readonly path: string });
-
-/** Counters since the start, and connections as they stand. */
-export interface ServerCounters {
-  /** Connections there are now. */
-  readonly connections: number;
-  /** The same, by state. */
-  readonly states: Readonly<Record<ConnectionState, number>>;
-  /** Connections taken in so far. */
-  readonly accepted: number;
-  /** Sockets closed at once: too many connections, a full queue, no descriptors, or too late. */
-  readonly rejected: number;
-  /** Bytes received by all connections so far; with TLS, those inside it. */
-  readonly bytesRead: number;
-  /** Bytes sent, likewise. */
-  readonly bytesWritten: number;
-}
-
-/** TLS of a running server. */
-export interface ServerTls {
-  /**
-   * Replaces certificates, keys, names and client authorities at once, for new connections; none is dropped.
-   * Reads and checks everything first: if the promise rejects (CertificateError, UsageError) nothing has changed.
-   * Without `verification` that of the server stays as it is.
-   */
-  update(options: TlsOptions, verification?: ClientVerification): Promise<void>;
-}
-
-/** A running server. It can be a child of a supervisor. */
-export interface Server extends Child, AsyncDisposable {
-  /** The TCP port. Throws a UsageError on a unix socket. */
-  readonly port: number;
-  /** Where it listens; the first address when there are several. */
-  readonly address: BoundAddress;
-  /** All addresses it listens on: with IPv6 there may be two, and systemd may pass any number. */
-  readonly addresses: readonly BoundAddress[];
-  /** Where it listens, connections by state, and counters. Looks at every connection: not for a hot path. */
-  info(): ServerInfo;
-  /**
-   * Stops accepting, tells every connection, and waits for them; at the deadline (default: the server's
-   * `withStopDeadline`) destroys those that are left. A second call can only bring the deadline nearer.
-   */
-  stop(deadline?: number | StopOptions): Promise<StopReport>;
-  /** Ends the server and all connections now. */
-  kill(): void;
-  /** Resolves when the server has ended: `shutdown`, `killed`, or `abnormal` when it gave up restarting a part. */
-  readonly closed: Promise<ExitReason>;
-  /** The same promise under the name a supervisor looks for. */
-  readonly exited: Promise<ExitReason>;
-  /** Throws a UsageError when the server was started without TLS. */
-  readonly tls: ServerTls;
-  /** The tree itself. */
-  readonly supervisor: Supervisor;
-}
-
-// How long at most a stop goes on taking who has connected already; no more than a quarter of its deadline.
-const LAST_ARRIVALS_MS = 500;
 
 const STATES: readonly ConnectionState[] = ["waiting", "handshaking", "initialising", "open", "closing"];
 
 /** The server behind the interface. */
-export class RunningServer implements Server, ConnectionHost, ListenerOwner {
+export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arriving {
   readonly wheel: TimerWheel = new TimerWheel();
   readonly settings: ConnectionSettings;
   readonly closed: Promise<ExitReason>;
@@ -142,8 +58,8 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
   private rejections = 0;
   private bytesIn = 0;
   private bytesOut = 0;
-  private stopAt: number | undefined = undefined;
-  private readonly tally: Map<string, { drained: number; killed: number }> = new Map();
+  private readonly drain: Drain = new Drain();
+  private treeStops = false;
   private whenEmpty: (() => void) | undefined = undefined;
   private reported: Promise<StopReport> | undefined = undefined;
   private tellClosed!: (reason: ExitReason) => void;
@@ -168,6 +84,9 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
 
   async start(signal: AbortSignal | undefined): Promise<this> {
     keepReadBuffers();
+    // Only the start is given up by these; once the server runs, its end is `stop`, at its own turn and in order.
+    const giveUp = new AbortController();
+    const detach = whenAborted([signal, this.options.signal], () => giveUp.abort());
     try {
       this.supervisor = await supervisor({
         strategy: "rest-for-one",
@@ -178,19 +97,16 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
           acceptors(this.queue, this.options.poolSize),
         ],
         onEvent: (event) => this.happened(event),
-        signal: anyOf(signal, this.options.signal),
+        signal: giveUp.signal,
       });
     } catch (error) {
       throw startError(error);
+    } finally {
+      detach();
     }
     void this.supervisor.exited.then((reason) => this.ended(reason));
-    const abort = this.options.signal;
-    if (abort !== undefined) {
-      const onAbort = (): void => void this.stop();
-      abort.addEventListener("abort", onAbort, { once: true });
-      void this.closed.then(() => abort.removeEventListener("abort", onAbort));
-      if (abort.aborted) onAbort();
-    }
+    const leave = whenAborted([this.options.signal], () => void this.stop());
+    void this.closed.then(leave);
     return this;
   }
 
@@ -226,8 +142,10 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
   }
 
   private happened(event: SupervisorEvent): void {
-    if (event.type === "gave-up") this.stopBy(this.options.stopDeadlineMs);
-    else if (event.type === "child-stopped" && event.id === "listener") this.queue.clear();
+    if (event.type === "gave-up") {
+      this.drain.within(this.options.stopDeadlineMs);
+      this.treeStops = true;
+    } else if (event.type === "child-stopped" && event.id === "listener") this.queue.clear();
   }
 
   private async ended(reason: ExitReason): Promise<void> {
@@ -282,19 +200,9 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
     this.bytesOut += connection.bytesWritten;
     this.queue.forget(connection);
     this.connections.childExited(connection);
-    if (this.stopAt !== undefined) this.tallyUp(connection.kind, reason);
+    this.drain.count(connection.kind, reason);
     if (closeChannel.hasSubscribers) closeChannel.publish({ connection, reason });
     if (this.count === 0) this.whenEmpty?.();
-  }
-
-  private tallyUp(kind: string, reason: CloseReason): void {
-    let counts = this.tally.get(kind);
-    if (counts === undefined) {
-      counts = { drained: 0, killed: 0 };
-      this.tally.set(kind, counts);
-    }
-    if (reason.type === "killed") counts.killed += 1;
-    else counts.drained += 1;
   }
 
   report(error: HandlerError, connection: LiveConnection): void {
@@ -310,60 +218,52 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
   // ---- stopping ---------------------------------------------------------------------------------------------
 
   get stopping(): number | undefined {
-    return this.stopAt === undefined ? undefined : Math.max(0, this.stopAt - performance.now());
-  }
-
-  private stopBy(deadlineMs: number): void {
-    const at = performance.now() + deadlineMs;
-    if (this.stopAt === undefined || at < this.stopAt) this.stopAt = at;
+    return this.drain.left;
   }
 
   stop(deadline?: number | StopOptions): Promise<StopReport> {
     const given = typeof deadline === "object" ? deadline.deadlineMs : deadline;
     const deadlineMs = given ?? this.options.stopDeadlineMs;
     if (!(deadlineMs >= 0)) throw new UsageError(`deadlineMs must be 0 or more, not ${String(deadlineMs)}`);
-    this.stopBy(deadlineMs);
-    void this.stopTree(deadlineMs);
-    this.reported ??= this.closed.then(() => this.stopReport());
+    const isFirst = this.drain.left === undefined;
+    this.drain.within(deadlineMs);
+    if (isFirst) void this.stopInOrder(deadlineMs);
+    else if (this.treeStops) void this.supervisor.stop(deadlineMs);
+    this.reported ??= this.closed.then(() => this.drain.report());
     return this.reported;
   }
 
-  private async stopTree(deadlineMs: number): Promise<void> {
+  private async stopInOrder(deadlineMs: number): Promise<void> {
     for (const connection of this.connections.adopted()) {
       if ((connection as LiveConnection).state === "open") connection.shutdown(deadlineMs);
     }
-    if (deadlineMs > 0) await this.takeWhoHasConnected(Math.min(LAST_ARRIVALS_MS, deadlineMs / 4));
-    await this.supervisor.stop(this.stopping ?? deadlineMs);
+    await this.drain.lastArrivals(this);
+    this.treeStops = true;
+    await this.supervisor.stop(this.drain.left);
   }
 
-  /**
-   * Who has connected waits in the kernel, which resets all of them when the listening socket closes; and Node takes
-   * one in a turn of the event loop. So the turns go on until one brings nobody, or the time is up.
-   */
-  private async takeWhoHasConnected(withinMs: number): Promise<void> {
-    const until = performance.now() + withinMs;
-    let arrived = -1;
-    while (arrived !== this.accepts + this.rejections && performance.now() < until) {
-      arrived = this.accepts + this.rejections;
-      // The first turn may have been under way already.
-      await nextTurn();
-      await nextTurn();
-    }
-    this.listener.close(); // now, while nobody waits
+  get taken(): number {
+    return this.accepts + this.rejections;
   }
 
-  private stopReport(): StopReport {
-    let drained = 0;
-    let killed = 0;
-    for (const counts of this.tally.values()) {
-      drained += counts.drained;
-      killed += counts.killed;
+  get waiting(): boolean {
+    return this.queue.length > 0;
+  }
+
+  get handshaking(): boolean {
+    for (const child of this.connections.adopted()) {
+      if ((child as LiveConnection).state === "handshaking") return true;
     }
-    return { type: "shutdown", drained, killed, byKind: Object.fromEntries(this.tally) };
+    return false;
+  }
+
+  closeListener(): void {
+    this.listener.close();
   }
 
   kill(): void {
-    this.stopBy(0);
+    this.drain.within(0);
+    this.treeStops = true;
     this.supervisor.kill();
   }
 
@@ -418,8 +318,13 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner {
   }
 }
 
-function anyOf(one: AbortSignal | undefined, other: AbortSignal | undefined): AbortSignal | undefined {
-  return one !== undefined && other !== undefined ? AbortSignal.any([one, other]) : (one ?? other);
+/** Calls `then` when one of them aborts, or has aborted; gives the way to call it off. */
+function whenAborted(signals: readonly (AbortSignal | undefined)[], then: () => void): () => void {
+  for (const signal of signals) signal?.addEventListener("abort", then);
+  if (signals.some((signal) => signal?.aborted)) then();
+  return () => {
+    for (const signal of signals) signal?.removeEventListener("abort", then);
+  };
 }
 
 function ignore(): void {}
@@ -434,8 +339,4 @@ function startError(error: unknown): unknown {
   if (error.reason === "aborted") return new StartError("listener-closed", { cause: error });
   if (error.childId === "acceptors") return new StartError("acceptor-failed", { cause: error.cause });
   return error.cause;
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

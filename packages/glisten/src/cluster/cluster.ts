@@ -10,7 +10,7 @@ import nodeCluster from "node:cluster";
 import { availableParallelism } from "node:os";
 import { type ExitReason, type Supervisor, supervisor } from "../actor/index.ts";
 import { UsageError } from "../errors.ts";
-import type { StopCount } from "../server.ts";
+import type { StopCount } from "../server-interface.ts";
 import type { WorkerAddress, WorkerFigures } from "./messages.ts";
 import { type ClusterMember, runWorker } from "./worker.ts";
 import { type SlotSettings, WorkerSlot } from "./worker-slot.ts";

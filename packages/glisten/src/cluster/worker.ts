@@ -1,7 +1,7 @@
 // The worker's half of a cluster: starts the server, answers the primary, ends when told or when the primary is gone.
 
 import process from "node:process";
-import type { ServerInfo, StopReport } from "../server.ts";
+import type { ServerInfo, StopReport } from "../server-interface.ts";
 import { ipAddressToString } from "../transport/address.ts";
 import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
 

@@ -2,11 +2,17 @@
 
 import { once } from "node:events";
 import { connect } from "node:net";
+import { connect as tlsConnect } from "node:tls";
 import { describe, expect, it } from "vitest";
-import { RestartIntensityError, supervisor } from "../../src/actor/index.ts";
+import {
+  type ChildSpecification,
+  RestartIntensityError,
+  shutdownExit,
+  supervisor,
+} from "../../src/actor/index.ts";
 import * as glisten from "../../src/index.ts";
 import { testCertificates } from "../certificates.ts";
-import { dial, eventually, Peer, reports } from "./peer.ts";
+import { dial, dialTls, eventually, Peer, reports } from "./peer.ts";
 
 const nothing = (): undefined => undefined;
 
@@ -86,7 +92,7 @@ describe("stop", () => {
     expect(server.info()).toMatchObject({ connections: 0 });
   });
 
-  it("closes those that wait for an acceptor, and lets an init finish", async () => {
+  it("serves those that wait for an acceptor, one after the other", async () => {
     const { opened, open } = gate();
     const closes: string[] = [];
     const server = await glisten
@@ -96,27 +102,58 @@ describe("stop", () => {
       }, nothing)
       .withPoolSize(1)
       .withClose((state, { type }) => void closes.push(`${state} ${type}`))
-      .withShutdown(() => glisten.stop())
+      .withShutdown(async (_state, connection) => {
+        await connection.send("bye");
+        return glisten.stop();
+      })
       .start(0);
-    const first = await dial(server);
-    await eventually(() => server.info().states.initialising === 1);
-    const second = await dial(server);
-    await eventually(() => server.info().states.waiting === 1);
+    const peers = [await dial(server), await dial(server), await dial(server)];
+    await eventually(() => server.info().states.waiting === 2);
     const stopped = server.stop({ deadlineMs: 10_000 });
-    await second.whenClosed();
     open();
-    await first.whenEnded();
-    expect(await stopped).toMatchObject({ drained: 2, killed: 0 });
-    expect(closes).toEqual(["state shutdown"]);
+    for (const peer of peers) expect(await peer.read(3)).toBe("bye");
+    expect(await stopped).toMatchObject({ drained: 3, killed: 0 });
+    expect(closes).toEqual(Array(3).fill("state shutdown"));
   });
 
-  it("does not wait for those who are still shaking hands", async () => {
+  it("waits for an acceptor no longer than its deadline", async () => {
+    const server = await glisten
+      .new(() => new Promise<undefined>(nothing), nothing)
+      .withPoolSize(1)
+      .start(0);
+    const peers = [await dial(server), await dial(server)];
+    await eventually(() => server.info().states.waiting === 1);
+    expect(await server.stop({ deadlineMs: 30 })).toMatchObject({ drained: 0, killed: 2 });
+    for (const peer of peers) await peer.whenClosed();
+  });
+
+  it("lets a handshake finish that gets on, and waits a moment only for one that does not", async () => {
     const { certfile, keyfile } = (await testCertificates()).server;
-    const server = await glisten.new(nothing, nothing).withTls({ certfile, keyfile }).start(0);
-    const peer = await dial(server);
+    const server = await patient(Promise.resolve()).withTls({ certfile, keyfile }).start(0);
+    (await dialTls(server)).socket.destroy(); // what a first handshake loads takes its time
+    const silent = await dial(server);
     await eventually(() => server.info().states.handshaking === 1);
-    expect(await server.stop({ deadlineMs: 60_000 })).toMatchObject({ drained: 1, killed: 0 });
-    await peer.whenClosed();
+    const raw = await dial(server);
+    await eventually(() => server.info().states.handshaking === 2);
+    const stopped = server.stop({ deadlineMs: 60_000 });
+    raw.socket.removeAllListeners("data");
+    const late = new Peer(tlsConnect({ socket: raw.socket, rejectUnauthorized: false }));
+    late.socket.write("late");
+    expect(await late.read(4)).toBe("late");
+    await silent.whenClosed();
+    late.socket.end();
+    expect(await stopped).toMatchObject({ killed: 0 });
+  });
+
+  it("serves everybody the kernel has accepted", async () => {
+    const server = await patient(Promise.resolve()).start(0);
+    const peers = Array.from({ length: 300 }, () => new Peer(connect(server.port, "127.0.0.1")));
+    for (const peer of peers) peer.socket.end("last");
+    await peers[0]!.until(() => !peers[0]!.socket.connecting);
+    const stopped = server.stop({ deadlineMs: 20_000 });
+    const refused = (peer: Peer): boolean => peer.error?.code === "ECONNREFUSED";
+    for (const peer of peers) expect((await peer.read(4)) === "last" || refused(peer)).toBe(true);
+    expect(await stopped).toMatchObject({ killed: 0 });
   });
 
   it("while clients are connecting leaves none of them hanging", async () => {
@@ -205,6 +242,17 @@ describe("a server ends", () => {
     await peer.whenClosed();
   });
 
+  it("in order, when its signal is aborted: who has connected is served", async () => {
+    const abort = new AbortController();
+    const server = await patient(Promise.resolve()).withSignal(abort.signal).start(0);
+    const peers = Array.from({ length: 20 }, () => new Peer(connect(server.port, "127.0.0.1")));
+    for (const peer of peers) peer.socket.end("last");
+    await peers[19]!.until(() => !peers[19]!.socket.connecting);
+    abort.abort();
+    for (const peer of peers) expect(await peer.read(4)).toBe("last");
+    expect(await server.closed).toEqual({ type: "shutdown" });
+  });
+
   it("before it has started, when the signal was aborted already", async () => {
     const started = glisten.new(nothing, nothing).withSignal(AbortSignal.abort()).start(0);
     await expect(started).rejects.toMatchObject({ name: "StartError", reason: "listener-closed" });
@@ -247,6 +295,33 @@ describe("a server ends", () => {
     expect(await tree.stop()).toEqual({ type: "shutdown" });
     await peer.whenClosed();
     expect(await second.closed).toEqual({ type: "shutdown" });
+  });
+});
+
+describe("a server in a tree", () => {
+  it("goes on until its turn to stop has come", async () => {
+    const { opened, open } = gate();
+    const order: string[] = [];
+    const guest: ChildSpecification = {
+      id: "guest",
+      start: () => ({
+        exited: opened.then(() => shutdownExit),
+        kill: open,
+        stop: async () => {
+          const peer = await dial(tree.which("glisten") as glisten.Server);
+          peer.socket.end("still");
+          order.push(await peer.read(5), "guest stopped");
+          open();
+          return shutdownExit;
+        },
+      }),
+    };
+    const server = patient(Promise.resolve())
+      .withClose(() => void order.push("closed"))
+      .supervised(0);
+    const tree = await supervisor({ children: [server, guest] });
+    await tree.stop();
+    expect(order).toEqual(["still", "guest stopped", "closed"]);
   });
 });
 
