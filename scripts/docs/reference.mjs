@@ -17,15 +17,16 @@ export function reference(entries, checker) {
 
 function contents(entries) {
   const rows = entries.map((entry) => {
-    const kinds = entry.exports.filter(({ from }) => from === undefined).map(({ name }) => `\`${name}\``);
-    return `| [\`${entry.specifier}\`](${entry.slug}.md) | ${kinds.join(" ")} |`;
+    const values = entry.exports.filter((one) => one.from === undefined && groupOf(one) !== "types");
+    const names = values.toSorted(byName).map(({ name }) => `\`${name}\``);
+    return `| [\`${entry.specifier}\`](${entry.slug}.md) | ${names.join(" ")} |`;
   });
   return `${[
     "# API reference",
     "",
     "Made from the declarations and their comments by `pnpm run docs`.",
     "",
-    "| entry point | exports |",
+    "| entry point | functions, values and classes |",
     "|---|---|",
     ...rows,
   ].join("\n")}\n`;
