@@ -1,0 +1,52 @@
+// Fetch handlers over TLS, and on a unix socket, where nobody has an address.
+
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { request as secureRequest } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { Hono } from "hono";
+import { expect, onTestFinished, test } from "vitest";
+import { getConnInfo } from "../../src/fetch/hono.ts";
+import { fromFetch } from "../../src/fetch/index.ts";
+import * as mist from "../../src/index.ts";
+import { certificate } from "../conformance/certificate.ts";
+import { serveFetch } from "./serve-fetch.ts";
+
+const app = new Hono().get("/a", (c) =>
+  c.json([c.req.url, getConnInfo(c).remote, (c.req.raw as Request & { ip?: string }).ip ?? null]),
+);
+
+test("over TLS the scheme is https, and 443 its own port", async () => {
+  const { cert, key } = await certificate();
+  const { port } = await serveFetch(app.fetch, {}, (builder) => builder.withTls({ cert, key }));
+  const seen = async (headers: Record<string, string>) => {
+    const asking = secureRequest({ host: "127.0.0.1", port, path: "/a", headers, ca: cert }).end();
+    const [answer] = await once(asking, "response");
+    return JSON.parse(await text(answer))[0];
+  };
+  expect(await seen({})).toBe(`https://127.0.0.1:${port}/a`);
+  expect(await seen({ host: "example.org:443" })).toBe("https://example.org/a");
+  expect(await seen({ host: "example.org:80" })).toBe("https://example.org:80/a");
+});
+
+test("on a unix socket", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "mist-fetch-"));
+  const socketPath = join(folder, "s");
+  const server = await mist
+    .new(fromFetch(app.fetch))
+    .afterStart(() => {})
+    .start({ path: socketPath });
+  onTestFinished(async () => {
+    await server.stop({ deadlineMs: 0 });
+    rmSync(folder, { recursive: true });
+  });
+  const ask = async (headers: Record<string, string>) => {
+    const asking = request({ socketPath, path: "/a", headers }).end();
+    const [answer] = await once(asking, "response");
+    return JSON.parse(await text(answer));
+  };
+  expect(await ask({ host: "example.org" })).toEqual(["http://example.org/a", {}, null]);
+});
