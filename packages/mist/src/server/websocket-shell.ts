@@ -35,6 +35,7 @@ import {
 import { ProtocolError, UsageError } from "../errors.ts";
 import {
   ABNORMAL_CLOSURE,
+  type CloseStatus,
   GOING_AWAY,
   INTERNAL_ERROR,
   INVALID_PAYLOAD,
@@ -88,6 +89,8 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
   /** It waits for the handler: it is we who do not read. */
   #held = false;
   #shutdownMs = -1;
+  /** How it ended, from the moment that is settled. */
+  #status: CloseStatus | undefined;
   #closedTold = false;
   #closing: Promise<void> | undefined;
 
@@ -125,7 +128,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
 
   get subject(): Subject<M> {
     this.#subject ??= new OwnedSubject<M>((message) => this.#user(message));
-    if (this.#closedTold) this.#subject.close(normalExit);
+    if (this.#status !== undefined) this.#subject.close(normalExit);
     return this.#subject;
   }
 
@@ -268,6 +271,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
     this.#writer.abandon();
     this.#tellClosed(ABNORMAL_CLOSURE, reason.type === "reset" ? reason.code : "the connection was lost");
     this.#subject?.close(normalExit);
+    if (websocketClose.hasSubscribers) websocketClose.publish({ websocket: this, ...this.#status });
     const loop = this.#loop;
     if (loop === undefined || !loop.alive) return this.#closing;
     return this.#outlive(loop);
@@ -452,11 +456,10 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
 
   /** Tells the loop, once, how it ended; then the loop ends. */
   #tellClosed(code: number, reason: string): void {
-    if (this.#closedTold) return;
+    this.#status ??= { code, reason };
     const loop = this.#loop;
-    if (loop === undefined) return;
+    if (this.#closedTold || loop === undefined) return;
     this.#closedTold = true;
-    if (websocketClose.hasSubscribers) websocketClose.publish({ websocket: this, code, reason });
     if (!loop.alive) return;
     const told = loop.deliver({ type: "closed", code, reason });
     if (told === undefined) loop.stop(normalExit);
@@ -484,6 +487,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, WebSocket<M> 
     // A handler that stumbles over the very loss of its connection has not failed.
     if (!(this.#connection.closed && error instanceof TransportError)) this.#report(error);
     if (this.#state === "over") return;
+    this.#status ??= { code: INTERNAL_ERROR, reason: "" };
     this.#writer.close(INTERNAL_ERROR, "");
     this.#state = "over";
     this.#core.stop();

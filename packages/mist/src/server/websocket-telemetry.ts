@@ -8,10 +8,10 @@ export interface WebSocketOpenEvent {
   readonly websocket: WebSocket<never>;
 }
 
-/** Published on `mist:websocket:close` when a WebSocket that was initialised has closed. */
+/** Published on `mist:websocket:close` once for every `open`, when the connection is gone. */
 export interface WebSocketCloseEvent {
   readonly websocket: WebSocket<never>;
-  /** The code of the Close frame, 1005 for one without, 1006 if there was none. */
+  /** The client's code (1005 if it gave none), ours where we broke off, 1006 without a Close frame. */
   readonly code: number;
   readonly reason: string;
 }

@@ -1,7 +1,8 @@
 // WebSockets on real connections, with a raw peer: handshake, messages, closing, stopping.
 
 import { Buffer } from "node:buffer";
-import { describe, expect, test } from "vitest";
+import diagnostics_channel from "node:diagnostics_channel";
+import { describe, expect, onTestFinished, test } from "vitest";
 import * as mist from "../../src/index.ts";
 import { readAnswer, serve, statuses } from "../server/serve.ts";
 import { binary, clientFrame, close, more, ping, pong, text } from "../websocket/client-frames.ts";
@@ -447,5 +448,49 @@ describe("when the server stops", () => {
     expect(await client.close()).toBe(1001);
     await stopped;
     await closed;
+  });
+});
+
+describe("telemetry", () => {
+  test("every WebSocket opens once and closes once, whatever happens to it", async () => {
+    const events: string[] = [];
+    const gone = deferred();
+    const listeners = {
+      open: () => events.push("open"),
+      error: (message: unknown) => events.push(`error ${(message as { error: Error }).error.message}`),
+      close(message: unknown) {
+        events.push(`close ${(message as { code: number }).code}`);
+        if (events.filter((event) => event.startsWith("close")).length === 4) gone.resolve();
+      },
+    };
+    for (const [name, listener] of Object.entries(listeners)) {
+      diagnostics_channel.subscribe(`mist:websocket:${name}`, listener);
+      onTestFinished(() => void diagnostics_channel.unsubscribe(`mist:websocket:${name}`, listener));
+    }
+    const served = await serve(
+      echo({
+        handler: (_state, message) => {
+          if (message.type === "text") throw new Error("crash");
+        },
+      }),
+    );
+    const endings = [close(4000), text("crash"), binary("x", { mask: null })];
+    for (const ending of endings) {
+      const client = await open(served);
+      await client.send(ending);
+      await client.rest();
+      await client.socket.close();
+    }
+    (await open(served)).socket.reset();
+    await gone.promise;
+    expect(events.filter((event) => event !== "open").sort()).toEqual([
+      "close 1002",
+      "close 1006",
+      "close 1011",
+      "close 4000",
+      "error crash",
+      "error frame is not masked",
+    ]);
+    expect(events.filter((event) => event === "open").length).toBe(4);
   });
 });
