@@ -41,7 +41,8 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
   #phase: Phase = "fresh";
   #exchange: Exchange | undefined = undefined;
   readonly #out: Outbox;
-  readonly #wait: ContentWait = new ContentWait();
+  /** Made when a body is first waited for. */
+  #wait: ContentWait | undefined = undefined;
   #advancing = false;
   /** Of the requests that are answered while they are taken, one behind the other. */
   #date = "";
@@ -237,7 +238,7 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
     const exchange = this.#exchange;
     if (this.#draining) this.#drainContent();
     else if (exchange?.body.waiting) {
-      this.#wait.count();
+      this.#wait?.count();
       this.#serveReader(exchange.body);
     }
   }
@@ -250,20 +251,20 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
 
   #awaitContent(): void {
     this.#resume();
+    this.#wait ??= new ContentWait();
     this.#wait.begin();
     this.#deadlines.set("read", this.service.deadlines.bodyIdleMs);
   }
 
   #endWait(): void {
-    if (this.#wait.end()) this.#deadlines.set("read", 0);
+    if (this.#wait?.end()) this.#deadlines.set("read", 0);
   }
 
   #serveReader(body: IncomingBody): void {
-    const slow = this.#wait.tooSlow(
-      body.received + this.core.retainedBytes,
-      this.service.deadlines.minBodyRate,
-    );
-    if (slow) body.fail(new DeadlineError("minBodyRate", Math.round(this.#wait.totalMs)));
+    const wait = this.#wait;
+    const bytes = body.received + this.core.retainedBytes;
+    if (wait?.tooSlow(bytes, this.service.deadlines.minBodyRate))
+      body.fail(new DeadlineError("minBodyRate", Math.round(wait.totalMs)));
     else body.resume();
   }
 
@@ -335,7 +336,7 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
   upgrade(body: UpgradeBody, onError: (error: unknown) => void): void {
     this.#exchange = undefined;
     this.#phase = "upgraded";
-    this.#deadlines.set("read", 0);
+    this.#deadlines.clear(); // the slot is the new protocol's
     const leftover = this.core.takeRemaining();
     this.connection.cork();
     // The 101 goes first: the new protocol may speak as soon as it starts.
@@ -377,7 +378,7 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
     this.#exchange = undefined;
     this.#draining = false;
     this.#drained = 0;
-    this.#wait.reset();
+    this.#wait = undefined;
     if (this.core.startNextCycle()) this.#advance();
     else this.#close();
   }

@@ -31,6 +31,14 @@ export class ConnectionDeadlines {
     else this.#arm();
   }
 
+  /** Clears all of them. */
+  clear(): void {
+    this.#read = 0;
+    this.#write = 0;
+    this.#actor = 0;
+    this.#connection.setDeadline(0);
+  }
+
   /** Calls `late` for each kind that is due, clears it, and arms the slot for the next. */
   dispatch(late: (kind: DeadlineKind) => void): void {
     // The slot is coarse and may come a moment early for an instant set by another clock reading.

@@ -195,7 +195,7 @@ const upgraded: State = {
   stopped: [],
 };
 
-const deadlines = { headMs: 800, bodyIdleMs: 800 };
+const deadlines = { headMs: 300, bodyIdleMs: 300 };
 
 describe.each([...states, upgraded])("a client in this state: $name", ({ enter, halfClosed }) => {
   it.each(["reset", "close"] as const)("that leaves by %s leaves nothing behind", async (how) => {
