@@ -5,8 +5,9 @@
 // incoming one as a stream. `instanceof Request` holds either way; `globals.ts` has `fetch` and `new Request` take it.
 
 import { Buffer } from "node:buffer";
-import { BodyError } from "../errors.ts";
+import { BodyError, DeadlineError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
+import { reasonPhrase } from "../http/status.ts";
 import { type IncomingBody, readBody, stream } from "../server/request-body.ts";
 import { waitUntil } from "../server/request-services.ts";
 import { addressOfClient } from "./client-address.ts";
@@ -147,9 +148,14 @@ export class FetchRequest {
   async #content(): Promise<Uint8Array> {
     if (!this.#hasBody()) return nothing;
     if (this.bodyUsed) throw new TypeError("Body is unusable: Body has already been read");
-    if (this.#native !== undefined) return collect(this.#native.body, this.#maxBodyBytes);
-    this.#read = true;
-    return readBody(this.#request, { maxBodyLimit: this.#maxBodyBytes });
+    const limit = this.#maxBodyBytes;
+    try {
+      if (this.#native !== undefined) return await collect(this.#native.body, limit);
+      this.#read = true;
+      return await readBody(this.#request, { maxBodyLimit: limit });
+    } catch (error) {
+      throw withAnswer(error);
+    }
   }
 
   // A Response has the same way with types and forms as a Request, and can be made from bytes.
@@ -235,6 +241,14 @@ function copyHeaders(from: Headers, to: Headers): void {
 
 function usedStream(): ReadableStream<Uint8Array> {
   return new ReadableStream({ start: (controller) => controller.close() });
+}
+
+// Hono asks an error for its answer, and makes a 500 of one that has none: the client is to hear what it did.
+function withAnswer(error: unknown): unknown {
+  if (!(error instanceof BodyError || error instanceof DeadlineError)) return error;
+  const { status } = error;
+  const getResponse = () => new Response(`${status} ${reasonPhrase(status)}\n`, { status });
+  return Object.defineProperty(error, "getResponse", { value: getResponse, configurable: true });
 }
 
 async function collect(body: ReadableStream<Uint8Array> | null, limit: number): Promise<Uint8Array> {

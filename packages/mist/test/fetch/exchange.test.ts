@@ -233,6 +233,23 @@ describe("streams", () => {
     expect(await aborted.promise).toBeInstanceOf(Error);
   });
 
+  test("are cancelled unread if the client has left before them", async () => {
+    const { stream, cancelled, pulls } = source(() => bytes("a"));
+    const called = deferred();
+    const { connect } = await serveFetch(async (request) => {
+      const gone = new Promise((resolve) => request.signal.addEventListener("abort", resolve));
+      called.resolve();
+      await gone;
+      return new Response(stream);
+    });
+    const socket = await connect();
+    await socket.send(get);
+    await called.promise;
+    await socket.reset();
+    await cancelled;
+    expect(pulls()).toBe(0);
+  });
+
   test.each<[string, boolean]>([
     ["chunked", false],
     ["with a length", true],

@@ -332,6 +332,24 @@ describe("middleware", () => {
   });
 });
 
+test("a body beyond maxBodyBytes is 413, a broken one 400, without a word of the app's", async () => {
+  const app = new Hono();
+  app.post("/", async (c) => c.json(await c.req.json()));
+  app.post("/form", async (c) => c.json(await c.req.parseBody()));
+  const { url, connect, reports } = await serveFetch(app.fetch, { maxBodyBytes: 10 });
+  expect((await fetch(url, { method: "POST", body: "1".repeat(10) })).status).toBe(200);
+  expect((await fetch(url, { method: "POST", body: "1".repeat(11) })).status).toBe(413);
+  const form = new URLSearchParams({ name: "long enough" });
+  expect((await fetch(`${url}/form`, { method: "POST", body: form })).status).toBe(413);
+  const socket = await connect();
+  await socket.send(
+    "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\nno chunk\r\n",
+  );
+  expect((await readAnswer(socket)).status).toBe(400);
+  await socket.close();
+  expect(reports).toEqual([]);
+});
+
 describe("streaming", () => {
   test("stream, piped and written", async () => {
     const { get } = await served((app) => {

@@ -23,7 +23,14 @@ test("over TLS the scheme is https, and 443 its own port", async () => {
   const { cert, key } = await certificate();
   const { port } = await serveFetch(app.fetch, {}, (builder) => builder.withTls({ cert, key }));
   const seen = async (headers: Record<string, string>) => {
-    const asking = secureRequest({ host: "127.0.0.1", port, path: "/a", headers, ca: cert }).end();
+    const asking = secureRequest({
+      host: "127.0.0.1",
+      port,
+      path: "/a",
+      headers,
+      ca: cert,
+      servername: "localhost",
+    }).end();
     const [answer] = await once(asking, "response");
     return JSON.parse(await text(answer))[0];
   };
