@@ -3,7 +3,8 @@
  *
  * This socket's: the peer gave up before we got to it, nothing happens. The machine's (no descriptors, no buffers):
  * for a while every accepted socket is closed at once, so that what descriptors there are go to the connections
- * being served. The listener's: it crashes, and its supervisor opens it again on the same port.
+ * being served. The listener's: it crashes, and its supervisor opens it again on the same port. Sockets that were given
+ * to this process cannot be opened again: they stay open and go from one listener to the next.
  */
 
 import { closeSync, openSync } from "node:fs";
@@ -58,10 +59,27 @@ export interface ListenerOwner {
   refused(socket: Socket, reason: Rejection): void;
 }
 
+/** What outlives the crash of a listener: sockets given to this process, and who hears of them. */
+export class Inheritance {
+  sockets: OpenListener | undefined = undefined;
+  heir: Listener | undefined = undefined;
+
+  /** There is no next listener. */
+  close(): void {
+    this.sockets?.close();
+    this.sockets = undefined;
+  }
+}
+
+function isInherited(target: ListenTarget): boolean {
+  return "fd" in target || "systemd" in target;
+}
+
 /** The listening sockets as a supervised child. */
 export class Listener implements Child {
   readonly exited: Promise<ExitReason>;
   private readonly owner: ListenerOwner;
+  private readonly inheritance: Inheritance;
   private readonly reserve: DescriptorReserve = new DescriptorReserve();
   private sockets: OpenListener | undefined = undefined;
   private alive = true;
@@ -69,8 +87,9 @@ export class Listener implements Child {
   private timer: NodeJS.Timeout | undefined = undefined;
   private tell!: (reason: ExitReason) => void;
 
-  private constructor(owner: ListenerOwner) {
+  private constructor(owner: ListenerOwner, inheritance: Inheritance) {
     this.owner = owner;
+    this.inheritance = inheritance;
     this.exited = new Promise((resolve) => {
       this.tell = resolve;
     });
@@ -81,18 +100,27 @@ export class Listener implements Child {
    *
    * @throws StartError when the system refuses, UsageError for a target that cannot be meant.
    */
-  static async open(target: ListenTarget, options: SocketOptions, owner: ListenerOwner): Promise<Listener> {
-    const listener = new Listener(owner);
+  static async open(
+    target: ListenTarget,
+    options: SocketOptions,
+    owner: ListenerOwner,
+    inheritance: Inheritance,
+  ): Promise<Listener> {
+    const listener = new Listener(owner, inheritance);
+    inheritance.heir = listener;
     try {
-      listener.sockets = await openListener(target, {
-        ...options,
-        onConnection: (socket) => listener.accepted(socket),
-        onError: (error) => listener.failed(error),
-      });
+      listener.sockets =
+        inheritance.sockets ??
+        (await openListener(target, {
+          ...options,
+          onConnection: (socket) => inheritance.heir!.accepted(socket),
+          onError: (error) => inheritance.heir!.failed(error),
+        }));
     } catch (error) {
       listener.kill();
       throw error;
     }
+    if (isInherited(target)) inheritance.sockets = listener.sockets;
     return listener;
   }
 
@@ -151,7 +179,7 @@ export class Listener implements Child {
     this.alive = false;
     clearTimeout(this.timer);
     this.reserve.release();
-    this.sockets?.close();
+    if (reason.type !== "abnormal" || this.inheritance.sockets === undefined) this.close();
     this.tell(reason);
   }
 }

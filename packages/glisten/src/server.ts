@@ -29,7 +29,7 @@ import type { ConnectionHost, ConnectionSettings, ConnectionState } from "./conn
 import { type Arriving, Drain } from "./drain.ts";
 import { type HandlerError, StartError, UsageError } from "./errors.ts";
 import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "./events.ts";
-import { Listener, type ListenerOwner } from "./listener.ts";
+import { Inheritance, Listener, type ListenerOwner } from "./listener.ts";
 import { LiveConnection } from "./live-connection.ts";
 import type { ServerOptions } from "./options.ts";
 import type { CloseReason } from "./protocol.ts";
@@ -52,6 +52,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   private readonly tlsContext: TlsContext | undefined;
   private connections!: FactorySupervisor<never>;
   private listener!: Listener;
+  private readonly inheritance: Inheritance = new Inheritance();
   private target: ListenTarget;
   private count = 0;
   private accepts = 0;
@@ -131,7 +132,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
       id: "listener",
       start: async () => {
         const { backlog } = this.options;
-        this.listener = await Listener.open(this.target, { backlog }, this);
+        this.listener = await Listener.open(this.target, { backlog }, this, this.inheritance);
         const { address } = this.listener;
         // A port the system chose is kept for the next time.
         if ("port" in this.target && address.type === "tcp")
@@ -149,6 +150,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 
   private async ended(reason: ExitReason): Promise<void> {
+    this.inheritance.close();
     // Destroyed sockets still have their "close" to tell; nothing can keep them from it.
     if (this.count > 0) {
       await new Promise<void>((resolve) => {

@@ -7,6 +7,7 @@
  * and descriptors that are no listening sockets.
  */
 
+import cluster from "node:cluster";
 import { readFileSync, readlinkSync } from "node:fs";
 import type { Server } from "node:net";
 import { StartError, UsageError } from "../errors.ts";
@@ -40,6 +41,9 @@ export interface InheritedSocket {
   readonly name: string;
 }
 
+// A worker of node:cluster listens on descriptors of its primary, to which systemd passed them.
+const HOLDER = cluster.isWorker ? process.ppid : process.pid;
+
 const FIRST_DESCRIPTOR = 3;
 // More than any process may have open; a larger count is garbage, and we would loop over it.
 const MAX_DESCRIPTORS = 65_536;
@@ -52,7 +56,7 @@ const MAX_DESCRIPTORS = 65_536;
  */
 export function inheritedSockets(
   environment: Readonly<Record<string, string | undefined>> = process.env,
-  pid: number = process.pid,
+  pid: number = HOLDER,
 ): readonly InheritedSocket[] {
   const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = environment;
   if (LISTEN_PID === undefined || LISTEN_FDS === undefined) return [];
@@ -134,7 +138,7 @@ async function openDescriptors(fds: readonly number[], options: ListenerOptions)
 /** Node does not tell the path of a unix socket it did not bind; Linux does, in its table of sockets. */
 function unixPathOf(fd: number): string {
   try {
-    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${HOLDER}/fd/${fd}`))?.[1];
     const row = readFileSync("/proc/net/unix", "utf8")
       .split("\n")
       .find((line) => line.split(/\s+/)[6] === inode);

@@ -29,9 +29,15 @@ export type ListenTarget = TcpTarget | UnixTarget | DescriptorTarget | SystemdTa
  *   cannot be meant.
  */
 export function openListener(target: ListenTarget, options: ListenerOptions): Promise<OpenListener> {
+  if (typeof target !== "object" || target === null) return Promise.reject(noTarget(target));
   if ("port" in target) return openTcpListener(target, options);
   if ("path" in target) return openUnixListener(target, options);
   if ("fd" in target) return openDescriptorListener(target, options);
   if ("systemd" in target) return openSystemdListener(target, options);
-  return Promise.reject(new UsageError("A listen target is { port }, { path }, { fd } or { systemd }."));
+  return Promise.reject(noTarget(target));
+}
+
+function noTarget(given: unknown): UsageError {
+  const shown = typeof given === "string" ? JSON.stringify(given) : String(given);
+  return new UsageError(`A listen target is a port's number, { path }, { fd } or { systemd }, not ${shown}.`);
 }

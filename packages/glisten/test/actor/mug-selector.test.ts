@@ -1,7 +1,7 @@
 // A mug socket in an actor's selector: neither package imports the other.
 
-import { createServer, type AddressInfo, type Socket as NetSocket } from "node:net";
 import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket as NetSocket } from "node:net";
 import * as mug from "@x/mug";
 import { expect, test } from "vitest";
 import * as actor from "../../src/actor/index.ts";

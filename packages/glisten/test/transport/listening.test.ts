@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { link, mkdtemp, rename, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -12,6 +12,7 @@ import { inheritedSockets } from "../../src/transport/inherited-sockets.ts";
 import { listenRefused } from "../../src/transport/listening-socket.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../../src/transport/transport.ts";
 import { builtSources } from "../built.ts";
+import { descriptorOf, inodeOfPath, inodeOfPort } from "../descriptors.ts";
 
 let directory = "";
 beforeAll(async () => {
@@ -299,31 +300,3 @@ const CHILD = `
   const local = await openListener({ fd: 4 }, greet("from 4"));
   console.log(JSON.stringify([web.address, local.address]));
 `;
-
-/** The number of the descriptor of this process behind a socket. */
-function descriptorOf(inode: string): number {
-  const link = `socket:[${inode}]`;
-  const names = readdirSync("/proc/self/fd").filter((name) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${name}`) === link;
-    } catch {
-      return false;
-    }
-  });
-  return Number(names[0]);
-}
-
-function inodeOfPort(port: number): string {
-  const listening = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`);
-  return rowOf("/proc/net/tcp", (row) => listening.test(row))
-    .trim()
-    .split(/\s+/)[9]!;
-}
-
-function inodeOfPath(path: string): string {
-  return rowOf("/proc/net/unix", (row) => row.endsWith(` ${path}`)).split(/\s+/)[6]!;
-}
-
-function rowOf(file: string, matches: (row: string) => boolean): string {
-  return readFileSync(file, "utf8").split("\n").find(matches)!;
-}
