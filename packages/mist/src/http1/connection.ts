@@ -29,12 +29,13 @@ import * as state from "./state.ts";
 import { readerAfter, writerAfter, writerStateName } from "./state.ts";
 
 const EMPTY = Buffer.alloc(0);
+/** One for all connections: what it has settled is read at once. */
+const HEAD_ENCODER = new ResponseHeadEncoder();
 
 export class Http1Connection implements ResponseContext {
   private readonly limits: Http1Limits;
   private readonly buffer = new ReceiveBuffer();
   private readonly heads: HeadReader;
-  private readonly responseHead = new ResponseHeadEncoder();
   private readonly bodyEncoder = new BodyEncoder();
   private reader: number = state.R_IDLE;
   private writer: number = state.W_IDLE;
@@ -242,9 +243,9 @@ export class Http1Connection implements ResponseContext {
   sendHead(response: ResponseHead, date: string): string {
     if (this.writer !== state.W_HEAD) throw outOfTurn("a response head", this.writer);
     if (response.status < 200) throw new UsageError(`${response.status} is no final status`);
-    const text = this.responseHead.encode(response, date, this);
-    this.isPersistent = this.responseHead.persistent;
-    this.bodyEncoder.begin(this.responseHead.mode, this.responseHead.length);
+    const text = HEAD_ENCODER.encode(response, date, this);
+    this.isPersistent = HEAD_ENCODER.persistent;
+    this.bodyEncoder.begin(HEAD_ENCODER.mode, HEAD_ENCODER.length);
     this.writer = writerAfter(this.writer, state.HEAD_SENT);
     return text;
   }

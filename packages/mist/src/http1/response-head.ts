@@ -37,7 +37,7 @@ export interface ResponseContext {
   readonly mayPersist: boolean;
 }
 
-/** Makes response heads; one instance per connection. Its properties tell what the last head settled. */
+/** Makes response heads. Its properties tell what the last head settled. */
 export class ResponseHeadEncoder {
   mode: BodyMode = "none";
   /** Declared bytes; 0 unless `mode` is `"length"`. */

@@ -33,11 +33,6 @@ export class ContentWait {
     return waited;
   }
 
-  /** Another request begins. */
-  reset(): void {
-    this.#totalMs = 0;
-  }
-
   /** A peer that dribbles would otherwise keep a handler waiting for as long as it likes. 0: no rate is asked for. */
   tooSlow(bytes: number, bytesPerSecond: number): boolean {
     if (bytesPerSecond === 0 || this.#totalMs < graceMs) return false;
