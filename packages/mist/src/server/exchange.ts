@@ -20,7 +20,7 @@ import type { Http1Connection } from "../http1/connection.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { errorResponse, isPeersFault } from "./error-response.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
-import type { ServerResponse, UpgradeBody } from "./response-body.ts";
+import { noResponse, type ServerResponse, type UpgradeBody } from "./response-body.ts";
 import { type BodyWriter, bodyWriter, discardBody } from "./response-writer.ts";
 import type { ErrorReport, Service } from "./service.ts";
 import { requestEnd, requestError, requestStart } from "./telemetry.ts";
@@ -207,7 +207,7 @@ export class Exchange implements RequestContext {
 
   #await(result: Promise<ServerResponse>): void {
     if (typeof result?.then !== "function") {
-      this.fail(new UsageError("the handler returned no response"));
+      this.fail(noResponse(result));
       return;
     }
     result.then(
@@ -218,7 +218,7 @@ export class Exchange implements RequestContext {
 
   #resolved(response: ServerResponse): void {
     if (response instanceof Response) this.answer(response);
-    else this.fail(new UsageError("the handler returned no response"));
+    else this.fail(noResponse(response));
   }
 
   #send(response: ServerResponse): void {

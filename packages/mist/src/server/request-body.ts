@@ -137,7 +137,8 @@ export async function readBody(
   options: ReadBodyOptions,
 ): Promise<Uint8Array> {
   const body = incoming(request);
-  const limit = checkedLimit(options.maxBodyLimit, "maxBodyLimit");
+  const limit = checkedLimit(options?.maxBodyLimit, "maxBodyLimit");
+  if (body.ended && body.received > 0) throw new UsageError("this request body has been read already");
   if (body.length !== undefined && body.length > limit) throw excessBody(limit);
   const content = new PieceCollector();
   for (;;) {
@@ -287,7 +288,7 @@ function incoming(request: Request<unknown>): IncomingBody {
   throw new UsageError("this request's body has been replaced: only an incoming body can be read");
 }
 
-function checkedLimit(limit: number, name: string): number {
+function checkedLimit(limit: number | undefined, name: string): number {
   if (typeof limit === "number" && limit >= 0) return limit;
   throw new UsageError(`${name} is a number of bytes of at least 0, not ${String(limit)}`);
 }

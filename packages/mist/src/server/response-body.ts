@@ -76,6 +76,24 @@ export type ResponseBody = EmptyBody | BytesBody | IterableBody | SourceBody | A
 /** A response the server can send. */
 export type ServerResponse = Response<ResponseBody>;
 
+/** What a handler is told that returned something else, which only untyped code can. */
+export function noResponse(value: unknown): UsageError {
+  if (value instanceof globalThis.Response)
+    return new UsageError(
+      "the handler returned a fetch Response: such handlers are for fromFetch of @x/mist/fetch",
+    );
+  return new UsageError(`the handler returned no response of mist.response(…), but ${nameOf(value)}`);
+}
+
+/** What a handler is told whose response has a body of another make. */
+export function noBody(value: unknown): UsageError {
+  return new UsageError(`a response body is made by mist.bytes(…) and the like, and is no ${nameOf(value)}`);
+}
+
+function nameOf(value: unknown): string {
+  return typeof value === "object" && value !== null ? (value.constructor?.name ?? "object") : typeof value;
+}
+
 /**
  * A body of these bytes. Text is sent as UTF-8; several pieces are sent one behind the other.
  *
@@ -83,6 +101,8 @@ export type ServerResponse = Response<ResponseBody>;
  */
 export function bytes(data: string | Uint8Array | readonly (string | Uint8Array)[]): BytesBody {
   if (typeof data === "string" || data instanceof Uint8Array) return { kind: "bytes", data };
+  if (!Array.isArray(data))
+    throw new UsageError(`mist.bytes takes text, bytes or a list, no ${nameOf(data)}`);
   return {
     kind: "bytes",
     data: Buffer.concat(data.map((piece) => (typeof piece === "string" ? Buffer.from(piece) : piece))),

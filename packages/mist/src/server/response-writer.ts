@@ -8,7 +8,7 @@ import { ActorWriter } from "./actor-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { IterableWriter, SourceWriter } from "./pulling-writer.ts";
 import { releaseIterable } from "./release.ts";
-import type { ResponseBody, ServerResponse } from "./response-body.ts";
+import { noBody, type ResponseBody, type ServerResponse } from "./response-body.ts";
 
 /** A body being written. */
 export interface BodyWriter {
@@ -34,7 +34,7 @@ export function bodyWriter(exchange: Exchange, body: ResponseBody): BodyWriter {
     case "actor":
       return new ActorWriter(exchange, body);
     default:
-      throw new TypeError(`a ${body.kind} body is not streamed`);
+      throw noBody(body);
   }
 }
 
