@@ -137,6 +137,9 @@ describe("TCP", () => {
     { port: 1.5 },
     { port: Number.NaN },
     { port: 0, interface: "nowhere" },
+    undefined as never,
+    "3000" as never,
+    {} as never,
   ])("refuses %j", async (target) => {
     expect(await refusal(target)).toBeInstanceOf(UsageError);
   });
