@@ -1,7 +1,7 @@
-// Fetch handlers over TLS, and on a unix socket, where nobody has an address.
+// Fetch handlers over TLS, on a unix socket, where nobody has an address, and behind other handlers of mist.
 
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { request as secureRequest } from "node:https";
 import { tmpdir } from "node:os";
@@ -13,6 +13,7 @@ import { getConnInfo } from "../../src/fetch/hono.ts";
 import { fromFetch } from "../../src/fetch/index.ts";
 import * as mist from "../../src/index.ts";
 import { certificate } from "../conformance/certificate.ts";
+import { serve } from "../server/serve.ts";
 import { serveFetch } from "./serve-fetch.ts";
 
 const app = new Hono().get("/a", (c) =>
@@ -56,4 +57,23 @@ test("on a unix socket", async () => {
     return JSON.parse(await text(answer));
   };
   expect(await ask({ host: "example.org" })).toEqual(["http://example.org/a", {}, null]);
+});
+
+test("behind static files, and in front of a compressor", async () => {
+  const root = mkdtempSync(join(tmpdir(), "mist-fetch-"));
+  onTestFinished(() => rmSync(root, { recursive: true }));
+  writeFileSync(join(root, "a.txt"), "a file");
+  const page = "a page ".repeat(1000);
+  const app = new Hono()
+    .get("/", (c) => c.text(page))
+    .post("/a.txt", async (c) => c.text(await c.req.text()));
+  const files = mist.staticFiles({ root, index: false, fallback: fromFetch(app.fetch) });
+  const { url } = await serve(mist.compress(files));
+  const range = { headers: { range: "bytes=2-" } };
+  expect(await (await fetch(`${url}/a.txt`, range)).text()).toBe("file");
+  const answer = await fetch(url, { headers: { "accept-encoding": "gzip" } });
+  expect(answer.headers.get("content-encoding")).toBe("gzip");
+  expect(await answer.text()).toBe(page);
+  expect(await (await fetch(`${url}/a.txt`, { method: "POST", body: "posted" })).text()).toBe("posted");
+  expect((await fetch(`${url}/nowhere`)).status).toBe(404);
 });
