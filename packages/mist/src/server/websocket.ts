@@ -1,7 +1,7 @@
 // `websocket({ request, onInit, handler, onClose })`: a response that turns its connection into a WebSocket.
 //
 // Owns what the user sees: options, messages, the connection's methods. The handshake is judged in
-// `websocket/handshake.ts`, the connection lives in `websocket-shell.ts`.
+// `websocket/handshake.ts`, the connection lives in `websocket-shell.ts`, its user side in `websocket-session.ts`.
 
 import type { Connection, ConnectionInfo, Protocol } from "@x/glisten";
 import type { Initialised, LoopResult, Subject } from "@x/glisten/actor";
