@@ -12,6 +12,7 @@ import { fullBatch, maxBatchedPayload, Outbox } from "../websocket/outbox.ts";
 import type { PermessageDeflate } from "./permessage-deflate.ts";
 import type { PreparedFrame } from "./prepared-frame.ts";
 import { SENT } from "./response-stream.ts";
+import { SendBacklog } from "./send-backlog.ts";
 
 /** What the writer tells its owner. */
 export interface WriterHost {
@@ -27,32 +28,9 @@ export interface WriterSettings {
   readonly threshold: number;
 }
 
-/** Something to be sent once the message before it has been compressed. */
-interface Queued {
-  readonly size: number;
-  run(): void;
-  abandon(error: unknown): void;
-}
-
-/** What a peer that keeps up, and sends and gets nothing large, never needs. */
-class Backlog {
-  readonly queue: Queued[] = [];
-  /** Bytes in the queue and with zlib's threads. */
-  bytes = 0;
-  /** The answer to a ping that came while the peer took nothing: only the last is owed (RFC 6455 §5.5.3). */
-  latePong: Buffer | undefined;
-  waiter: Waiter | undefined;
-}
-
 /** Outboxes nobody is using. */
 const idleOutboxes: Outbox[] = [];
 const maxIdleOutboxes = 64;
-
-interface Waiter {
-  readonly promise: Promise<void>;
-  resolve(): void;
-  reject(error: unknown): void;
-}
 
 export class WebSocketWriter {
   readonly #connection: Connection;
@@ -68,7 +46,7 @@ export class WebSocketWriter {
   #ended = false;
   /** A message is with zlib's threads. */
   #compressing = false;
-  #backlog: Backlog | undefined;
+  #backlog: SendBacklog | undefined;
 
   constructor(
     connection: Connection,
@@ -159,14 +137,14 @@ export class WebSocketWriter {
     this.#ended = true;
     const payload = encodeClosePayload(code, reason);
     const put = (): void => this.#putLast(payload);
-    if (this.#compressing) this.#enqueue({ size: payload.length, run: put, abandon: nothing });
+    if (this.#compressing) this.#behind.enqueue({ size: payload.length, run: put, abandon: nothing });
     else put();
   }
 
   /** Calls `then` once everything given to the writer, a Close frame included, has been given to the connection. */
   whenFlushed(then: () => void): void {
     this.flush();
-    if (this.#compressing) this.#enqueue({ size: 0, run: then, abandon: nothing });
+    if (this.#compressing) this.#behind.enqueue({ size: 0, run: then, abandon: nothing });
     else then();
   }
 
@@ -177,18 +155,15 @@ export class WebSocketWriter {
     this.#blocked = false;
     const backlog = this.#backlog;
     if (backlog === undefined) return;
-    const { latePong, waiter } = backlog;
+    const { latePong } = backlog;
     backlog.latePong = undefined;
-    backlog.waiter = undefined;
     if (latePong !== undefined) this.pong(latePong);
-    waiter?.resolve();
+    backlog.release();
   }
 
   /** Resolves when the peer has taken what was written. */
   whenDrained(): Promise<void> {
-    const backlog = this.#behind;
-    backlog.waiter ??= newWaiter();
-    return backlog.waiter.promise;
+    return this.#behind.released;
   }
 
   /** The connection is gone. */
@@ -199,9 +174,7 @@ export class WebSocketWriter {
     const backlog = this.#backlog;
     this.#backlog = undefined;
     this.#takeGathered(false);
-    if (backlog === undefined) return;
-    for (const queued of backlog.queue) queued.abandon(error);
-    backlog.waiter?.reject(error);
+    backlog?.abandon(error);
   }
 
   /** Writes what has been gathered. */
@@ -214,8 +187,8 @@ export class WebSocketWriter {
 
   // ---- below -----------------------------------------------------------------------------------------------------
 
-  get #behind(): Backlog {
-    this.#backlog ??= new Backlog();
+  get #behind(): SendBacklog {
+    this.#backlog ??= new SendBacklog();
     return this.#backlog;
   }
 
@@ -340,10 +313,9 @@ export class WebSocketWriter {
     this.cork();
     this.#put(first, payload);
     const backlog = this.#behind;
-    while (!this.#compressing && backlog.queue.length > 0) {
-      const next = backlog.queue.shift()!;
-      backlog.bytes -= next.size;
+    for (let next = backlog.shift(); next !== undefined; next = backlog.shift()) {
       next.run();
+      if (this.#compressing) break;
     }
     this.uncork();
   }
@@ -354,17 +326,11 @@ export class WebSocketWriter {
         put();
         resolve(this.#blocked ? this.whenDrained() : undefined);
       };
-      this.#enqueue({ size, run, abandon });
+      this.#behind.enqueue({ size, run, abandon });
     });
     promise.catch(nothing);
     if (this.bufferedAmount - size > this.#settings.maxBufferedBytes) this.#host.overflowed();
     return promise;
-  }
-
-  #enqueue(item: Queued): void {
-    const backlog = this.#behind;
-    backlog.queue.push(item);
-    backlog.bytes += item.size;
   }
 }
 
@@ -382,15 +348,4 @@ function refused(): Promise<void> {
   const promise = Promise.reject(new TransportError("closed", "the WebSocket is closed"));
   promise.catch(nothing); // whoever sent without awaiting does not want to hear of it
   return promise;
-}
-
-function newWaiter(): Waiter {
-  let resolve!: () => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  promise.catch(nothing);
-  return { promise, resolve, reject };
 }
