@@ -7,7 +7,7 @@ import { isUint8Array } from "node:util/types";
 import { type Field, field } from "../http/fields.ts";
 import { Response as MistResponse } from "../http/response.ts";
 import type { BodySource } from "../server/body-source.ts";
-import type { ResponseBody, ServerResponse, SourceBody } from "../server/response-body.ts";
+import type { ResponseBody, ServerResponse } from "../server/response-body.ts";
 import { hopByHopNames } from "./hop-by-hop.ts";
 import type { PlainResponse } from "./plain-response.ts";
 import { light } from "./response.ts";
@@ -44,9 +44,11 @@ function fromReal(response: Response, method: string): ServerResponse {
   if (response.bodyUsed || body?.locked) throw new TypeError("the Response's body has already been read");
   const fields = response.url ? proxiedFields(response) : fieldsOf(response.headers);
   if (body === null || body === undefined) return new MistResponse(status, fields, emptyBody(method));
-  const declared = fields.find(([name]) => name === "content-length")?.[1];
-  const length = declared === undefined ? light.length(response) : Number(declared);
-  return new MistResponse<ResponseBody>(status, fields, streamBody(body, length));
+  const length = light.length(response);
+  if (length !== undefined && !fields.some(([name]) => name === "content-length")) {
+    fields.push(["content-length", String(length)]);
+  }
+  return new MistResponse<ResponseBody>(status, fields, streamBody(body));
 }
 
 // One `set-cookie` for each cookie: Headers gives them one by one.
@@ -104,39 +106,36 @@ function withFields(upgrade: ServerResponse, headers: Headers): ServerResponse {
 
 // ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-function streamBody(stream: ReadableStream<Uint8Array>, length: number | undefined): ResponseBody {
+function streamBody(stream: ReadableStream<Uint8Array>): ResponseBody {
   if (typeof stream.getReader !== "function") throw new TypeError("a Response's body is a ReadableStream");
-  const body: SourceBody = {
-    kind: "source",
-    length,
-    promptHead: true,
-    open: () => new StreamSource(stream),
-    discard: () => void stream.cancel().catch(() => {}), // its failure has no hearer left
-  };
-  return body;
+  return { kind: "iterable", chunks: new StreamChunks(stream), trailers: undefined };
 }
 
-class StreamSource implements BodySource {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #done = false;
+// A stream's own iterator, asked to return, would first wait for a piece that may never come.
+class StreamChunks implements AsyncIterableIterator<Uint8Array> {
+  readonly #stream: ReadableStream<Uint8Array>;
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined = undefined;
 
   constructor(stream: ReadableStream<Uint8Array>) {
-    this.#reader = stream.getReader();
+    this.#stream = stream;
   }
 
-  async read(): Promise<Uint8Array | null> {
-    for (;;) {
-      const { done, value } = await this.#reader.read();
-      if (done) {
-        this.#done = true;
-        return null;
-      }
-      if (!isUint8Array(value)) throw new TypeError("a Response's stream gives Uint8Arrays");
-      if (value.length > 0) return value;
-    }
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 
-  close(): void {
-    if (!this.#done) this.#reader.cancel().catch(() => {}); // its failure has no hearer left
+  async next(): Promise<IteratorResult<Uint8Array>> {
+    this.#reader ??= this.#stream.getReader();
+    const { done, value } = await this.#reader.read();
+    if (done) return { done: true, value: undefined };
+    if (isUint8Array(value)) return { done: false, value };
+    const error = new TypeError("a Response's stream gives Uint8Arrays");
+    await this.#reader.cancel(error);
+    throw error;
+  }
+
+  async return(): Promise<IteratorResult<Uint8Array>> {
+    await (this.#reader ?? this.#stream).cancel();
+    return { done: true, value: undefined };
   }
 }

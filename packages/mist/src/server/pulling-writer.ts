@@ -66,6 +66,7 @@ export class IterableWriter extends PullingWriter {
   }
 
   start(): void {
+    this.exchange.host.flushSoon(); // the head does not wait for a first piece that may be long in coming
     this.#run().catch((error) => this.exchange.fail(error));
   }
 
@@ -117,20 +118,17 @@ export class IterableWriter extends PullingWriter {
 
 /** Writes what a source reads. */
 export class SourceWriter extends PullingWriter {
-  readonly #promptHead: boolean;
   readonly #opened: BodySource | Promise<BodySource>;
   #released = false;
 
   constructor(exchange: Exchange, body: SourceBody) {
     super(exchange);
-    this.#promptHead = body.promptHead === true;
     this.#opened = body.open();
     // Rejected before anybody waits for it, it is `start` that tells.
     if (this.#opened instanceof Promise) this.#opened.catch(() => {});
   }
 
   start(): void {
-    if (this.#promptHead) this.exchange.host.flushSoon();
     this.#run().catch((error) => this.exchange.fail(error));
   }
 

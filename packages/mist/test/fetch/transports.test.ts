@@ -8,13 +8,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { Hono } from "hono";
+import { streamText } from "hono/streaming";
 import { expect, onTestFinished, test } from "vitest";
 import { getConnInfo } from "../../src/fetch/hono.ts";
 import { fromFetch } from "../../src/fetch/index.ts";
 import * as mist from "../../src/index.ts";
 import { certificate } from "../conformance/certificate.ts";
 import { serve } from "../server/serve.ts";
-import { serveFetch } from "./serve-fetch.ts";
+import { deferred, serveFetch } from "./serve-fetch.ts";
 
 const app = new Hono().get("/a", (c) =>
   c.json([c.req.url, getConnInfo(c).remote, (c.req.raw as Request & { ip?: string }).ip ?? null]),
@@ -64,9 +65,16 @@ test("behind static files, and in front of a compressor", async () => {
   onTestFinished(() => rmSync(root, { recursive: true }));
   writeFileSync(join(root, "a.txt"), "a file");
   const page = "a page ".repeat(1000);
-  const app = new Hono()
-    .get("/", (c) => c.text(page))
-    .post("/a.txt", async (c) => c.text(await c.req.text()));
+  const go = deferred();
+  const app = new Hono();
+  app.get("/", (c) => c.text(page));
+  app.post("/a.txt", async (c) => c.text(await c.req.text()));
+  app.get("/slow", (c) =>
+    streamText(c, async (out) => {
+      await out.write(page);
+      await go.promise;
+    }),
+  );
   const files = mist.staticFiles({ root, index: false, fallback: fromFetch(app.fetch) });
   const { url } = await serve(mist.compress(files));
   const range = { headers: { range: "bytes=2-" } };
@@ -76,4 +84,13 @@ test("behind static files, and in front of a compressor", async () => {
   expect(await answer.text()).toBe(page);
   expect(await (await fetch(`${url}/a.txt`, { method: "POST", body: "posted" })).text()).toBe("posted");
   expect((await fetch(`${url}/nowhere`)).status).toBe(404);
+  // What a slow stream has given does not wait in the compressor for what it has not.
+  const slow = await fetch(`${url}/slow`, { headers: { "accept-encoding": "gzip" } });
+  expect(slow.headers.get("content-encoding")).toBe("gzip");
+  let heard = "";
+  for await (const piece of slow.body as unknown as AsyncIterable<Uint8Array>) {
+    heard += new TextDecoder().decode(piece);
+    if (heard === page) go.resolve();
+  }
+  expect(heard).toBe(page);
 });
