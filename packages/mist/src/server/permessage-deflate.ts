@@ -8,18 +8,26 @@
 // public, asynchronous interface does the same work.
 
 import { Buffer } from "node:buffer";
-import {
-  constants,
-  createDeflateRaw,
-  createInflateRaw,
-  type DeflateRaw,
-  deflateRawSync,
-  type InflateRaw,
-} from "node:zlib";
+import { constants, type DeflateRaw, deflateRawSync, type InflateRaw } from "node:zlib";
 import { INVALID_PAYLOAD } from "../websocket/close-code.ts";
 import type { DeflateParameters } from "../websocket/extension.ts";
 import { limitFailure, protocolFailure } from "../websocket/failure.ts";
-import { stepOf, type ZlibStep } from "./zlib-step.ts";
+import type { ZlibStep } from "./zlib-step.ts";
+import {
+  borrow,
+  type Context,
+  type DeflaterSettings,
+  deflaters,
+  giveBack,
+  inflaters,
+  newDeflater,
+  newInflater,
+  OutputLimit,
+  type Pool,
+  runStream,
+  windowBits,
+  type ZlibStream,
+} from "./zlib-streams.ts";
 
 /** What ends every compressed message and is not sent (RFC 7692 §7.2.1). */
 const tail: Buffer = Buffer.from([0x00, 0x00, 0xff, 0xff]);
@@ -35,17 +43,11 @@ const ratioFreeBytes = 1_048_576;
 const inputScratch: Buffer = Buffer.allocUnsafeSlow(maxStepInput + tail.length);
 const outputScratch: Buffer = Buffer.allocUnsafeSlow(stepOutput);
 
-export interface DeflateSettings extends DeflateParameters {
-  /** zlib's level, 0 to 9. */
-  readonly level: number;
-  /** zlib's memLevel, 1 to 9. */
-  readonly memLevel: number;
+export interface DeflateSettings extends DeflateParameters, DeflaterSettings {
   /** Octets an inflated message may have. */
   readonly maxMessageBytes: number;
   /** How many times larger than its compressed form an inflated message above 1 MiB may be. */
   readonly maxInflateRatio: number;
-  /** False: only zlib's public interface. */
-  readonly synchronous: boolean;
 }
 
 /** The compression of one connection. Each direction takes one message at a time. */
@@ -238,117 +240,4 @@ function notDeflate(cause?: unknown): Error {
 
 function tooLarge(limit: number): Error {
   return limitFailure("message too big when inflated", "maxMessageBytes", limit);
-}
-
-// ---- streams ----------------------------------------------------------------------------------------------------
-
-type ZlibStream = DeflateRaw | InflateRaw;
-
-/** A zlib stream and, where the platform has one, its synchronous step. */
-interface Context<Stream extends ZlibStream> {
-  readonly kind: string;
-  readonly stream: Stream;
-  readonly step: ZlibStep | undefined;
-  close(): void;
-}
-
-/** Idle streams by their settings, ready for whoever needs no window of the past. */
-type Pool<Stream extends ZlibStream> = Map<string, Context<Stream>[]>;
-
-const deflaters: Pool<DeflateRaw> = new Map();
-const inflaters: Pool<InflateRaw> = new Map();
-/** More than a few are only idle after a burst of large messages. */
-const maxIdle = 4;
-
-function borrow<Stream extends ZlibStream>(
-  pool: Pool<Stream>,
-  kind: string,
-  create: () => Context<Stream>,
-): Context<Stream> {
-  const idle = pool.get(kind)?.pop();
-  return idle ?? { ...create(), kind };
-}
-
-function giveBack<Stream extends ZlibStream>(pool: Pool<Stream>, context: Context<Stream>): void {
-  let idle = pool.get(context.kind);
-  if (idle === undefined) {
-    idle = [];
-    pool.set(context.kind, idle);
-  }
-  if (idle.length >= maxIdle) {
-    context.close();
-    return;
-  }
-  context.stream.reset();
-  idle.push(context);
-}
-
-function newInflater(windowBits: number, synchronous: boolean): Context<InflateRaw> {
-  return newContext(createInflateRaw({ windowBits }), synchronous);
-}
-
-function newDeflater(settings: DeflateSettings): Context<DeflateRaw> {
-  const { level, memLevel, synchronous } = settings;
-  return newContext(createDeflateRaw({ windowBits: windowBits(settings), level, memLevel }), synchronous);
-}
-
-function windowBits(settings: DeflateSettings): number {
-  // zlib deflates with no window of 2^8, but in its window of 2^9 it never looks back further than 250 octets.
-  return Math.max(9, settings.serverMaxWindowBits);
-}
-
-function newContext<Stream extends ZlibStream>(stream: Stream, synchronous: boolean): Context<Stream> {
-  // An error is also told to the callback of the write it came from.
-  stream.on("error", ignore);
-  return { kind: "", stream, step: synchronous ? stepOf(stream) : undefined, close: () => stream.close() };
-}
-
-function ignore(): void {}
-
-/** Counts output; thrown when there is too much. */
-class OutputLimit {
-  readonly max: number;
-  #taken = 0;
-
-  constructor(max: number) {
-    this.max = max;
-  }
-
-  /** False: too much. */
-  take(count: number): boolean {
-    this.#taken += count;
-    return this.#taken <= this.max;
-  }
-}
-
-/** Puts these inputs through the stream and gives what it puts out up to a flush, behind `output`. */
-function runStream(
-  stream: ZlibStream,
-  input: readonly Uint8Array[],
-  budget: OutputLimit,
-  output: Buffer[],
-): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const settle = (): void => {
-      stream.off("data", onData).off("end", onEnd).off("error", onError).off("close", onClose);
-    };
-    const onData = (chunk: Buffer): void => {
-      output.push(chunk);
-      if (budget.take(chunk.length)) return;
-      settle();
-      reject(budget);
-    };
-    const onEnd = (): void => {
-      settle();
-      resolve(Buffer.concat(output));
-    };
-    const onError = (error: Error): void => {
-      settle();
-      reject(error);
-    };
-    const onClose = (): void => onError(new Error("the zlib stream was closed"));
-    stream.on("data", onData).on("end", onEnd).on("error", onError).on("close", onClose);
-    for (const part of input) stream.write(part);
-    stream.flush(constants.Z_SYNC_FLUSH, onEnd);
-  });
 }
