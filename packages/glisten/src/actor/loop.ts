@@ -59,6 +59,15 @@ class Delivery<Message> {
   }
 }
 
+const unbounded: MailboxLimits = Object.freeze({});
+
+function copyLimits(limits: MailboxLimits): MailboxLimits {
+  const { maxMailbox, overflow } = limits;
+  if (maxMailbox === undefined && overflow === undefined) return unbounded;
+  checkMailboxLimits(limits);
+  return { maxMailbox, overflow };
+}
+
 /** Handles messages one at a time, in order of arrival, until it is stopped. */
 export class Loop<State, Message> implements Runnable {
   #status: Status = IDLE;
@@ -88,11 +97,11 @@ export class Loop<State, Message> implements Runnable {
    * Throws a RangeError or TypeError for mailbox limits that make no sense, and what a source's `subscribe` throws.
    */
   constructor(options: LoopOptions<State, Message>) {
-    if (options.maxMailbox !== undefined || options.overflow !== undefined) checkMailboxLimits(options);
+    // Not the options themselves, which would keep the first state and the first selector alive.
+    this.#limits = copyLimits(options);
     this.#state = options.state;
     this.#handle = options.handle;
     this.#onExit = options.onExit;
-    this.#limits = options;
     if (options.selector !== undefined) this.#listenFirst(options.selector);
   }
 
