@@ -7,7 +7,6 @@
  * - `BodyError`      reading a request body failed; uncaught, it becomes the status it carries
  * - `FileError`      a file could not be served
  * - `UsageError`     our caller's; thrown at the call that was wrong
- * - `HandlerError`   the user's handler failed; carries what it threw
  *
  * This file is pure: the sans-IO cores import it.
  */
@@ -72,15 +71,6 @@ export class LimitError extends ProtocolError {
 /** The caller used the library wrongly; thrown at the call, never sent to the peer. */
 export class UsageError extends Error {
   override readonly name: string = "UsageError";
-}
-
-/** The user's handler threw or rejected; `cause` is what it threw. */
-export class HandlerError extends Error {
-  override readonly name: string = "HandlerError";
-
-  constructor(message: string, cause: unknown) {
-    super(message, { cause });
-  }
 }
 
 /** A deadline passed. `deadline` is its option name; `status` what a waiting HTTP peer is told. */

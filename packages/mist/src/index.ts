@@ -19,6 +19,7 @@ export {
   stopAbnormal,
   TransportError,
 } from "@x/glisten";
+export { type Next, type Selector, type Subject, selector, subject } from "@x/glisten/actor";
 export { cluster } from "./cluster.ts";
 export { type CompressOptions, compress } from "./compress.ts";
 export {
@@ -27,9 +28,10 @@ export {
   DeadlineError,
   FileError,
   type FileErrorReason,
-  HandlerError,
   LimitError,
+  type LimitErrorOptions,
   ProtocolError,
+  type ProtocolErrorOptions,
   UsageError,
 } from "./errors.ts";
 export {
@@ -41,7 +43,8 @@ export {
 export type { ContentCoding } from "./http/content-negotiation.ts";
 export type { Field, Fields } from "./http/fields.ts";
 export { Request } from "./http/request.ts";
-export { Response, response } from "./http/response.ts";
+export { type EmptyBody, Response, response } from "./http/response.ts";
+export type { Http1Limits } from "./http1/limits.ts";
 export {
   type AfterStart,
   Builder,
@@ -77,12 +80,18 @@ export {
 } from "./server/request-body.ts";
 export { getConnectionInfo, sendInformational, waitUntil } from "./server/request-services.ts";
 export {
+  type ActorBody,
+  type ActorBodyWriter,
   type BytesBody,
   bytes,
+  type IterableBody,
+  type IterableBodyOptions,
   type ResponseBody,
   type ServerResponse,
   type SourceBody,
+  type UpgradeBody,
 } from "./server/response-body.ts";
+export type { ResponseStream } from "./server/response-stream.ts";
 export type { ErrorReport, Handler } from "./server/service.ts";
 export {
   type WebSocket,
