@@ -263,16 +263,16 @@ const websocketCases = [
   {
     id: "websocket-memory",
     title: "idle WebSocket, memory",
-    unit: "bytes resident",
+    unit: "bytes of heap",
     contestants: ["mist", bareTcp, "ws"],
-    job: { ...websocket, connections: 2000, kind: "rss" },
+    job: { ...websocket, connections: 2000, kind: "heap" },
     measure: figures.memoryPerConnection,
     targets: [atMost(0.7, "ws")],
   },
   {
     id: "deflate-memory",
     title: "idle WebSocket with deflate, memory",
-    unit: "bytes resident",
+    unit: "bytes of heap",
     contestants: ["mist", "ws"],
     job: {
       ...websocket,
@@ -281,7 +281,7 @@ const websocketCases = [
       size: 1024,
       deflate: true,
       connections: 1000,
-      kind: "rss",
+      kind: "heap",
     },
     measure: figures.memoryPerConnection,
     targets: [atMost(0.5, "ws")],

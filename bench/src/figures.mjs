@@ -12,8 +12,8 @@ import { tools } from "./machine.mjs";
 export const full = { warmUpMs: 600, runMs: 2000, scale: 1, rounds: 5, wrk: tools.wrk, keep: false };
 export const smoke = { warmUpMs: 20, runMs: 60, scale: 0.02, rounds: 1, wrk: false, keep: true };
 
-async function withLoad(server, job, use) {
-  const load = await LoadProcess.open({ mode: "talk", ...job, port: server.port });
+async function withLoad(server, job, extent, use) {
+  const load = await LoadProcess.open({ mode: "talk", ...job, port: server.port }, extent);
   try {
     const result = await use(load);
     await load.close();
@@ -38,7 +38,7 @@ function limits(job, extent) {
 /** Microseconds of server CPU per answer (or per `unitsPerAnswer`), and answers per second. */
 export async function cpuPerUnit(server, job, extent) {
   if (extent.wrk && job.wrk) return wrkPerUnit(server, job, extent);
-  return withLoad(server, job, async (load) => {
+  return withLoad(server, job, extent, async (load) => {
     await warmUp(load, job, extent);
     const before = await server.cpuTime();
     const result = await load.run({ ...limits(job, extent), measured: true });
@@ -60,7 +60,7 @@ async function wrkPerUnit(server, job, extent) {
     const { connections, tls } = job;
     return runWrk({ port: server.port, tls, connections, batch, milliseconds });
   };
-  return withLoad(server, checks, async (load) => {
+  return withLoad(server, checks, extent, async (load) => {
     await load.run({ milliseconds: 20 });
     await wrk(extent.warmUpMs);
     const before = await server.cpuTime();
@@ -90,25 +90,26 @@ export async function p50(server, job, extent) {
   return { figure, p99: worst, perSecond };
 }
 
-const settle = () => new Promise((resolve) => setTimeout(resolve, 300));
+/** Closing, and what follows from it, takes a moment. */
+const settle = ({ scale }) => new Promise((resolve) => setTimeout(resolve, 300 * scale));
 
 /**
  * What one idle connection holds that has had an answer, in a server that is warm: `kind` "heap" (bytes) or "rss".
  * As many connections as are measured have been there before and are gone.
  */
-export async function memoryPerConnection(server, { kind, ...job }) {
+export async function memoryPerConnection(server, { kind, ...job }, extent) {
   const { connections } = job;
   const once = { messages: connections };
   const open = (use) =>
-    withLoad(server, job, async (load) => {
+    withLoad(server, job, extent, async (load) => {
       await load.run(once);
       return use();
     });
   await open(() => undefined);
-  await settle();
+  await settle(extent);
   const before = await server.ask("memory");
   const after = await open(async () => {
-    await settle();
+    await settle(extent);
     return server.ask("memory");
   });
   const each = (what) => (after[what] - before[what]) / connections;
@@ -120,7 +121,7 @@ export async function broadcastCost(server, { times, ...job }, extent) {
   const { connections } = job;
   const count = Math.max(2, Math.ceil(times * extent.scale));
   const listeners = { ...job, inFlight: count, listen: true };
-  return withLoad(server, listeners, async (load) => {
+  return withLoad(server, listeners, extent, async (load) => {
     const round = async () => {
       const all = load.run({ messages: connections * count });
       await server.ask("task", { name: "publish", size: job.size, times: count });

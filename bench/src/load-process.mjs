@@ -11,6 +11,7 @@ import { node, pinned } from "./machine.mjs";
 const worker = fileURLToPath(new URL("./load/worker.mjs", import.meta.url));
 
 export class LoadProcess {
+  static #kept;
   #child;
 
   constructor() {
@@ -18,11 +19,17 @@ export class LoadProcess {
     this.#child = spawn(command, argv, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   }
 
-  /** Opens a job's connections. */
-  static async open(job) {
-    const load = new LoadProcess();
+  /** Opens a job's connections, on a fresh process unless one is to be `kept` for all that come one after the other. */
+  static async open(job, { keep = false } = {}) {
+    const load = LoadProcess.#kept ?? new LoadProcess();
+    if (keep) LoadProcess.#kept = load;
     await load.#tell("open", job);
     return load;
+  }
+
+  static stopKept() {
+    LoadProcess.#kept?.#child.kill("SIGKILL");
+    LoadProcess.#kept = undefined;
   }
 
   /** `{ milliseconds }` or `{ messages }`; gives `{ count, ms }`, and `p50` and `p99` where the job measures them. */
@@ -30,13 +37,12 @@ export class LoadProcess {
     return this.#tell("run", limits);
   }
 
-  async close() {
-    await this.#tell("close");
-    this.#child.disconnect();
+  close() {
+    return this.#tell("close");
   }
 
   stop() {
-    this.#child.kill("SIGKILL");
+    if (this !== LoadProcess.#kept) this.#child.kill("SIGKILL");
   }
 
   #tell(command, more = {}) {

@@ -3,6 +3,7 @@
 
 import { beyond, scaled } from "./cases.mjs";
 import { contestants, startPeer } from "./contestants.mjs";
+import { LoadProcess } from "./load-process.mjs";
 
 export function median(values) {
   const sorted = values.toSorted((a, b) => a - b);
@@ -37,16 +38,21 @@ export class Servers {
   }
 
   stop() {
+    LoadProcess.stopKept();
     return Promise.all([...this.#kept.values()].map((server) => server.stop()));
   }
 }
 
 /** One turn: one figure. */
-function turn(one, { server: name, job }, extent, servers) {
-  return servers.with(name, (server) => {
-    if (!one.peer) return one.measure(server, scaled(job, extent), extent);
-    return servers.with("peer", (peer) => one.measure(server, { ...job, peerPort: peer.port }, extent));
-  });
+async function turn(one, { name, server: serverName, job }, extent, servers) {
+  try {
+    return await servers.with(serverName, (server) => {
+      if (!one.peer) return one.measure(server, scaled(job, extent), extent);
+      return servers.with("peer", (peer) => one.measure(server, { ...job, peerPort: peer.port }, extent));
+    });
+  } catch (error) {
+    throw new Error(`${one.title}: ${name} failed`, { cause: error });
+  }
 }
 
 /** Measures a case: `{ id, …, figures: { name: median }, rounds: { name: [figure] }, targets, skipped }`. */

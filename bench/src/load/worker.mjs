@@ -150,4 +150,5 @@ const commands = {
 process.on("message", async ({ command, ...more }) => {
   process.send(await commands[command](more).catch(fail));
 });
+// Whoever measures is gone.
 process.on("disconnect", () => process.exit());
