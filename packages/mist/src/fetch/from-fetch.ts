@@ -44,6 +44,7 @@ export interface FromFetchOptions {
   /**
    * Whether to put other classes in the place of `globalThis.Response` and `Request`, and to have `fetch` know them:
    * subclasses that make no stream where nobody looks at one, which more than halves the cost of an exchange.
+   * A class that was derived from `Request` before the first call of `fromFetch` cannot be made from such a request.
    * With false nothing global is touched: requests are Node's own from the start, and `maxBodyBytes` limits their
    * streams as well. Default true.
    */

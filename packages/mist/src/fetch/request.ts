@@ -224,7 +224,7 @@ export function toNativeRequest(request: Incoming, origin: string, maxBodyBytes:
 }
 
 /** The mist request behind a Request that a fetch handler was given; undefined for any other Request. */
-export function mistRequest(request: Request): Incoming | undefined {
+export function mistRequest(request: Request): MistRequest<IncomingBody> | undefined {
   return FetchRequest.origin(request) ?? origins.get(request);
 }
 

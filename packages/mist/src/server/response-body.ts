@@ -31,6 +31,7 @@ export interface SourceBody {
   readonly kind: "source";
   /** Bytes; undefined if not known beforehand. */
   readonly length: number | undefined;
+  /** Opens what is read; called once, when the content is about to be sent. */
   open(): BodySource | Promise<BodySource>;
   /** Called in place of `open` when the content is not to be sent after all: HEAD, 304, a client that is gone. */
   discard?(): void;
