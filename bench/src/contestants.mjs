@@ -115,8 +115,11 @@ async function startNginx() {
   ];
   const configuration = join(folder, "nginx.conf");
   writeFileSync(configuration, lines.join("\n"));
-  const started = await ServerProcess.startForeign("nginx", ["-c", configuration, "-p", folder], port, () =>
-    listening(port),
+  const started = await ServerProcess.startForeign(
+    tools.nginx,
+    ["-c", configuration, "-p", folder],
+    port,
+    () => listening(port),
   );
   const stop = started.stop.bind(started);
   started.stop = async () => {

@@ -1,8 +1,8 @@
 // The machine: what it is, which tools it has, and which core is whose. One core is the server's, the next one the
 // load's, where `taskset` is there to say so.
 
-import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import { dirname, join } from "node:path";
@@ -15,20 +15,17 @@ export const serverFlags = process.env.BENCH_SERVER_FLAGS?.split(" ") ?? [];
 
 const require = createRequire(import.meta.url);
 
-/** The first line a command prints about itself; undefined where it cannot run. */
+/** What a command says about itself, on either output; undefined where it cannot run. */
 function tell(command, ...args) {
-  try {
-    return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
-  } catch (error) {
-    // wrk and some others print their version and fail.
-    return error.code === "ENOENT" ? undefined : String(error.stdout ?? "").trim() || undefined;
-  }
+  const { error, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  return error === undefined ? `${stdout}${stderr}`.trim() : undefined;
 }
 
 export const tools = {
   taskset: availableParallelism() > 1 && tell("taskset", "--version") !== undefined,
   wrk: tell("wrk", "-v") !== undefined,
-  nginx: tell("nginx", "-v") !== undefined || existsSync("/usr/sbin/nginx"),
+  // Not on everybody's path.
+  nginx: ["nginx", "/usr/sbin/nginx"].find((command) => tell(command, "-v") !== undefined),
   openssl: tell("openssl", "version") !== undefined,
 };
 
@@ -75,7 +72,7 @@ export function describeMachine() {
     "@hono/node-server": packageVersion("@hono/node-server"),
     hono: packageVersion("hono"),
     ws: packageVersion("ws"),
-    nginx: tools.nginx ? nginxVersion() : undefined,
+    nginx: tools.nginx && tell(tools.nginx, "-v")?.match(/nginx\/([\d.]+)/)?.[1],
     wrk: tools.wrk ? tell("wrk", "-v")?.match(/[\d.]+/)?.[0] : undefined,
   };
   return {
@@ -86,14 +83,4 @@ export function describeMachine() {
     pinned: tools.taskset,
     versions: Object.fromEntries(Object.entries(versions).filter(([, version]) => version !== undefined)),
   };
-}
-
-function nginxVersion() {
-  try {
-    return execFileSync("sh", ["-c", "nginx -v 2>&1 || /usr/sbin/nginx -v 2>&1"], { encoding: "utf8" }).match(
-      /nginx\/([\d.]+)/,
-    )?.[1];
-  } catch {
-    return undefined;
-  }
 }
