@@ -1,19 +1,23 @@
-// Several processes that serve one address: n supervised workers over node:cluster.
-//
-//   cluster (one-for-one)
-//   └── worker slots   each a process that runs the same module and listens on the same address
-//
-// node:cluster, not threads with `reusePort`: the primary holds the listening socket, so that no connection is refused
-// or reset while workers come and go; a socket closed under SO_REUSEPORT takes its accept queue with it.
+/**
+ * Several processes that serve one address: n supervised workers over node:cluster.
+ *
+ *   cluster (one-for-one)
+ *   └── worker slots   each a process that runs the same module and listens on the same address
+ *
+ * node:cluster, not threads with `reusePort`: the primary holds the listening socket, so that no connection is refused
+ * or reset while workers come and go; a socket closed under SO_REUSEPORT takes its accept queue with it. It holds it
+ * as long as there is a worker that listens.
+ */
 
 import nodeCluster from "node:cluster";
 import { availableParallelism } from "node:os";
-import { type ExitReason, type Supervisor, supervisor } from "../actor/index.ts";
+import { type ExitReason, type Supervisor, SupervisorStartError, supervisor } from "../actor/index.ts";
 import { UsageError } from "../errors.ts";
 import type { StopCount } from "../server-interface.ts";
+import { Fleet } from "./fleet.ts";
 import type { WorkerAddress, WorkerFigures } from "./messages.ts";
 import { type ClusterMember, runWorker } from "./worker.ts";
-import { type SlotSettings, WorkerSlot } from "./worker-slot.ts";
+import { WorkerSlot } from "./worker-slot.ts";
 
 /** Options of {@link cluster}. */
 export interface ClusterOptions {
@@ -23,7 +27,7 @@ export interface ClusterOptions {
   readonly intensity?: { readonly restarts: number; readonly withinMs: number };
   /** A worker must listen within this. Default: 30 000 ms. */
   readonly startTimeoutMs?: number;
-  /** How long a worker drains when it is stopped or replaced. Default: 10 000 ms. */
+  /** How long a worker drains when it is stopped or replaced, or its primary has died. Default: 10 000 ms. */
   readonly stopDeadlineMs?: number;
 }
 
@@ -31,7 +35,7 @@ export interface ClusterOptions {
 export interface ClusterInfo extends WorkerFigures {
   /** Where the workers listen. */
   readonly address: WorkerAddress;
-  /** Process ids of the workers that run. */
+  /** Process ids of the workers that run, those included that drain behind their successors. */
   readonly workers: readonly number[];
 }
 
@@ -42,10 +46,14 @@ export interface ClusterPrimary extends AsyncDisposable {
   info(): Promise<ClusterInfo>;
   /**
    * Replaces the workers one after the other: each new one listens before its predecessor is drained. Rejects with a
-   * StartError if a new worker does not start; the rest then stays as it was.
+   * StartError if a new worker does not start, or the cluster is stopped; the rest then stays as it was. While a
+   * reload is under way, another call joins it.
    */
   reload(): Promise<void>;
-  /** Stops all workers at once; resolves with what their servers reported. */
+  /**
+   * Stops all workers at once; resolves with what their servers reported. The deadline is `stopDeadlineMs` unless
+   * another is given; a second call can only bring it nearer.
+   */
   stop(options?: { readonly deadlineMs?: number }): Promise<StopCount>;
   /** Resolves when the cluster has ended: `shutdown`, or `abnormal` when the restart intensity was exceeded. */
   readonly closed: Promise<ExitReason>;
@@ -75,56 +83,56 @@ export async function cluster<Member extends ClusterMember>(
   start: () => Promise<Member>,
   options: ClusterOptions = {},
 ): Promise<ClusterPrimary | ClusterWorker<Member>> {
-  if (nodeCluster.isWorker) return { role: "worker", server: await runWorker(start) };
-  return Primary.start(options);
+  const checked = checkOptions(options);
+  if (!nodeCluster.isWorker) return Primary.start(checked);
+  return { role: "worker", server: await runWorker(start, checked.stopDeadlineMs) };
 }
 
 class Primary implements ClusterPrimary {
   readonly role = "primary";
   readonly closed: Promise<ExitReason>;
   readonly #supervisor: Supervisor;
-  readonly #settings: SlotSettings;
+  readonly #fleet: Fleet;
   readonly #slots: ReadonlyMap<string, WorkerSlot>;
   #reloading: Promise<void> | undefined = undefined;
 
-  private constructor(tree: Supervisor, slots: ReadonlyMap<string, WorkerSlot>, settings: SlotSettings) {
+  private constructor(tree: Supervisor, slots: ReadonlyMap<string, WorkerSlot>, fleet: Fleet) {
     this.#supervisor = tree;
     this.#slots = slots;
-    this.#settings = settings;
-    this.closed = tree.exited;
+    this.#fleet = fleet;
+    this.closed = tree.exited.then(async (reason) => {
+      await fleet.stop(fleet.settings.stopDeadlineMs); // whoever still drained behind a successor
+      return reason;
+    });
   }
 
-  static async start(options: ClusterOptions): Promise<Primary> {
-    const workers = positive(options.workers ?? availableParallelism(), "workers");
-    const settings: SlotSettings = {
-      startTimeoutMs: positive(options.startTimeoutMs ?? 30_000, "startTimeoutMs"),
-      stopDeadlineMs: positive(options.stopDeadlineMs ?? 10_000, "stopDeadlineMs"),
-    };
+  static async start({ workers, intensity, ...settings }: Required<ClusterOptions>): Promise<Primary> {
+    const fleet = new Fleet(settings);
     const slots = new Map<string, WorkerSlot>();
     const children = Array.from({ length: workers }, (_, index) => {
       const id = `worker-${index + 1}`;
       const startSlot = async (signal: AbortSignal): Promise<WorkerSlot> => {
-        const slot = await WorkerSlot.start(settings, signal);
+        const slot = await WorkerSlot.start(fleet, signal);
         slots.set(id, slot);
         return slot;
       };
       return { id, start: startSlot, shutdownMs: "infinity" as const };
     });
-    const intensity = options.intensity ?? { restarts: 5, withinMs: 10_000 };
-    const tree = await supervisor({ strategy: "one-for-one", children, intensity });
-    return new Primary(tree, slots, settings);
+    try {
+      const tree = await supervisor({ strategy: "one-for-one", children, intensity });
+      return new Primary(tree, slots, fleet);
+    } catch (error) {
+      throw error instanceof SupervisorStartError ? error.cause : error;
+    }
   }
 
   async info(): Promise<ClusterInfo> {
-    const workers = this.#workers();
-    const answers = await Promise.all(workers.map((worker) => worker.info()));
-    const figures = answers.filter((answer) => answer !== undefined);
-    const address = workers[0]?.address;
-    if (address === undefined) throw new UsageError("the cluster has ended");
-    return { ...sum(figures), address, workers: workers.map((worker) => worker.pid) };
+    const { address, pids: workers } = this.#fleet;
+    return { ...(await this.#fleet.figures()), address, workers };
   }
 
   reload(): Promise<void> {
+    if (!this.#supervisor.alive) return Promise.reject(new UsageError("the cluster has ended"));
     this.#reloading ??= this.#replaceAll().finally(() => {
       this.#reloading = undefined;
     });
@@ -132,59 +140,49 @@ class Primary implements ClusterPrimary {
   }
 
   async stop(options: { readonly deadlineMs?: number } = {}): Promise<StopCount> {
-    const deadlineMs = Math.min(
-      options.deadlineMs ?? this.#settings.stopDeadlineMs,
-      this.#settings.stopDeadlineMs,
-    );
-    const workers = this.#workers();
+    const deadlineMs = milliseconds(options.deadlineMs ?? this.#fleet.settings.stopDeadlineMs, "deadlineMs");
     // All drain at the same time; the supervisor, which stops its children in turn, finds them gone.
-    const stopped = Promise.all(workers.map((worker) => worker.stop(deadlineMs)));
-    const ended = this.#supervisor.stop(Number.POSITIVE_INFINITY);
-    await stopped;
-    await ended;
-    let [drained, killed] = [0, 0];
-    for (const { report } of workers) {
-      drained += report?.drained ?? 0;
-      killed += report?.killed ?? 0;
-    }
-    return { drained, killed };
+    for (const slot of this.#slots.values()) void slot.stop(deadlineMs);
+    void this.#supervisor.stop(Number.POSITIVE_INFINITY);
+    const report = await this.#fleet.stop(deadlineMs);
+    await this.closed;
+    return report;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
 
-  #workers() {
-    return [...this.#slots.values()].map((slot) => slot.worker);
-  }
-
   async #replaceAll(): Promise<void> {
-    for (const slot of this.#slots.values()) await slot.replace();
+    // The slot of a name is another one after a crash.
+    for (const id of this.#slots.keys()) await this.#slots.get(id)!.replace();
   }
 }
 
-function sum(all: readonly WorkerFigures[]): WorkerFigures {
-  const states: Record<string, number> = {};
-  let [connections, accepted, rejected, bytesRead, bytesWritten] = [0, 0, 0, 0, 0];
-  for (const figures of all) {
-    connections += figures.connections;
-    accepted += figures.accepted;
-    rejected += figures.rejected;
-    bytesRead += figures.bytesRead;
-    bytesWritten += figures.bytesWritten;
-    for (const [state, count] of Object.entries(figures.states)) states[state] = (states[state] ?? 0) + count;
+// setTimeout's own limit is 2^31 - 1 ms.
+const LONGEST_MS = 2 ** 31 - 1 - 60_000;
+
+function checkOptions(options: ClusterOptions): Required<ClusterOptions> {
+  const { workers = availableParallelism(), startTimeoutMs = 30_000, stopDeadlineMs = 10_000 } = options;
+  const { intensity = { restarts: 5, withinMs: 10_000 } } = options;
+  if (!Number.isInteger(workers) || workers < 1) {
+    throw new UsageError(`workers must be a whole number from 1, not ${String(workers)}`);
+  }
+  const { restarts, withinMs } = intensity;
+  if (!Number.isInteger(restarts) || restarts < 0 || !(withinMs > 0)) {
+    throw new UsageError(
+      "intensity must be { restarts, withinMs }: a whole number from 0, and more than 0 ms",
+    );
   }
   return {
-    connections,
-    accepted,
-    rejected,
-    bytesRead,
-    bytesWritten,
-    states: states as WorkerFigures["states"],
+    workers,
+    intensity,
+    startTimeoutMs: milliseconds(startTimeoutMs, "startTimeoutMs", 1),
+    stopDeadlineMs: milliseconds(stopDeadlineMs, "stopDeadlineMs"),
   };
 }
 
-function positive(value: number, name: string): number {
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new UsageError(`${name} is a positive integer, not ${value}`);
+function milliseconds(value: number, name: string, least = 0): number {
+  if (value >= least && value <= LONGEST_MS) return value;
+  throw new UsageError(`${name} must be ${least} to ${LONGEST_MS} ms, not ${String(value)}`);
 }

@@ -1,4 +1,4 @@
-// What primary and workers say to each other over node:cluster's channel. Everything else on it is left alone.
+/** What primary and workers say to each other over node:cluster's channel. Everything else on it is left alone. */
 
 import type { ServerInfo, StopReport } from "../server-interface.ts";
 

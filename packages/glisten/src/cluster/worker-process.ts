@@ -1,4 +1,4 @@
-// One worker process as the primary sees it.
+/** One worker process as the primary sees it. */
 
 import cluster, { type Worker } from "node:cluster";
 import { abnormalExit, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
@@ -7,8 +7,8 @@ import type { StopCount } from "../server-interface.ts";
 import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
 
 // How much longer than its stop deadline a worker may live: its server has ended by then.
-const graceMs = 2_000;
-const infoTimeoutMs = 2_000;
+const GRACE_MS = 2_000;
+const INFO_TIMEOUT_MS = 2_000;
 
 /** A forked worker whose server listens. */
 export class WorkerProcess {
@@ -20,7 +20,8 @@ export class WorkerProcess {
   readonly #worker: Worker;
   readonly #questions = new Map<number, (figures: WorkerFigures) => void>();
   #lastQuestion = 0;
-  #told = false;
+  #stopAt = Number.POSITIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined = undefined;
 
   private constructor(worker: Worker, address: WorkerAddress, exited: Promise<ExitReason>) {
     this.#worker = worker;
@@ -31,18 +32,15 @@ export class WorkerProcess {
     });
   }
 
-  /** Forks a worker; resolves when its server listens. Rejects with a StartError if it does not come to that. */
-  static start(startTimeoutMs: number, signal: AbortSignal | undefined): Promise<WorkerProcess> {
+  /**
+   * Forks a worker; resolves when its server listens. Rejects with a StartError if it does not come to that: with the
+   * signal's own, should it abort with one.
+   */
+  static start(startTimeoutMs: number, signal: AbortSignal): Promise<WorkerProcess> {
+    if (signal.aborted) return Promise.reject(givenUp(signal));
     return new Promise((resolve, reject) => {
       const worker = cluster.fork();
-      const exited = new Promise<ExitReason>((told) => {
-        worker.once("exit", (code, exitSignal) => {
-          // Its last words may still be in the channel.
-          const end = (): void => told(reasonOf(code, exitSignal));
-          if (worker.isConnected()) worker.once("disconnect", end);
-          else end();
-        });
-      });
+      const exited = exitOf(worker);
       const give = (error: Error): void => {
         settle();
         worker.process.kill("SIGKILL");
@@ -56,26 +54,23 @@ export class WorkerProcess {
         settle();
         resolve(new WorkerProcess(worker, answer.address, exited));
       };
-      const gone = (code: number | null): void =>
-        give(startError(`it exited with ${code} before it listened`));
-      const aborted = (): void => give(startError("the start was given up"));
+      const gone = (code: number | null, by: string | null): void =>
+        give(startError(`it ended with ${by ?? `code ${code}`} before it listened`));
+      const aborted = (): void => give(givenUp(signal));
       const timer = setTimeout(() => {
-        give(
-          new StartError("listener-timeout", {
-            message: `a worker did not listen within ${startTimeoutMs} ms`,
-          }),
-        );
+        const message = `A worker could not start: it did not listen within ${startTimeoutMs} ms.`;
+        give(new StartError("listener-timeout", { message }));
       }, startTimeoutMs);
       const settle = (): void => {
         clearTimeout(timer);
         worker.off("message", hear);
         worker.off("exit", gone);
-        signal?.removeEventListener("abort", aborted);
+        signal.removeEventListener("abort", aborted);
       };
       worker.on("message", hear);
       worker.once("exit", gone);
-      worker.on("error", () => {}); // a channel that breaks is followed by the exit
-      signal?.addEventListener("abort", aborted);
+      worker.on("error", ignore); // a channel that breaks is followed by the exit
+      signal.addEventListener("abort", aborted);
     });
   }
 
@@ -83,16 +78,26 @@ export class WorkerProcess {
     return this.#worker.process.pid ?? 0;
   }
 
-  /** Drains the worker's server and ends the process; kills it when it has not ended soon after the deadline. */
-  async stop(deadlineMs: number): Promise<ExitReason> {
-    if (!this.#told) {
-      this.#told = true;
+  /** Whether it has been told to stop. */
+  get stopping(): boolean {
+    return this.#stopAt !== Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * Drains the worker's server and ends the process; kills it when it has not ended soon after the deadline. A second
+   * call can only bring the deadline nearer.
+   */
+  stop(deadlineMs: number): Promise<ExitReason> {
+    const at = performance.now() + deadlineMs;
+    if (at < this.#stopAt) {
+      this.#stopAt = at;
       this.#say({ glisten: "stop", deadlineMs });
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.kill(), deadlineMs + GRACE_MS);
+      // It may have ended already.
+      void this.exited.then(() => clearTimeout(this.#timer));
     }
-    const timer = setTimeout(() => this.kill(), deadlineMs + graceMs);
-    const reason = await this.exited;
-    clearTimeout(timer);
-    return reason;
+    return this.exited;
   }
 
   kill(): void {
@@ -109,7 +114,7 @@ export class WorkerProcess {
         this.#questions.delete(id);
         resolve(figures);
       };
-      const timer = setTimeout(() => answered(undefined), infoTimeoutMs);
+      const timer = setTimeout(() => answered(undefined), INFO_TIMEOUT_MS);
       void this.exited.then(() => answered(undefined));
       this.#questions.set(id, answered);
       this.#say({ glisten: "info", id });
@@ -128,11 +133,30 @@ export class WorkerProcess {
   }
 }
 
+function exitOf(worker: Worker): Promise<ExitReason> {
+  return new Promise((resolve) => {
+    worker.once("exit", (code, signal) => {
+      // Its last words may still be in the channel.
+      const end = (): void => resolve(reasonOf(code, signal));
+      if (worker.isConnected()) worker.once("disconnect", end);
+      else end();
+    });
+  });
+}
+
+function ignore(): void {}
+
 function startError(why: string): StartError {
-  return new StartError("acceptor-failed", { message: `a worker could not start: ${why}` });
+  return new StartError("acceptor-failed", { message: `A worker could not start: ${why}` });
+}
+
+function givenUp({ reason }: AbortSignal): StartError {
+  return reason instanceof StartError ? reason : startError("the cluster was stopped meanwhile.");
 }
 
 function reasonOf(code: number | null, signal: string | null): ExitReason {
   if (signal === "SIGKILL") return killedExit;
-  return code === 0 ? shutdownExit : abnormalExit(new Error(`a worker exited with ${signal ?? code}`));
+  return code === 0
+    ? shutdownExit
+    : abnormalExit(new Error(`a worker ended with ${signal ?? `code ${code}`}`));
 }

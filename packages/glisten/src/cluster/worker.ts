@@ -1,5 +1,6 @@
-// The worker's half of a cluster: starts the server, answers the primary, ends when told or when the primary is gone.
+/** The worker's half of a cluster: starts the server, answers the primary, ends when told or when the primary is gone. */
 
+import nodeCluster from "node:cluster";
 import process from "node:process";
 import type { ServerInfo, StopReport } from "../server-interface.ts";
 import { ipAddressToString } from "../transport/address.ts";
@@ -15,11 +16,14 @@ export interface ClusterMember {
   readonly closed: Promise<unknown>;
 }
 
-/** Stop deadline of a worker whose primary has died. */
-const orphanDeadlineMs = 10_000;
-
-/** Starts the member and serves the primary's orders. Rejects, after telling the primary, if it cannot start. */
-export async function runWorker<Member extends ClusterMember>(start: () => Promise<Member>): Promise<Member> {
+/**
+ * Starts the member and serves the primary's orders. Rejects, after telling the primary, if it cannot start.
+ * `stopDeadlineMs` is that of a worker whose primary has died.
+ */
+export async function runWorker<Member extends ClusterMember>(
+  start: () => Promise<Member>,
+  stopDeadlineMs: number,
+): Promise<Member> {
   // A signal to the whole process group, such as Ctrl-C, must not end a worker that the primary is about to drain.
   process.on("SIGINT", ignore);
   process.on("SIGTERM", ignore);
@@ -30,28 +34,35 @@ export async function runWorker<Member extends ClusterMember>(start: () => Promi
     tell({ glisten: "failed", message: error instanceof Error ? error.message : String(error) });
     throw error;
   }
-  let stopping = false;
-  const stop = async (deadlineMs: number): Promise<void> => {
-    if (stopping) return;
-    stopping = true;
-    const { drained, killed } = await member.stop({ deadlineMs });
-    tell({ glisten: "stopped", report: { drained, killed } });
-    if (!process.connected) leave();
+  let isStopping = false;
+  let hasStopped = false;
+  const stop = (deadlineMs: number): void => {
+    // Again: the deadline has come nearer.
+    const stopped = member.stop({ deadlineMs });
+    if (isStopping) return;
+    isStopping = true;
+    void stopped.then(({ drained, killed }) => {
+      hasStopped = true;
+      tell({ glisten: "stopped", report: { drained, killed } });
+      if (!process.connected) leave();
+    });
   };
   process.on("message", (message) => {
     if (!isOurs(message)) return;
     const order = message as Order;
-    if (order.glisten === "stop") void stop(order.deadlineMs);
+    if (order.glisten === "stop") stop(order.deadlineMs);
     else if (order.glisten === "info")
       tell({ glisten: "info", id: order.id, figures: figuresOf(member.info()) });
     // The primary may have handed us a connection before it knew that we no longer listen. The channel keeps its
     // order: by now we have given every such connection back.
     else process.disconnect();
   });
-  process.once("disconnect", () => (stopping ? leave() : void stop(orphanDeadlineMs)));
+  // Node ends a worker at once when its primary is gone, whatever it is doing, unless it disconnects by itself.
+  nodeCluster.worker?.once("disconnect", () => void nodeCluster.worker?.disconnect());
+  process.once("disconnect", () => (hasStopped ? leave() : stop(stopDeadlineMs)));
   // A server that ended of its own accord has given up: the primary starts another worker.
   void member.closed.then(() => {
-    if (!stopping) process.exit(1);
+    if (!isStopping) process.exit(1);
   });
   tell({ glisten: "ready", address: addressOf(member.info()) });
   return member;

@@ -1,6 +1,7 @@
-// Two workers, real processes: they share a port, are restarted, replaced and stopped together.
+/** Two workers, real processes: they share an address, are restarted, replaced and stopped together. */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,15 +10,22 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { cluster } from "../../src/cluster/cluster.ts";
 import { UsageError } from "../../src/errors.ts";
 import { builtSources } from "../built.ts";
+import { testCertificates } from "../certificates.ts";
 
 // Answers every packet with its process id; `die` ends the process.
 const program = (built: string, options: string, start: string) => `
+import nodeCluster from "node:cluster";
 import { cluster } from ${JSON.stringify(join(built, "cluster/cluster.js"))};
 import * as glisten from ${JSON.stringify(join(built, "index.js"))};
 
-const builder = glisten.new(() => 0, (count, message, connection) => {
+const never = new Promise(() => {});
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const worker = String(nodeCluster.worker?.id); // "1", "2", and so on in the order they were forked
+const builder = glisten.new(() => 0, async (count, message, connection) => {
   if (message.type !== "packet") return;
-  if (message.data.toString() === "die") process.exit(3);
+  const asked = message.data.toString();
+  if (asked === "die") process.exit(3);
+  if (asked === "slow") await sleep(1000);
   connection.send(String(process.pid));
 });
 const say = (value) => process.send({ test: value });
@@ -29,11 +37,11 @@ try {
     process.on("message", async (order) => {
       if (order === "info") say(await running.info());
       if (order === "reload") say(await running.reload().then(() => "reloaded", (error) => error.message));
-      if (order === "stop") { say(await running.stop({ deadlineMs: 5000 })); process.disconnect(); }
+      if (order.startsWith("stop")) { say(await running.stop({ deadlineMs: Number(order.slice(5)) })); process.disconnect(); }
     });
   }
 } catch (error) {
-  if (process.send && !process.env.NODE_UNIQUE_ID) { say({ failed: error.name + ": " + error.message }); process.disconnect(); }
+  if (nodeCluster.isPrimary) { say({ failed: error.name + ": " + error.message }); process.disconnect(); }
   else process.exit(1);
 }
 `;
@@ -41,8 +49,10 @@ try {
 interface Running {
   /** The next thing the primary says. */
   heard(): Promise<unknown>;
-  say(order: "info" | "reload" | "stop"): void;
+  say(order: "info" | "reload" | `stop ${number}`): void;
+  /** The primary has ended. */
   readonly exited: Promise<number | null>;
+  readonly pid: number;
 }
 
 async function run(options: string, start = "builder.start(0)"): Promise<Running> {
@@ -70,20 +80,45 @@ async function run(options: string, start = "builder.start(0)"): Promise<Running
       inbox.length > 0 ? Promise.resolve(inbox.shift()) : new Promise((resolve) => waiting.push(resolve)),
     say: (order) => void child.send(order),
     exited,
+    pid: child.pid!,
   };
 }
 
 interface Info {
-  readonly address: { readonly port: number };
+  readonly address: { readonly port: number; readonly path: string };
   readonly workers: readonly number[];
   readonly connections: number;
   readonly accepted: number;
 }
 
-async function ask(port: number, text: string): Promise<number> {
-  await using socket = await mug.new("127.0.0.1", { port }).timeout(5000).connect();
+async function ask(where: number | mug.ConnectOptions, text: string): Promise<number> {
+  const target = typeof where === "number" ? { host: "127.0.0.1", port: where } : where;
+  await using socket = await mug.connect({ timeout: 5000, ...target });
   await socket.send(text);
   return Number(await socket.receive({ timeout: 5000 }));
+}
+
+async function workersOf(running: Running): Promise<readonly number[]> {
+  running.say("info");
+  return ((await running.heard()) as Info).workers;
+}
+
+async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
+  await expect.poll(condition, { timeout: 15_000 }).toBe(true);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Every process whose parent this is, found where Linux lists them. */
+function childrenOf(pid: number): readonly number[] {
+  const list = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return list.split(" ").filter(Boolean).map(Number);
 }
 
 describe("a cluster of two", () => {
@@ -102,16 +137,10 @@ describe("a cluster of two", () => {
     const running = await run("{ workers: 2 }");
     const { address, workers } = (await running.heard()) as Info;
     await ask(address.port, "die").catch(() => {});
-    await expect
-      .poll(
-        async () => {
-          running.say("info");
-          const info = (await running.heard()) as Info;
-          return info.workers.filter((pid) => !workers.includes(pid)).length;
-        },
-        { timeout: 15_000 },
-      )
-      .toBe(1);
+    await eventually(async () => {
+      const now = await workersOf(running);
+      return now.length === 2 && now.some((pid) => !workers.includes(pid));
+    });
     for (let i = 0; i < 4; i++) expect(await ask(address.port, "who")).toBeGreaterThan(0);
   });
 
@@ -135,29 +164,150 @@ describe("a cluster of two", () => {
   });
 
   it("stops all at once, and reports connections drained and killed", async () => {
-    const running = await run("{ workers: 2, stopDeadlineMs: 300 }");
+    const running = await run("{ workers: 2 }");
     const { address } = (await running.heard()) as Info;
     await using idle = await mug.new("127.0.0.1", { port: address.port }).timeout(5000).connect();
     await idle.send("who");
     await idle.receive({ timeout: 5000 });
-    running.say("stop");
+    running.say("stop 300");
     const heard = [await running.heard(), await running.heard()];
     expect(heard).toContainEqual({ drained: 0, killed: 1 });
     expect(heard).toContainEqual({ closed: "shutdown" });
     expect(await running.exited).toBe(0);
   });
 
-  it("says in one sentence why it cannot start", async () => {
+  it("can be given more time to stop than its options say", async () => {
+    const running = await run("{ workers: 2, stopDeadlineMs: 50 }");
+    const { address } = (await running.heard()) as Info;
+    const answer = ask(address.port, "slow");
+    await eventually(async () => {
+      running.say("info");
+      return ((await running.heard()) as Info).connections === 1;
+    });
+    running.say("stop 10000");
+    const pid = await answer;
+    expect(pid).toBeGreaterThan(0);
+    expect([await running.heard(), await running.heard()]).toContainEqual({ drained: 1, killed: 0 });
+  });
+
+  it("finishes what its workers are at when the primary is killed", async () => {
+    const running = await run("{ workers: 2 }");
+    const { address, workers } = (await running.heard()) as Info;
+    const answers = [ask(address.port, "slow"), ask(address.port, "slow")];
+    await eventually(async () => {
+      running.say("info");
+      return ((await running.heard()) as Info).connections === 2;
+    });
+    process.kill(running.pid, "SIGKILL");
+    expect((await Promise.all(answers)).sort()).toEqual([...workers].sort());
+    await eventually(() => !workers.some(isAlive));
+    await expect(ask(address.port, "who")).rejects.toMatchObject({ code: "econnrefused" });
+  });
+
+  it("serves a unix socket, whose file goes with it", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "glisten-cluster-"));
+    onTestFinished(() => rm(directory, { recursive: true, force: true }));
+    const path = join(directory, "socket");
+    const running = await run("{ workers: 2 }", `builder.start({ path: ${JSON.stringify(path)} })`);
+    const { address, workers } = (await running.heard()) as Info;
+    expect(address).toEqual({ path });
+    const answered = [await ask({ path }, "who"), await ask({ path }, "who")];
+    expect(answered.sort()).toEqual([...workers].sort());
+    running.say("reload");
+    expect(await running.heard()).toBe("reloaded");
+    expect(workers).not.toContain(await ask({ path }, "who"));
+    running.say("stop 10000");
+    expect(await running.exited).toBe(0);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it("shakes hands in its workers", async () => {
+    const { certfile, keyfile } = (await testCertificates()).server;
+    const tls = JSON.stringify({ certfile, keyfile });
+    const running = await run("{ workers: 2 }", `builder.withTls(${tls}).start(0)`);
+    const { address, workers } = (await running.heard()) as Info;
+    const target = { host: "127.0.0.1", port: address.port, tls: { dangerouslyDisableVerification: true } };
+    const answered = [await ask(target, "who"), await ask(target, "who")];
+    expect(answered.sort()).toEqual([...workers].sort());
+  });
+});
+
+describe("a reload", () => {
+  it("that fails half way leaves the rest in place, and says why", async () => {
+    const start = "worker === '4' ? Promise.reject(new Error('no such table')) : builder.start(0)";
+    const running = await run("{ workers: 2 }", start);
+    const { address, workers } = (await running.heard()) as Info;
+    running.say("reload");
+    expect(await running.heard()).toBe("A worker could not start: no such table");
+    const after = await workersOf(running);
+    expect(after).toHaveLength(2);
+    expect(after.filter((pid) => workers.includes(pid))).toHaveLength(1);
+    const answered = [await ask(address.port, "who"), await ask(address.port, "who")];
+    expect(answered.sort()).toEqual([...after].sort());
+  });
+
+  it("ends with the cluster when that is stopped meanwhile; no process is left", async () => {
+    const running = await run("{ workers: 2 }", "worker === '3' ? never : builder.start(0)");
+    const { workers } = (await running.heard()) as Info;
+    running.say("reload");
+    await eventually(() => childrenOf(running.pid).length === 3);
+    const pids = [...workers, ...childrenOf(running.pid)];
+    running.say("stop 10000");
+    const heard = [await running.heard(), await running.heard(), await running.heard()];
+    expect(heard).toContain("The cluster was stopped before a worker had been replaced.");
+    expect(heard).toContainEqual({ drained: 0, killed: 0 });
+    expect(await running.exited).toBe(0);
+    expect(pids.filter(isAlive)).toEqual([]);
+  });
+
+  it("whose old worker crashes meanwhile ends with as many workers as there were", async () => {
+    const running = await run(
+      "{ workers: 2 }",
+      "(worker === '3' ? sleep(700) : sleep(0)).then(() => builder.start(0))",
+    );
+    const { workers } = (await running.heard()) as Info;
+    running.say("reload");
+    await eventually(() => childrenOf(running.pid).length === 3);
+    process.kill(workers[0]!, "SIGKILL");
+    expect(await running.heard()).toBe("reloaded");
+    await eventually(async () => (await workersOf(running)).length === 2);
+    expect((await workersOf(running)).filter((pid) => workers.includes(pid))).toEqual([]);
+    expect(childrenOf(running.pid)).toHaveLength(2);
+  });
+});
+
+describe("a cluster that cannot start", () => {
+  it("says in one sentence why", async () => {
     const running = await run("{ workers: 2 }", "builder.bind('nowhere').start(0)");
-    expect(await running.heard()).toMatchObject({ failed: expect.stringMatching(/nowhere/) });
+    expect(await running.heard()).toMatchObject({ failed: expect.stringMatching(/StartError.*nowhere/) });
+    expect(await running.exited).toBe(0);
+  });
+
+  it("because a worker does not listen in time leaves no process behind", async () => {
+    const running = await run(
+      "{ workers: 2, startTimeoutMs: 1500 }",
+      "worker === '2' ? never : builder.start(0)",
+    );
+    await eventually(() => childrenOf(running.pid).length === 2);
+    const pids = childrenOf(running.pid);
+    expect(await running.heard()).toEqual({
+      failed: "StartError: A worker could not start: it did not listen within 1500 ms.",
+    });
+    expect(await running.exited).toBe(0);
+    expect(pids.filter(isAlive)).toEqual([]);
   });
 });
 
 describe("options", () => {
-  it.each([{ workers: 0 }, { workers: 1.5 }, { startTimeoutMs: -1 }, { stopDeadlineMs: 0 }])(
-    "refuses %j",
-    async (options) => {
-      await expect(cluster(async () => undefined as never, options)).rejects.toThrow(UsageError);
-    },
-  );
+  it.each([
+    { workers: 0 },
+    { workers: 1.5 },
+    { startTimeoutMs: 0 },
+    { stopDeadlineMs: -1 },
+    { stopDeadlineMs: 2 ** 31 },
+    { intensity: { restarts: -1, withinMs: 1 } },
+    { intensity: { restarts: 1, withinMs: 0 } },
+  ])("refuses %j", async (options) => {
+    await expect(cluster(async () => undefined as never, options)).rejects.toThrow(UsageError);
+  });
 });

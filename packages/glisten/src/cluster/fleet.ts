@@ -1,0 +1,79 @@
+/** All worker processes there are: those in their places, and those that are still draining behind their successors. */
+
+import type { StopCount } from "../server-interface.ts";
+import type { WorkerAddress, WorkerFigures } from "./messages.ts";
+import { WorkerProcess } from "./worker-process.ts";
+
+/** How workers are started and stopped, in milliseconds. */
+export interface FleetSettings {
+  readonly startTimeoutMs: number;
+  readonly stopDeadlineMs: number;
+}
+
+/** The workers of one cluster. */
+export class Fleet {
+  readonly settings: FleetSettings;
+  readonly #workers: Set<WorkerProcess> = new Set();
+  #address: WorkerAddress | undefined = undefined;
+
+  constructor(settings: FleetSettings) {
+    this.settings = settings;
+  }
+
+  /** Where the workers listen; of those that listened last, when there is none now. */
+  get address(): WorkerAddress {
+    return this.#address!;
+  }
+
+  get pids(): readonly number[] {
+    return Array.from(this.#workers, (worker) => worker.pid);
+  }
+
+  /** Forks one more; it is part of the fleet once it listens, until it has ended. */
+  async start(signal: AbortSignal): Promise<WorkerProcess> {
+    const worker = await WorkerProcess.start(this.settings.startTimeoutMs, signal);
+    this.#workers.add(worker);
+    this.#address = worker.address;
+    void worker.exited.then(() => this.#workers.delete(worker));
+    return worker;
+  }
+
+  /** The sum over all workers that answer. */
+  async figures(): Promise<WorkerFigures> {
+    const answers = await Promise.all(Array.from(this.#workers, (worker) => worker.info()));
+    return sum(answers.filter((answer) => answer !== undefined));
+  }
+
+  /** All drain at the same time; resolves when the last has ended. */
+  async stop(deadlineMs: number): Promise<StopCount> {
+    const workers = [...this.#workers];
+    await Promise.all(workers.map((worker) => worker.stop(deadlineMs)));
+    let [drained, killed] = [0, 0];
+    for (const { report } of workers) {
+      drained += report?.drained ?? 0;
+      killed += report?.killed ?? 0;
+    }
+    return { drained, killed };
+  }
+}
+
+function sum(all: readonly WorkerFigures[]): WorkerFigures {
+  const states: Record<string, number> = {};
+  let [connections, accepted, rejected, bytesRead, bytesWritten] = [0, 0, 0, 0, 0];
+  for (const figures of all) {
+    connections += figures.connections;
+    accepted += figures.accepted;
+    rejected += figures.rejected;
+    bytesRead += figures.bytesRead;
+    bytesWritten += figures.bytesWritten;
+    for (const [state, count] of Object.entries(figures.states)) states[state] = (states[state] ?? 0) + count;
+  }
+  return {
+    connections,
+    accepted,
+    rejected,
+    bytesRead,
+    bytesWritten,
+    states: states as WorkerFigures["states"],
+  };
+}
