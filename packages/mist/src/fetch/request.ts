@@ -11,6 +11,7 @@ import { reasonPhrase } from "../http/status.ts";
 import { type IncomingBody, readBody, stream } from "../server/request-body.ts";
 import { waitUntil } from "../server/request-services.ts";
 import { addressOfClient } from "./client-address.ts";
+import { toHeaders, toLazyHeaders } from "./request-headers.ts";
 import { requestUrl } from "./request-url.ts";
 
 const NativeRequest = globalThis.Request;
@@ -67,7 +68,7 @@ export class FetchRequest {
   }
 
   get headers(): Headers {
-    this.#headers ??= this.#native === undefined ? toHeaders(this.#request) : this.#native.headers;
+    this.#headers ??= this.#native === undefined ? toLazyHeaders(this.#request) : this.#native.headers;
     return this.#headers;
   }
 
@@ -226,12 +227,6 @@ export function toNativeRequest(request: Incoming, origin: string, maxBodyBytes:
 /** The mist request behind a Request that a fetch handler was given; undefined for any other Request. */
 export function mistRequest(request: Request): MistRequest<IncomingBody> | undefined {
   return FetchRequest.origin(request) ?? origins.get(request);
-}
-
-function toHeaders(request: Incoming): Headers {
-  const headers = new Headers();
-  for (const [name, value] of request.headers) headers.append(name, value);
-  return headers;
 }
 
 function copyHeaders(from: Headers, to: Headers): void {

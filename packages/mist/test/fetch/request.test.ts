@@ -95,6 +95,80 @@ describe("headers", () => {
     ]);
   });
 
+  test.each<[string, (headers: Headers) => unknown]>([
+    [
+      "get",
+      (headers) => [headers.get("X-A"), headers.get("cookie"), headers.get("x-empty"), headers.get("none")],
+    ],
+    ["has", (headers) => [headers.has("X-A"), headers.has("none"), headers.has("x-empty")]],
+    ["get of no name", (headers) => headers.get("a b")],
+    ["has of no name", (headers) => headers.has("")],
+    ["get of a number", (headers) => headers.get(1 as never)],
+    ["entries", (headers) => [...headers.entries()]],
+    ["keys", (headers) => [...headers.keys()]],
+    ["values", (headers) => [...headers.values()]],
+    [
+      "forEach",
+      (headers) => {
+        const all: unknown[] = [];
+        headers.forEach((value, name) => {
+          all.push([name, value]);
+        });
+        return all;
+      },
+    ],
+    ["iteration", (headers) => [...headers]],
+    ["getSetCookie", (headers) => headers.getSetCookie()],
+    ["a copy", (headers) => [...new Headers(headers)]],
+    ["a request's", (headers) => [...new Request("http://a/", { headers }).headers]],
+    ["a response's", (headers) => [...new Response("", { headers }).headers]],
+    ["an object", (headers) => Object.fromEntries(headers)],
+    [
+      "set",
+      (headers) => {
+        headers.set("x-a", "3");
+        return [headers.get("x-a"), headers.has("X-A"), [...headers]];
+      },
+    ],
+    [
+      "append",
+      (headers) => {
+        headers.append("x-a", "3");
+        return headers.get("x-a");
+      },
+    ],
+    [
+      "delete",
+      (headers) => {
+        headers.delete("x-a");
+        return [headers.get("x-a"), headers.has("x-a")];
+      },
+    ],
+    [
+      "looks",
+      (headers) => [
+        headers instanceof Headers,
+        Object.prototype.toString.call(headers),
+        headers.constructor === Headers,
+        inspect(headers),
+      ],
+    ],
+  ])("behave as Node's: %s", async (_name, use) => {
+    const tried = (headers: Headers): unknown => {
+      try {
+        return use(headers);
+      } catch (error) {
+        return (error as Error).constructor.name;
+      }
+    };
+    const { ask } = await serveFetch((request) => {
+      const native = new Headers(mistRequest(request)?.headers as [string, string][]);
+      expect(tried(request.headers)).toEqual(tried(native));
+      return new Response("same");
+    });
+    expect(await ask(Buffer.from(`${head}connection: close\r\n\r\n`, "latin1"))).toContain("same");
+  });
+
   test("can be changed, and the change goes on with the request", async () => {
     const { url } = await serveFetch(async (request) => {
       const { headers } = request;
