@@ -239,6 +239,7 @@ export interface StartErrorDetails {
   readonly socketReason?: SocketReason;
   /** Where the server was to listen, for example `"127.0.0.1:80"` or a socket path. */
   readonly address?: string;
+  /** The error behind this one. */
   readonly cause?: unknown;
 }
 

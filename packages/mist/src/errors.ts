@@ -21,6 +21,7 @@ export interface ProtocolErrorOptions {
   readonly closeCode?: number;
   /** The message ended early: what there was of it was not wrong, only unfinished. */
   readonly incomplete?: boolean;
+  /** The error behind this one. */
   readonly cause?: unknown;
 }
 

@@ -27,6 +27,7 @@ export function compressedSource(body: SourceBody, coding: ContentCoding, level:
       const wrap = (source: BodySource) => new CompressedSource(source, new ContentCoder(coding, level));
       return opened instanceof Promise ? opened.then(wrap) : wrap(opened);
     },
+    discard: () => body.discard?.(),
   };
 }
 

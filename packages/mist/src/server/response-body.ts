@@ -21,6 +21,7 @@ export interface BytesBody {
 /** A body whose length is not known beforehand: sent chunked, or until close to an HTTP/1.0 client. */
 export interface IterableBody {
   readonly kind: "iterable";
+  /** The pieces, pulled one at a time; text leaves as UTF-8. */
   readonly chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
   /** The trailer section, asked for after the last chunk (RFC 9110 §6.5). Left out where the coding has none. */
   readonly trailers: (() => Fields | Promise<Fields>) | undefined;
@@ -45,6 +46,7 @@ export interface ActorBody {
    * Default: false, the half-closed client gets the rest.
    */
   readonly endsWithPeer?: boolean;
+  /** Called once the head is written; never for an answer without content. */
   start(stream: ResponseStream): ActorBodyWriter;
 }
 

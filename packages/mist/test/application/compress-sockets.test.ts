@@ -41,6 +41,18 @@ describe("compressed streams on a connection", () => {
     expect(text).toBe("first second");
   });
 
+  it("tell a source that it is not wanted when a HEAD request asks for its head", async () => {
+    const discarded = signal();
+    const open = (): never => {
+      throw new Error("a HEAD request opens nothing");
+    };
+    const source = { kind: "source", length: 100_000, open, discard: discarded.fire } as const;
+    const page = response(200).setHeader("content-type", "text/html").setBody(source);
+    const { url } = await serve(compress(() => page));
+    await fetch(url, { method: "HEAD", headers: { "accept-encoding": "gzip" } });
+    await discarded.fired;
+  });
+
   it("end their producer when the client leaves", async () => {
     const ended = signal();
     const handler = compress(() =>
