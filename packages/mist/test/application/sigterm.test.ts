@@ -68,7 +68,10 @@ async function victim(): Promise<Victim> {
 }
 
 function said(child: ChildProcess): Promise<unknown> {
-  return new Promise((resolve) => child.once("message", resolve));
+  return new Promise((resolve, reject) => {
+    child.once("message", resolve);
+    child.once("exit", (code) => reject(new Error(`the server exited with ${code} before it said a word`)));
+  });
 }
 
 /** How a client's requests came out. */
