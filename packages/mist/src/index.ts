@@ -101,5 +101,10 @@ export {
   websocket,
 } from "./server/websocket.ts";
 export type { CompressionOptions, WebSocketTuning } from "./server/websocket-options.ts";
+export type {
+  WebSocketCloseEvent,
+  WebSocketErrorEvent,
+  WebSocketOpenEvent,
+} from "./server/websocket-telemetry.ts";
 export { event, type ServerSentEvent } from "./sse/event.ts";
 export { type SiblingCoding, type StaticFile, type StaticFilesOptions, staticFiles } from "./static-files.ts";

@@ -10,11 +10,10 @@ export const NORMAL_CLOSURE = 1000;
 export const GOING_AWAY = 1001;
 export const PROTOCOL_ERROR = 1002;
 /** Local only: the Close frame had no code. */
-export const NO_STATUS_RECEIVED = 1005;
+const NO_STATUS_RECEIVED = 1005;
 /** Local only: the connection was lost without a Close frame. */
 export const ABNORMAL_CLOSURE = 1006;
 export const INVALID_PAYLOAD = 1007;
-export const POLICY_VIOLATION = 1008;
 export const MESSAGE_TOO_BIG = 1009;
 export const INTERNAL_ERROR = 1011;
 

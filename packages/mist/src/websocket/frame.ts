@@ -126,7 +126,7 @@ const shortTextHeaders: readonly string[] = Array.from({ length: 126 }, (_, leng
 );
 
 /** An unmasked header alone. */
-export function encodeHeader(first: number, length: number): Buffer {
+function encodeHeader(first: number, length: number): Buffer {
   const header = Buffer.allocUnsafe(headerSize(length));
   writeHeader(header, 0, first, length);
   return header;

@@ -104,26 +104,30 @@ const asBytes = (batch: string | Buffer): Buffer =>
 describe("the outbox", () => {
   test("gives out what was put in, whatever other outboxes do in the meantime", () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(2), outgoing), { maxLength: 120, size: "max" }), fc.boolean(), (puts, own) => {
-        const outboxes = [new Outbox(), new Outbox(), new Outbox()];
-        for (const [which, item] of puts) put(outboxes[which]!, item);
-        const batches = outboxes.map((outbox) => {
-          const size = outbox.size;
-          const batch = asBytes(outbox.take(own));
-          expect(batch.length).toBe(size);
-          expect(outbox.size).toBe(0);
-          return batch;
-        });
-        new Outbox().frame(0x82, Buffer.alloc(4000, 1));
-        for (const [which, batch] of batches.entries()) {
-          const wanted = puts.filter((entry) => entry[0] === which).map((entry) => payloadOf(entry[1]));
-          const { frames, rest } = readServerFrames(batch);
-          expect(rest.length).toBe(0);
-          expect(frames.map((frame) => frame.payload.toString("hex"))).toEqual(
-            wanted.map((w) => w.toString("hex")),
-          );
-        }
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.nat(2), outgoing), { maxLength: 120, size: "max" }),
+        fc.boolean(),
+        (puts, own) => {
+          const outboxes = [new Outbox(), new Outbox(), new Outbox()];
+          for (const [which, item] of puts) put(outboxes[which]!, item);
+          const batches = outboxes.map((outbox) => {
+            const size = outbox.size;
+            const batch = asBytes(outbox.take(own));
+            expect(batch.length).toBe(size);
+            expect(outbox.size).toBe(0);
+            return batch;
+          });
+          new Outbox().frame(0x82, Buffer.alloc(4000, 1));
+          for (const [which, batch] of batches.entries()) {
+            const wanted = puts.filter((entry) => entry[0] === which).map((entry) => payloadOf(entry[1]));
+            const { frames, rest } = readServerFrames(batch);
+            expect(rest.length).toBe(0);
+            expect(frames.map((frame) => frame.payload.toString("hex"))).toEqual(
+              wanted.map((w) => w.toString("hex")),
+            );
+          }
+        },
+      ),
     );
   });
 
