@@ -163,7 +163,7 @@ export class FetchRequest {
   async #asResponse(): Promise<Response> {
     const type = this.headers.get("content-type");
     const init = type === null ? {} : { headers: { "content-type": type } };
-    return new NativeResponse(await this.#content(), init);
+    return new NativeResponse((await this.#content()) as Uint8Array<ArrayBuffer>, init);
   }
 
   #real(): Request {
