@@ -37,9 +37,9 @@ export class Heartbeat {
   start(connection: Connection, settings: HeartbeatSettings): void {
     if (settings.idleTimeoutMs > 0) {
       const now = performance.now();
-      this.#clocks = { messages: 0, idleFrom: now, lookAt: now + lookIn(settings, false) };
+      this.#clocks = { messages: 0, idleFrom: now, lookAt: now + lookIn(settings, false, false) };
     }
-    this.#arm(connection, settings);
+    this.#arm(connection, settings, lookIn(settings, false, false));
   }
 
   /**
@@ -57,13 +57,15 @@ export class Heartbeat {
       // A clock's grain early is on time.
       if (now - clocks.idleFrom >= settings.idleTimeoutMs - 1) return "idle";
       if (now < clocks.lookAt - 1) {
-        this.#arm(connection, settings);
+        this.#arm(connection, settings, 0);
         return "nothing";
       }
     }
+    const wasPinged = this.#pinged;
     const verdict = this.#look(connection, held);
-    if (clocks !== undefined) clocks.lookAt = performance.now() + lookIn(settings, this.#pinged);
-    if (verdict !== "lost") this.#arm(connection, settings);
+    const ms = lookIn(settings, this.#pinged, wasPinged);
+    if (clocks !== undefined) clocks.lookAt = performance.now() + ms;
+    if (verdict !== "lost") this.#arm(connection, settings, ms);
     return verdict;
   }
 
@@ -83,10 +85,10 @@ export class Heartbeat {
     return "ping";
   }
 
-  #arm(connection: Connection, settings: HeartbeatSettings): void {
+  #arm(connection: Connection, settings: HeartbeatSettings, ms: number): void {
     const clocks = this.#clocks;
     if (clocks === undefined) {
-      connection.setDeadline(settings.pingIntervalMs === 0 ? 0 : lookIn(settings, this.#pinged));
+      connection.setDeadline(ms === Number.POSITIVE_INFINITY ? 0 : ms);
       return;
     }
     const next = Math.min(clocks.lookAt, clocks.idleFrom + settings.idleTimeoutMs);
@@ -94,7 +96,13 @@ export class Heartbeat {
   }
 }
 
-function lookIn(settings: HeartbeatSettings, pinged: boolean): number {
-  if (settings.pingIntervalMs === 0) return Number.POSITIVE_INFINITY;
-  return pinged ? settings.pongTimeoutMs : settings.pingIntervalMs;
+/** How long until the next look. One after a pong makes up for the time that was given to it. */
+function lookIn(
+  { pingIntervalMs, pongTimeoutMs }: HeartbeatSettings,
+  pinged: boolean,
+  wasPinged: boolean,
+): number {
+  if (pingIntervalMs === 0) return Number.POSITIVE_INFINITY;
+  if (pinged) return pongTimeoutMs;
+  return wasPinged && pingIntervalMs > pongTimeoutMs ? pingIntervalMs - pongTimeoutMs : pingIntervalMs;
 }

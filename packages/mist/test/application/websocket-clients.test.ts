@@ -150,6 +150,18 @@ test("everything comes back over TLS too", async () => {
   expect(await client.close(1000)).toBe(1000);
 });
 
+test("over TLS too, a client that answers pings is there", async () => {
+  const tls = await certificate();
+  const options = { pingIntervalMs: 100, pongTimeoutMs: 500 };
+  const { port } = await serve(echo(options), (builder) => builder.withTls(tls));
+  const socket = new WebSocket(`wss://localhost:${port}/`, { rejectUnauthorized: false });
+  onTestFinished(() => socket.terminate());
+  let pings = 0;
+  const threePings = new Promise<void>((resolve) => socket.on("ping", () => ++pings === 3 && resolve()));
+  await threePings;
+  expect(socket.readyState).toBe(WebSocket.OPEN);
+});
+
 test("subprotocols and refusals, as ws sees them", async () => {
   const { port } = await serve(echo({ subprotocols: ["b", "c"] }));
   const socket = new WebSocket(`ws://127.0.0.1:${port}/`, ["a", "b"]);
