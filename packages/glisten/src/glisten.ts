@@ -15,6 +15,7 @@ import {
   type OnShutdown,
 } from "./handler.ts";
 import { handshake, type ProxySettings } from "./handshake.ts";
+import { checkNames } from "./option-names.ts";
 import {
   type ActiveState,
   DEFAULTS,
@@ -111,7 +112,9 @@ export class Builder {
    * After `close`: for how long to read and discard until the peer hangs up (default: 2000 ms), and how long a peer
    * may then take nothing of what is left to send (default: 10 000 ms).
    */
-  withLinger({ lingerMs, stallMs }: { readonly lingerMs?: number; readonly stallMs?: number }): this {
+  withLinger(linger: { readonly lingerMs?: number; readonly stallMs?: number }): this {
+    checkNames("withLinger", linger, ["lingerMs", "stallMs"]);
+    const { lingerMs, stallMs } = linger;
     return this.with({
       lingerMs: lingerMs ?? this.options.lingerMs,
       stallMs: stallMs ?? this.options.stallMs,
@@ -172,6 +175,7 @@ export class Builder {
   private socketTarget(target: ListenTarget): Exclude<ListenTarget, number> | TcpTarget {
     const { interface: name, ipv6 } = this.options;
     if (typeof target === "number") return { port: target, interface: name, ipv6 };
+    checkTarget(target);
     if (name !== DEFAULTS.interface || ipv6) {
       throw new UsageError("bind and withIpv6 are for a TCP port: this server listens on something else");
     }
@@ -231,6 +235,7 @@ export class HandlerBuilder<State, UserMessage> extends Builder {
 
   /** Bounds the user messages that may wait for a connection. Default: no bound. */
   withMailbox(limits: MailboxLimits): this {
+    checkNames("withMailbox", limits, ["maxMailbox", "overflow"]);
     try {
       checkMailboxLimits(limits);
     } catch (error) {
@@ -246,6 +251,23 @@ export class HandlerBuilder<State, UserMessage> extends Builder {
   protected override copy(options: ServerOptions): this {
     return new HandlerBuilder(options, this.handler) as this;
   }
+}
+
+const TARGETS: Readonly<Record<string, readonly string[]>> = {
+  path: ["path", "everyone"],
+  fd: ["fd"],
+  systemd: ["systemd"],
+};
+
+function checkTarget(target: Exclude<ListenTarget, number>): void {
+  const given: unknown = target;
+  const kind =
+    typeof given === "object" && given !== null && Object.keys(TARGETS).find((name) => name in given);
+  if (!kind) {
+    const found = typeof given === "object" ? JSON.stringify(given) : String(given);
+    throw new UsageError(`start takes a port's number, { path }, { fd } or { systemd }, not ${found}`);
+  }
+  checkNames(`start({ ${kind} })`, target, TARGETS[kind]!);
 }
 
 function proxySettings(options: ProxyProtocolOptions | undefined): ProxySettings | undefined {

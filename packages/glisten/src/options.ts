@@ -4,9 +4,15 @@
 
 import { isIP } from "node:net";
 import { UsageError } from "./errors.ts";
+import { checkNames } from "./option-names.ts";
 import type { ErrorHandler } from "./server-interface.ts";
 import { trustedPeers } from "./transport/proxy-protocol.ts";
-import type { ClientVerification, TlsOptions } from "./transport/tls.ts";
+import {
+  type ClientVerification,
+  checkClientVerification,
+  checkTlsOptions,
+  type TlsOptions,
+} from "./transport/tls-options.ts";
 
 /** How far packets are read ahead of a handler whose promise is open. */
 export type ActiveState =
@@ -99,15 +105,25 @@ function networkInterface(value: string): string | undefined {
 }
 
 function intensity(value: { readonly restarts: number; readonly withinMs: number }): string | undefined {
-  return whole(0, 1_000_000)(value.restarts) ?? milliseconds(value.withinMs);
+  const { restarts, withinMs } = value ?? {};
+  if (whole(0, 1_000_000)(restarts) === undefined && milliseconds(withinMs) === undefined) return undefined;
+  return "{ restarts, withinMs }: whole numbers, 0 to 1000000 of them within at least 1 ms";
 }
 
 function optionalFunction(value: unknown): string | undefined {
   return value === undefined || typeof value === "function" ? undefined : "a function";
 }
 
-function optionalObject(value: unknown): string | undefined {
-  return value === undefined || (typeof value === "object" && value !== null) ? undefined : "an object";
+/** An object whose own check throws a UsageError that says what is wrong in it. */
+function optionalObject<Value>(
+  check: (value: Value) => void,
+): (value: Value | undefined) => string | undefined {
+  return (value) => {
+    if (value === undefined) return undefined;
+    if (typeof value !== "object" || value === null) return "an object";
+    check(value);
+    return undefined;
+  };
 }
 
 function proxyProtocol(value: ProxyProtocolOptions | undefined): string | undefined {
@@ -115,6 +131,7 @@ function proxyProtocol(value: ProxyProtocolOptions | undefined): string | undefi
   if (typeof value !== "object" || value === null || !Array.isArray(value.trustedPeers)) {
     return "an object with a list of trustedPeers";
   }
+  checkNames("withProxyProtocol", value, ["trustedPeers", "maxHeaderBytes"]);
   // Throws a UsageError of its own, which names the entry.
   trustedPeers(value.trustedPeers);
   const { maxHeaderBytes } = value;
@@ -145,8 +162,8 @@ const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
   stopDeadlineMs: { default: 10_000, check: whole(0, LONGEST_MS) },
   highWaterMark: { default: 65_536, check: whole(65_536, 1_073_741_824) },
   intensity: { default: { restarts: 3, withinMs: 5_000 }, check: intensity },
-  tls: { default: undefined, check: optionalObject },
-  clientVerification: { default: undefined, check: optionalObject },
+  tls: { default: undefined, check: optionalObject(checkTlsOptions) },
+  clientVerification: { default: undefined, check: optionalObject(checkClientVerification) },
   proxyProtocol: { default: undefined, check: proxyProtocol },
   signal: { default: undefined, check: optionalSignal },
   onError: { default: undefined, check: optionalFunction },

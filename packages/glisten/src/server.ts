@@ -31,6 +31,7 @@ import { type HandlerError, StartError, UsageError } from "./errors.ts";
 import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "./events.ts";
 import { Inheritance, Listener, type ListenerOwner } from "./listener.ts";
 import { LiveConnection } from "./live-connection.ts";
+import { checkNames } from "./option-names.ts";
 import type { ServerOptions } from "./options.ts";
 import type { CloseReason } from "./protocol.ts";
 import type { Server, ServerInfo, ServerTls, StopOptions, StopReport } from "./server-interface.ts";
@@ -224,6 +225,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 
   stop(deadline?: number | StopOptions): Promise<StopReport> {
+    if (typeof deadline === "object") checkNames("stop", deadline, ["deadlineMs"]);
     const given = typeof deadline === "object" ? deadline.deadlineMs : deadline;
     const deadlineMs = given ?? this.options.stopDeadlineMs;
     if (!(deadlineMs >= 0)) throw new UsageError(`deadlineMs must be 0 or more, not ${String(deadlineMs)}`);

@@ -13,6 +13,7 @@ import nodeCluster from "node:cluster";
 import { availableParallelism } from "node:os";
 import { type ExitReason, type Supervisor, SupervisorStartError, supervisor } from "../actor/index.ts";
 import { UsageError } from "../errors.ts";
+import { checkNames } from "../option-names.ts";
 import type { StopCount } from "../server-interface.ts";
 import { Fleet } from "./fleet.ts";
 import type { WorkerAddress, WorkerFigures } from "./messages.ts";
@@ -163,6 +164,7 @@ class Primary implements ClusterPrimary {
 const LONGEST_MS = 2 ** 31 - 1 - 60_000;
 
 function checkOptions(options: ClusterOptions): Required<ClusterOptions> {
+  checkNames("cluster", options, ["workers", "intensity", "startTimeoutMs", "stopDeadlineMs"]);
   const { workers = availableParallelism(), startTimeoutMs = 30_000, stopDeadlineMs = 10_000 } = options;
   const { intensity = { restarts: 5, withinMs: 10_000 } } = options;
   if (!Number.isInteger(workers) || workers < 1) {

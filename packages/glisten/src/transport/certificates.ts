@@ -188,15 +188,20 @@ function decodeKey(content: string | Uint8Array, name: string, options: Certific
     const key = Buffer.from(content as Uint8Array);
     return createPrivateKey({ key, format: "der", type: requiredType(key, options), ...passphrase });
   } catch (cause) {
-    const why =
-      isEncrypted(pem) && options.passphrase === undefined ? "it needs a passphrase" : messageOf(cause);
+    const why = wrongPassphrase(pem, options.passphrase, cause) ?? messageOf(cause);
     throw new CertificateError("invalid-key", `${capitalize(name)} cannot be decoded: ${why}.`, cause);
   }
 }
 
 /** OpenSSL says "interrupted or cancelled" when nobody answers its question for the passphrase. */
-function isEncrypted(pem: string | undefined): boolean {
-  return pem?.includes("ENCRYPTED") ?? false;
+function wrongPassphrase(
+  pem: string | undefined,
+  passphrase: string | undefined,
+  cause: unknown,
+): string | undefined {
+  if (passphrase !== undefined)
+    return /bad decrypt/.test(messageOf(cause)) ? "the passphrase is wrong" : undefined;
+  return pem?.includes("ENCRYPTED") ? "it needs a passphrase" : undefined;
 }
 
 /** Newer Nodes take a key of any type whatever they are told; so it is compared here. */

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { createSecureContext, type TlsOptions as NodeTlsOptions, type SecureContextOptions } from "node:tls";
 import { domainToASCII } from "node:url";
 import { CertificateError, UsageError } from "../errors.ts";
+import { checkNames } from "../option-names.ts";
 import {
   type CertificateOptions,
   type ClientVerification,
@@ -62,7 +63,8 @@ export async function loadTlsMaterial(
   verification: ClientVerification | undefined,
   ticketKeys: Buffer,
 ): Promise<LoadedTls> {
-  checkOptions(options);
+  checkTlsOptions(options);
+  if (verification !== undefined) checkClientVerification(verification);
   const names = serverNamesOf(options);
   const [identity, authorities, ...identities] = await Promise.all([
     loadIdentity(options, "the server"),
@@ -153,14 +155,44 @@ function canonicalName(name: string): string {
   return wildcard ? `*.${ascii}` : ascii;
 }
 
-function checkOptions({ alpnProtocols, minVersion, ticketKeys }: TlsOptions): void {
+const CERTIFICATE_NAMES = ["certfile", "keyfile", "cert", "key", "keyType", "passphrase"];
+const TLS_NAMES = [
+  ...CERTIFICATE_NAMES,
+  ...["serverNames", "alpnProtocols", "minVersion", "ciphers", "ticketKeys"],
+];
+
+/** Checks what can be checked without reading a file. @throws UsageError. */
+export function checkTlsOptions(options: TlsOptions): void {
+  const { serverNames = {}, alpnProtocols = [], minVersion, ticketKeys } = options;
+  checkNames("withTls", options, TLS_NAMES);
+  checkKeyType(options);
+  for (const [name, certificate] of serverNamesOf({ serverNames })) {
+    checkNames(`serverNames[${JSON.stringify(name)}]`, certificate, CERTIFICATE_NAMES);
+    checkKeyType(certificate);
+  }
   if (minVersion !== undefined && minVersion !== "TLSv1.2" && minVersion !== "TLSv1.3") {
     throw new UsageError(`minVersion is "TLSv1.2" or "TLSv1.3"; got ${JSON.stringify(minVersion)}.`);
   }
   if (ticketKeys !== undefined && ticketKeys.byteLength !== TICKET_KEY_BYTES) {
     throw new UsageError(`ticketKeys must be ${TICKET_KEY_BYTES} bytes; got ${ticketKeys.byteLength}.`);
   }
-  for (const protocol of alpnProtocols ?? []) checkProtocol(protocol);
+  if (!Array.isArray(alpnProtocols)) {
+    throw new UsageError(`alpnProtocols is an array of names; got ${JSON.stringify(alpnProtocols)}.`);
+  }
+  for (const protocol of alpnProtocols) checkProtocol(protocol);
+}
+
+function checkKeyType({ keyType }: CertificateOptions): void {
+  if (keyType === undefined || ["rsa", "ec", "pkcs8"].includes(keyType)) return;
+  throw new UsageError(`keyType is "rsa", "ec" or "pkcs8"; got ${JSON.stringify(keyType)}.`);
+}
+
+/** The same for what clients are verified against. @throws UsageError. */
+export function checkClientVerification(verification: ClientVerification): void {
+  checkNames("withClientVerification", verification, ["caFile", "ca", "optional"]);
+  const { optional = false } = verification;
+  if (typeof optional === "boolean") return;
+  throw new UsageError(`optional is true or false; got ${JSON.stringify(optional)}.`);
 }
 
 /** RFC 7301 §3.1: each name has 1 to 255 bytes. */

@@ -115,6 +115,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
+const onLinux = process.platform === "linux";
+
 /** Every process whose parent this is, found where Linux lists them. */
 function childrenOf(pid: number): readonly number[] {
   const list = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
@@ -246,7 +248,7 @@ describe("a reload", () => {
     expect(answered.sort()).toEqual([...after].sort());
   });
 
-  it("ends with the cluster when that is stopped meanwhile; no process is left", async () => {
+  it.runIf(onLinux)("ends with the cluster when that is stopped meanwhile; no process is left", async () => {
     const running = await run("{ workers: 2 }", "worker === '3' ? never : builder.start(0)");
     const { workers } = (await running.heard()) as Info;
     running.say("reload");
@@ -260,20 +262,23 @@ describe("a reload", () => {
     expect(pids.filter(isAlive)).toEqual([]);
   });
 
-  it("whose old worker crashes meanwhile ends with as many workers as there were", async () => {
-    const running = await run(
-      "{ workers: 2 }",
-      "(worker === '3' ? sleep(700) : sleep(0)).then(() => builder.start(0))",
-    );
-    const { workers } = (await running.heard()) as Info;
-    running.say("reload");
-    await eventually(() => childrenOf(running.pid).length === 3);
-    process.kill(workers[0]!, "SIGKILL");
-    expect(await running.heard()).toBe("reloaded");
-    await eventually(async () => (await workersOf(running)).length === 2);
-    expect((await workersOf(running)).filter((pid) => workers.includes(pid))).toEqual([]);
-    expect(childrenOf(running.pid)).toHaveLength(2);
-  });
+  it.runIf(onLinux)(
+    "whose old worker crashes meanwhile ends with as many workers as there were",
+    async () => {
+      const running = await run(
+        "{ workers: 2 }",
+        "(worker === '3' ? sleep(700) : sleep(0)).then(() => builder.start(0))",
+      );
+      const { workers } = (await running.heard()) as Info;
+      running.say("reload");
+      await eventually(() => childrenOf(running.pid).length === 3);
+      process.kill(workers[0]!, "SIGKILL");
+      expect(await running.heard()).toBe("reloaded");
+      await eventually(async () => (await workersOf(running)).length === 2);
+      expect((await workersOf(running)).filter((pid) => workers.includes(pid))).toEqual([]);
+      expect(childrenOf(running.pid)).toHaveLength(2);
+    },
+  );
 });
 
 describe("a cluster that cannot start", () => {
@@ -283,7 +288,7 @@ describe("a cluster that cannot start", () => {
     expect(await running.exited).toBe(0);
   });
 
-  it("because a worker does not listen in time leaves no process behind", async () => {
+  it.runIf(onLinux)("because a worker does not listen in time leaves no process behind", async () => {
     const running = await run(
       "{ workers: 2, startTimeoutMs: 1500 }",
       "worker === '2' ? never : builder.start(0)",

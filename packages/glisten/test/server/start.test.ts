@@ -119,6 +119,25 @@ describe("start", () => {
       [() => echo().withProxyProtocol({ trustedPeers: [] }), /trusted peer/],
       [() => echo().withProxyProtocol({ trustedPeers: ["nobody"] }), /nobody/],
       [() => echo().withMailbox({ maxMailbox: 0 }), /maxMailbox/],
+      [() => echo().withMailbox({ max: 5 } as never), /withMailbox has no option "max"/],
+      [
+        () => echo().withRestartIntensity({ restarts: 1 } as never),
+        /intensity must be { restarts, withinMs }/,
+      ],
+      [() => echo().withLinger({ linger: 5 } as never), /withLinger has no option "linger"/],
+      [() => echo().withProxyProtocol({ trustedPeers: ["unix"], peers: [] } as never), /no option "peers"/],
+      [() => echo().withTls({ minversion: "TLSv1.3" } as never), /withTls has no option "minversion"/],
+      [() => echo().withTls({ minVersion: "TLSv1.1" as never }), /minVersion is "TLSv1.2" or/],
+      [() => echo().withTls({ keyType: "dsa" as never }), /keyType is "rsa"/],
+      [() => echo().withTls({ alpnProtocols: "h2" as never }), /alpnProtocols is an array/],
+      [() => echo().withTls({ alpnProtocols: [""] }), /1 to 255 bytes/],
+      [() => echo().withTls({ serverNames: { "a b": {} } }), /A server name is a host name/],
+      [
+        () => echo().withTls({ serverNames: { a: { cet: "" } as never } }),
+        /serverNames\["a"\] has no option "cet"/,
+      ],
+      [() => echo().withClientVerification({ cafile: "x" } as never), /no option "cafile"/],
+      [() => echo().withClientVerification({ optional: "yes" as never }), /optional is true or false/],
       [() => glisten.new(1 as never, nothing), /init must be a function/],
       [() => glisten.protocol({} as never), /must be a function/],
     ];
@@ -137,7 +156,15 @@ describe("start", () => {
         .start({ path: join(directory, "x") }),
       echo().start(-1),
       echo().start(70_000),
-      echo().start({} as never),
+      ...[
+        {},
+        null,
+        undefined,
+        "3000",
+        { port: 0 },
+        { path: "/tmp/x", mode: 0o600 },
+        { fd: 3, path: "/tmp/x" },
+      ].map((target) => echo().start(target as never)),
       echo().start({ fd: -1 }),
     ];
     for (const started of wrong) expect(await failure(started)).toBeInstanceOf(glisten.UsageError);

@@ -214,6 +214,7 @@ describe("stop", () => {
     await using server = await glisten.new(nothing, nothing).start(0);
     expect(() => server.stop({ deadlineMs: -1 })).toThrow(glisten.UsageError);
     expect(() => server.stop(Number.NaN)).toThrow(glisten.UsageError);
+    expect(() => server.stop({ deadline: 5 } as never)).toThrow(/stop has no option "deadline"/);
   });
 
   it("cuts off a peer that takes nothing of what it was sent", async () => {

@@ -173,7 +173,7 @@ describe("what is missing or does not fit is named", () => {
       "a wrong passphrase",
       ({ server, encrypted }) => ({ cert: server.cert, key: encrypted.pem, passphrase: "guess" }),
       "invalid-key",
-      /cannot be decoded/,
+      /the passphrase is wrong/,
     ],
     [
       "another's key",
