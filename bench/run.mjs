@@ -4,11 +4,12 @@
 //   --soak        the long run that watches the heap
 //   --rounds N    instead of 5
 //   --no-write    leave docs/bench as it is (it is written when all cases were run)
+//   --update      write it for the cases that were run, and keep what it says of the others
 //
 // BENCH_NODE names the Node.js that serves and that makes the load; BENCH_SERVER_FLAGS what else the servers' is told,
 // such as --cpu-prof.
 
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { cases } from "./src/cases.mjs";
 import { chart } from "./src/chart.mjs";
@@ -17,7 +18,7 @@ import { full, smoke } from "./src/figures.mjs";
 import { describeMachine } from "./src/machine.mjs";
 import { measureCase, Servers } from "./src/measure.mjs";
 import { soakAll } from "./src/soak.mjs";
-import { caseLines, machineLines, summaryLines } from "./src/table.mjs";
+import { caseLines, machineLines, smokeLine, summaryLines } from "./src/table.mjs";
 
 const { values: options, positionals: wanted } = parseArgs({
   allowPositionals: true,
@@ -25,6 +26,7 @@ const { values: options, positionals: wanted } = parseArgs({
     smoke: { type: "boolean", default: false },
     soak: { type: "boolean", default: false },
     "no-write": { type: "boolean", default: false },
+    update: { type: "boolean", default: false },
     rounds: { type: "string" },
   },
 });
@@ -56,8 +58,7 @@ async function measureAll(machine) {
     for (const one of choose()) {
       const result = await measureCase(one, extent, servers);
       results.push(result);
-      if (options.smoke)
-        console.log(`right answers: ${one.title}: ${Object.keys(result.figures).join(", ")}`);
+      if (options.smoke) console.log(smokeLine(result));
       else console.log(`${caseLines(result).join("\n")}\n`);
     }
   } finally {
@@ -66,7 +67,26 @@ async function measureAll(machine) {
   }
   if (options.smoke) return;
   console.log(summaryLines(results).join("\n"));
-  if (wanted.length > 0 || options["no-write"]) return;
+  if (options["no-write"] || (wanted.length > 0 && !options.update)) return;
+  writeResults(machine, options.update ? withOthers(results) : results);
+}
+
+/** The results of a former run, with these in the place of theirs. */
+function withOthers(results) {
+  const former = new Map(readResults().map((result) => [result.id, result]));
+  for (const result of results) former.set(result.id, result);
+  return cases.flatMap(({ id }) => former.get(id) ?? []);
+}
+
+function readResults() {
+  try {
+    return JSON.parse(readFileSync(new URL("results.json", docs), "utf8")).results;
+  } catch {
+    return [];
+  }
+}
+
+function writeResults(machine, results) {
   const date = new Date().toISOString().slice(0, 10);
   write("results.json", `${JSON.stringify({ date, machine, extent, results }, null, 2)}\n`);
   const { processor, cores, versions } = machine;

@@ -23,10 +23,11 @@ async function withLoad(server, job, extent, use) {
   }
 }
 
-function warmUp(load, job, extent) {
-  return load.run(
-    job.messages === undefined ? { milliseconds: extent.warmUpMs } : { messages: job.messages / 5 },
-  );
+/** As long as it takes for the server's code to be compiled: a busy machine needs longer. */
+async function warmUp(run, { batch, perBatch }, extent) {
+  const least = batch.length / perBatch < 4096 ? 20_000 * extent.scale : 0;
+  let count = 0;
+  for (let i = 0; i < 10 && (i === 0 || count < least); i++) count += (await run()).count;
 }
 
 function limits(job, extent) {
@@ -39,7 +40,8 @@ function limits(job, extent) {
 export async function cpuPerUnit(server, job, extent) {
   if (extent.wrk && job.wrk) return wrkPerUnit(server, job, extent);
   return withLoad(server, job, extent, async (load) => {
-    await warmUp(load, job, extent);
+    const part = { milliseconds: extent.warmUpMs };
+    await warmUp(() => load.run(part), prepare({ ...job, port: server.port }), extent);
     const before = await server.cpuTime();
     const result = await load.run({ ...limits(job, extent), measured: true });
     const after = await server.cpuTime();
@@ -55,14 +57,14 @@ function latency({ p50, p99 }) {
 /** The same with wrk's load, while one more connection asks now and then, and checks what it gets. */
 async function wrkPerUnit(server, job, extent) {
   const checks = { ...job, connections: 1, inFlight: 1, paceMs: 5 };
-  const { batch } = prepare({ ...job, port: server.port });
+  const prepared = prepare({ ...job, port: server.port });
   const wrk = (milliseconds) => {
     const { connections, tls } = job;
-    return runWrk({ port: server.port, tls, connections, batch, milliseconds });
+    return runWrk({ port: server.port, tls, connections, batch: prepared.batch, milliseconds });
   };
   return withLoad(server, checks, extent, async (load) => {
     await load.run({ milliseconds: 20 });
-    await wrk(extent.warmUpMs);
+    await warmUp(() => wrk(extent.warmUpMs), prepared, extent);
     const before = await server.cpuTime();
     const checked = load.run({ milliseconds: extent.runMs });
     const result = await wrk(extent.runMs);

@@ -42,6 +42,11 @@ export function caseLines({ title, unit, figures, ratios, details, targets, skip
   return lines;
 }
 
+export function smokeLine({ title, figures, skipped }) {
+  const out = Object.entries(skipped).map(([name, why]) => `; ${name} left out: ${why}`);
+  return `right answers: ${title}: ${Object.keys(figures).join(", ")}${out.join("")}`;
+}
+
 export function summaryLines(results) {
   const judged = results.flatMap((result) => result.targets.map((target) => ({ result, target })));
   const missed = judged.filter(({ target }) => target.met === false);
