@@ -104,7 +104,7 @@ const httpCases = [
     id: "growth",
     title: "GET, by the number of connections",
     unit: `${cpu}/request`,
-    contestants: ["mist", "node:http"].flatMap((server) =>
+    contestants: ["mist", "floor", "node:http"].flatMap((server) =>
       [10, 100, 1000, 10_000].map((connections) => ({
         name: `${server}, ${connections}`,
         server,
