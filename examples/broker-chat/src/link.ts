@@ -22,16 +22,20 @@ export type News =
 export function link(host: string, port: number, tell: (news: News) => void): Link {
   const stopping = new AbortController();
   let nats: Nats | undefined;
+  let away = false;
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       try {
         nats = await Nats.connect(host, port, stopping.signal);
+        away = false;
         tell({ type: "linked" });
         for await (const text of nats.subscribe(SUBJECT)) tell({ type: "heard", text });
       } catch (error) {
         nats = undefined;
-        if (!stopping.signal.aborted) tell({ type: "unlinked", error });
+        // Told once, not with every attempt.
+        if (!away && !stopping.signal.aborted) tell({ type: "unlinked", error });
+        away = true;
       }
       await sleep(RETRY_MS, undefined, { signal: stopping.signal }).catch(() => {});
     }
