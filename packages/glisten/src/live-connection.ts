@@ -2,49 +2,41 @@
  * A connection while it lives: one socket, one protocol, from the handshake to the last word.
  *
  * Owns the phases, the closing dance, and the promise that the protocol hears `closed` exactly once; `inbound.ts` and
- * `outbound.ts` are its two directions. The listener functions are shared by all sockets and find their connection
+ * `outbound.ts` are its two directions, `identity.ts` tells who is there. The listener functions are shared by all sockets and find their connection
  * by a symbol, so that an idle connection holds no closure of its own.
  */
 
 import type { Socket } from "node:net";
-import type { PeerCertificate } from "node:tls";
-import type { LightChild, Subject } from "./actor/index.ts";
+import type { LightChild } from "./actor/index.ts";
 import type { Arrival } from "./arrivals.ts";
-import type { Connection, ConnectionInfo, Endpoint } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import {
   CLOSING,
   type ConnectionHost,
-  type ConnectionState,
   GONE,
   HANDSHAKING,
   INITIALISING,
   OPEN,
-  STATE_NAMES,
   WAITING,
 } from "./connection-host.ts";
-import { DeadlineError, HandlerError, TransportError, toSocketReason, UsageError } from "./errors.ts";
+import { DeadlineError, HandlerError, TransportError, toSocketReason } from "./errors.ts";
 import type { Candidate, Handshaken } from "./handshake.ts";
-import { Inbound } from "./inbound.ts";
+import { Identified } from "./identity.ts";
 import type { CloseReason, Protocol } from "./protocol.ts";
 import { abandon, adopt, attend, onStall } from "./socket-listeners.ts";
-import { connectionInfo } from "./transport/address.ts";
 
 const NORMAL: CloseReason = Object.freeze({ type: "normal" });
 const SHUTDOWN: CloseReason = Object.freeze({ type: "shutdown" });
 const KILLED: CloseReason = Object.freeze({ type: "killed" });
 
 /** A connection, whole. */
-export class LiveConnection extends Inbound implements Connection<never>, Arrival, Candidate, LightChild {
+export class LiveConnection extends Identified implements Connection<never>, Arrival, Candidate, LightChild {
   readonly id: number;
   /** The supervisor's: see `Roster`. */
   place = -1;
   private left = false;
   private toldToStop = false;
   private reason: CloseReason | undefined = undefined;
-  private raw: Socket | undefined = undefined;
-  private agreed: Handshaken | undefined = undefined;
-  private who: ConnectionInfo | undefined = undefined;
-  private addressee: { readonly subject: Subject<never> } | undefined = undefined;
   private reminder: (() => void) | undefined = undefined;
   private initialised: (() => void) | undefined = undefined;
 
@@ -344,57 +336,8 @@ export class LiveConnection extends Inbound implements Connection<never>, Arriva
     this.reminder = then;
     this.host.wheel.arm(this, ms);
   }
-
-  // ---- who is there -----------------------------------------------------------------------------------------
-
-  /** The handler that takes this connection's user messages. */
-  addressed(addressee: { readonly subject: Subject<never> }): void {
-    this.addressee = addressee;
-  }
-
-  get subject(): Subject<never> {
-    if (this.addressee !== undefined) return this.addressee.subject;
-    throw new UsageError("connection.subject exists only with glisten.new(init, loop)");
-  }
-
-  get transport(): "tcp" | "tls" | "unix" {
-    return this.raw === undefined ? this.host.address.type : "tls";
-  }
-
-  get state(): ConnectionState {
-    return STATE_NAMES[this.phase]!;
-  }
-
-  get kind(): string {
-    return this.protocol?.kind ?? "connection";
-  }
-
-  info(): ConnectionInfo {
-    this.who ??= readInfo(this.socket, this.agreed?.client);
-    return this.who;
-  }
-
-  get alpnProtocol(): string | false {
-    return this.agreed?.tls?.alpnProtocol || false;
-  }
-
-  get serverName(): string | undefined {
-    return this.agreed?.tls?.servername || undefined;
-  }
-
-  peerCertificate(): PeerCertificate | undefined {
-    const tls = this.agreed?.tls;
-    return tls?.authorized ? tls.getPeerCertificate(true) : undefined;
-  }
 }
 
 function isPromise(made: Protocol | Promise<Protocol>): made is Promise<Protocol> {
   return typeof (made as Partial<Promise<Protocol>>).then === "function";
-}
-
-function readInfo(socket: Socket, peer: Endpoint | undefined): ConnectionInfo {
-  const there = peer ?? connectionInfo(socket.remoteAddress, socket.remotePort);
-  const here = connectionInfo(socket.localAddress, socket.localPort);
-  if (there === undefined || here === undefined) throw new TransportError("enotconn");
-  return { ipAddress: there.ipAddress, port: there.port, local: here };
 }
