@@ -1,0 +1,86 @@
+// The suites on other versions of Node.js, in a small workspace with a registry and a Node of our own making.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+const scripts = dirname(dirname(fileURLToPath(import.meta.url)));
+let folder;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "matrix-"));
+  for (const file of ["matrix.mjs", "runtimes.mjs", "suites.mjs", "workspace.mjs"])
+    cpSync(join(scripts, file), join(folder, "scripts", file));
+  write("package.json", "{}");
+  write("pnpm-lock.yaml", "lock");
+  write("node_modules/.pnpm/lock.yaml", "lock");
+  write("examples/.keep", "");
+  for (const name of ["mug", "glisten", "mist"]) write(`packages/${name}/package.json`, "{}");
+  program("pnpm", "exit 0");
+  // Packs a Node that says its name before it is the real one.
+  program(
+    "bin/npm",
+    `mkdir -p "$4/package/bin" && cd "$4" &&
+    printf '#!/bin/sh\\necho "run by $0"\\nexec "${process.execPath}" "$@"\\n' > package/bin/node &&
+    chmod +x package/bin/node && tar -czf node.tgz package && rm -r package && echo "fetched $2"`,
+  );
+  write(
+    "node_modules/vitest/vitest.mjs",
+    `import fs from "node:fs";
+    const file = process.argv.find((arg) => arg.startsWith("--outputFile.json=")).split("=")[1];
+    const failed = process.cwd().endsWith(process.env.FAILING) ? 1 : 0;
+    fs.writeFileSync(file, JSON.stringify({ numPassedTests: 2, numFailedTests: failed, numPendingTests: 0, testResults: [] }));
+    console.log("first on the path: " + process.env.PATH.split(":")[0]);`,
+  );
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const write = (path, text) => {
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  writeFileSync(join(folder, path), text);
+};
+
+const program = (path, body) => {
+  write(path, `#!/bin/sh\n${body}\n`);
+  chmodSync(join(folder, path), 0o755);
+};
+
+async function run(args, failing = "nothing") {
+  const env = {
+    ...process.env,
+    npm_execpath: join(folder, "pnpm"),
+    PATH: join(folder, "bin") + delimiter + process.env.PATH,
+    FAILING: failing,
+  };
+  const child = spawn(process.execPath, [join(folder, "scripts", "matrix.mjs"), ...args], { env });
+  let output = "";
+  child.stdout.on("data", (chunk) => (output += chunk));
+  child.stderr.on("data", (chunk) => (output += chunk));
+  const [code] = await once(child, "close");
+  return { code, output, last: output.trim().split("\n").at(-1) };
+}
+
+test("each suite runs in the Node that was fetched, which its children find first", async () => {
+  const { code, output, last } = await run(["24.1.2"]);
+  const node = join(folder, "node_modules", ".cache", "runtimes", "node-24.1.2", "package", "bin", "node");
+  expect(last).toBe("6 passed, 0 failed");
+  expect(code).toBe(0);
+  expect(existsSync(node)).toBe(true);
+  expect(output.split(`run by ${node}`).length - 1).toBe(3);
+  expect(output.split(`first on the path: ${dirname(node)}`).length - 1).toBe(3);
+});
+
+test("a failure in one suite fails the whole, and the others run all the same", async () => {
+  const { code, last } = await run(["24.1.2"], "packages/mug");
+  expect([code, last]).toEqual([1, "6 passed, 1 failed"]);
+});
+
+test("what is no version is refused", async () => {
+  const { code, last } = await run(["latest"]);
+  expect([code, last]).toEqual([1, '"latest" is none of 20, 22, 24, 26, nor a whole version.']);
+});
