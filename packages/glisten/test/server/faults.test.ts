@@ -338,7 +338,7 @@ describe("a process", () => {
       now = floods.reduce((sum, socket) => sum + socket.bytesWritten - socket.writableLength, 0);
     }
     const after = await server.ask();
-    expect(after.rss! - before.rss!).toBeLessThan(64 << 20);
+    expect(after.rss! - before.rss!).toBeLessThan(128 << 20);
     expect(after.connections).toBe(16);
     await speaks(await dial(server));
     for (const socket of floods) socket.destroy();
