@@ -1,8 +1,8 @@
 // The pump: moves bytes between one glisten connection and the HTTP/1 core, one exchange at a time.
 //
 // Bytes that arrive go into the core; `core.next()` is asked in two places only: `#advance`, between exchanges,
-// for the next request head, and `pullBody`/`#drainContent`, during one, for its content. What is written is
-// queued in the outbox and leaves in one write per turn, so that pipelined answers share it.
+// for the next request head, and in content-feed.ts, during one, for its content. What is written is queued in the
+// outbox and leaves in one write per turn, so that pipelined answers share it.
 //
 //   phase       waits for                       when late
 //   fresh       the first byte                  close without a word
@@ -14,12 +14,12 @@
 
 import type { Buffer } from "node:buffer";
 import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
-import { BodyError, DeadlineError, ProtocolError, UsageError } from "../errors.ts";
+import { DeadlineError, ProtocolError, UsageError } from "../errors.ts";
 import { dateField } from "../http/date.ts";
 import { Http1Connection } from "../http1/connection.ts";
 import type { Http1Event } from "../http1/events.ts";
 import type { RequestHead } from "../http1/request-head.ts";
-import { ContentWait } from "./content-wait.ts";
+import { ContentFeed, type ContentFeedHost } from "./content-feed.ts";
 import { ConnectionDeadlines, type DeadlineKind } from "./deadlines.ts";
 import { errorResponse } from "./error-response.ts";
 import { Exchange, type ExchangeHost } from "./exchange.ts";
@@ -27,11 +27,12 @@ import { Outbox, type OutboxOwner } from "./outbox.ts";
 import type { IncomingBody } from "./request-body.ts";
 import type { BytesBody, UpgradeBody } from "./response-body.ts";
 import type { Service } from "./service.ts";
+import { switchProtocol } from "./switch-protocol.ts";
 
 type Phase = "fresh" | "head" | "exchange" | "idle" | "closing" | "upgraded" | "closed";
 
 /** One HTTP/1 connection, as glisten's protocol. */
-export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
+export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, OutboxOwner {
   readonly service: Service;
   readonly kind = "http";
   readonly connection: Connection;
@@ -41,14 +42,13 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
   #phase: Phase = "fresh";
   #exchange: Exchange | undefined = undefined;
   readonly #out: Outbox;
-  /** Made when a body is first waited for. */
-  #wait: ContentWait | undefined = undefined;
+  /** Of the request in work, if it has content. */
+  #content: ContentFeed | undefined = undefined;
   #advancing = false;
   /** Of the requests that are answered while they are taken, one behind the other. */
   #date = "";
   #paused = false;
   #draining = false;
-  #drained = 0;
   #shutdownDeadlineMs = -1;
   #receivedStopping = 0;
 
@@ -216,31 +216,20 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
   // ── content ─────────────────────────────────────────────────────────────────────────────────────────────
 
   pullBody(body: IncomingBody): Uint8Array | null | undefined {
-    const exchange = this.#exchange;
-    exchange?.beforeBody();
-    let event: Http1Event;
-    try {
-      event = this.core.next();
-    } catch (error) {
-      throw bodyError(error);
-    }
-    if (event.type === "need-data") {
-      this.#awaitContent();
-      return undefined;
-    }
-    this.#endWait();
-    if (event.type === "data") return event.data;
-    if (event.type === "end") body.trailers = event.trailers;
-    return null;
+    this.#exchange?.beforeBody();
+    this.#content ??= new ContentFeed(this);
+    return this.#content.pull(body);
+  }
+
+  awaitContent(ms: number): void {
+    if (ms > 0) this.#resume();
+    this.#deadlines.set("read", ms);
   }
 
   #feedExchange(): void {
-    const exchange = this.#exchange;
-    if (this.#draining) this.#drainContent();
-    else if (exchange?.body.waiting) {
-      this.#wait?.count();
-      this.#serveReader(exchange.body);
-    }
+    const body = this.#exchange?.body;
+    if (this.#draining) this.#dropContent();
+    else if (body?.waiting) this.#content?.feed(body);
   }
 
   // What nobody waits for is not collected: requests behind one in work, or behind answers the peer does not take.
@@ -249,54 +238,20 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
     if (this.#exchange === undefined ? this.#out.blocked : !this.#exchange.body.waiting) this.#pause();
   }
 
-  #awaitContent(): void {
-    this.#resume();
-    this.#wait ??= new ContentWait();
-    this.#wait.begin();
-    this.#deadlines.set("read", this.service.deadlines.bodyIdleMs);
-  }
-
-  #endWait(): void {
-    if (this.#wait?.end()) this.#deadlines.set("read", 0);
-  }
-
-  #serveReader(body: IncomingBody): void {
-    const wait = this.#wait;
-    const bytes = body.received + this.core.retainedBytes;
-    if (wait?.tooSlow(bytes, this.service.deadlines.minBodyRate))
-      body.fail(new DeadlineError("minBodyRate", Math.round(wait.totalMs)));
-    else body.resume();
-  }
-
   // Content the handler did not want stands before the next request. One deadline for all of it: nobody reads it.
   #startDraining(): void {
     this.#draining = true;
+    this.#content ??= new ContentFeed(this);
     this.flushSoon(); // the client need not send all of it to get its answer
     this.#deadlines.set("read", this.service.deadlines.bodyIdleMs);
-    this.#drainContent();
+    this.#dropContent();
   }
 
-  #drainContent(): void {
-    for (;;) {
-      let event: Http1Event;
-      try {
-        event = this.core.next();
-      } catch {
-        this.#close();
-        return;
-      }
-      if (event.type === "need-data") {
-        this.#resume();
-        return;
-      }
-      if (event.type !== "data") break;
-      this.#drained += event.data.length;
-      if (this.#drained > this.service.limits.maxDrain) {
-        this.#close();
-        return;
-      }
-    }
-    this.#recycle();
+  #dropContent(): void {
+    const dropped = this.#content?.drop();
+    if (dropped === "all") this.#recycle();
+    else if (dropped === "more-to-come") this.#resume();
+    else this.#close();
   }
 
   // ── answers ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -338,11 +293,18 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
     this.#phase = "upgraded";
     this.#deadlines.clear(); // the slot is the new protocol's
     const leftover = this.core.takeRemaining();
+    const { ended } = this.core;
     this.connection.cork();
     // The 101 goes first: the new protocol may speak as soon as it starts.
     this.#out.flushAll();
     try {
-      this.#switchTo(body.start(this.connection, onError), leftover);
+      const next = body.start(this.connection, onError);
+      this.#resume();
+      switchProtocol(this.connection, next, {
+        leftover,
+        ended,
+        shutdownDeadlineMs: this.#shutdownDeadlineMs,
+      });
     } catch (error) {
       this.connection.destroy(error);
     }
@@ -353,32 +315,10 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
     this.#deadlines.set("actor", ms);
   }
 
-  #switchTo(next: Protocol, leftover: Buffer): void {
-    // From here on nothing of HTTP is left on this connection, and nothing of it is kept in memory.
-    this.connection.become(next);
-    this.#resume();
-    if (this.stopping) next.shutdown?.(this.#shutdownDeadlineMs);
-    if (leftover.length > 0) this.#hand(next, leftover);
-    if (!this.core.ended) return;
-    if (next.end === undefined) this.connection.close();
-    else next.end();
-  }
-
-  #hand(next: Protocol, leftover: Buffer): void {
-    const busy = next.data(leftover);
-    if (busy === undefined) return;
-    this.connection.pause();
-    busy.then(
-      () => this.connection.resume(),
-      (error) => this.connection.destroy(error),
-    );
-  }
-
   #recycle(): void {
     this.#exchange = undefined;
     this.#draining = false;
-    this.#drained = 0;
-    this.#wait = undefined;
+    this.#content = undefined;
     if (this.core.startNextCycle()) this.#advance();
     else this.#close();
   }
@@ -431,11 +371,6 @@ export class HttpConnection implements Protocol, ExchangeHost, OutboxOwner {
       this.connection.close();
     }
   }
-}
-
-function bodyError(error: unknown): unknown {
-  if (!(error instanceof ProtocolError)) return error;
-  return new BodyError("malformed-body", error.message, error);
 }
 
 function clientGone(reason: CloseReason): TransportError {

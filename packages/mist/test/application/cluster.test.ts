@@ -42,13 +42,15 @@ it("answers every request while its workers are replaced", async () => {
     reloaded = true;
   });
   const answered = new Set<number>();
-  while (!reloaded) answered.add(Number(await (await fetch(`http://127.0.0.1:${address.port}/`)).text()));
+  // A connection each: no request is sent on one that the server is about to close for being idle.
+  const ask = async (): Promise<number> => {
+    const response = await fetch(`http://127.0.0.1:${address.port}/`, { headers: { connection: "close" } });
+    return Number(await response.text());
+  };
+  while (!reloaded) answered.add(await ask());
   await reloading;
   answered.clear();
-  for (let i = 0; i < 4; i++) {
-    const response = await fetch(`http://127.0.0.1:${address.port}/`, { headers: { connection: "close" } });
-    answered.add(Number(await response.text()));
-  }
+  for (let i = 0; i < 4; i++) answered.add(await ask());
   expect([...answered].some((pid) => workers.includes(pid))).toBe(false);
   child.send("stop");
   expect(await next(child)).toMatchObject({ killed: 0 });
