@@ -10,47 +10,20 @@
 
 import { Buffer } from "node:buffer";
 import { performance } from "node:perf_hooks";
-import { type Connection, TransportError } from "@x/glisten";
+import { TransportError } from "@x/glisten";
 import { UsageError } from "../errors.ts";
 import type { Fields } from "../http/fields.ts";
 import { Request, type RequestContext } from "../http/request.ts";
 import { Response } from "../http/response.ts";
 import { isBodyless } from "../http/status.ts";
-import type { Http1Connection } from "../http1/connection.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { errorResponse, isPeersFault } from "./error-response.ts";
+import type { ExchangeHost } from "./exchange-host.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
 import { noResponse, type ServerResponse, type UpgradeBody } from "./response-body.ts";
 import { type BodyWriter, bodyWriter, discardBody } from "./response-writer.ts";
 import type { ErrorReport, Service } from "./service.ts";
 import { requestEnd, requestError, requestStart } from "./telemetry.ts";
-
-/** What an exchange needs of the connection it takes place on. */
-export interface ExchangeHost {
-  readonly service: Service;
-  readonly core: Http1Connection;
-  readonly scheme: "http" | "https";
-  readonly stopping: boolean;
-  /** The value of the `date` field. */
-  readonly date: string;
-  /** The server is stopping, and no request behind this one needs an answer. */
-  readonly closing: boolean;
-  /** Queues bytes behind everything written before. False: wait for `drain`. */
-  write(data: string | Uint8Array, onSent?: () => void): boolean;
-  /** Has what was queued leave before the event loop goes on. */
-  flushSoon(): void;
-  /** The response is complete. */
-  answered(exchange: Exchange): void;
-  /** The response cannot be completed: the connection ends so that the client sees it. */
-  breakOff(): void;
-  /** The connection goes on in another protocol. */
-  upgrade(body: UpgradeBody, onError: (error: unknown) => void): void;
-  pullBody(body: IncomingBody): Uint8Array | null | undefined;
-  setActorDeadline(ms: number): void;
-  readonly bufferedAmount: number;
-  /** The glisten connection, for its addresses. */
-  readonly connection: Connection;
-}
 
 const noProvider: BodyProvider = { pullBody: () => null };
 // Requests without content share one body: it is at its end from the start and holds nothing.
