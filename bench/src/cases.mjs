@@ -248,7 +248,11 @@ const websocketCases = [
   {
     id: "broadcast",
     title: "WebSocket broadcast to 1 000 clients",
-    contestants: ["mist", "ws"],
+    contestants: [
+      "mist",
+      { name: "node:net", server: "node:net (room)", job: { protocol: "frame-room" } },
+      "ws",
+    ],
     job: { ...websocket, connections: 1000, size: 128, path: "/room", times: 100 },
     measure: figures.broadcastCost,
     targets: [atMost(0.5, "ws")],

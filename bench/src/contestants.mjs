@@ -73,6 +73,7 @@ export const contestants = {
   nginx,
   glisten: program(packages("glisten/bench/echo.mjs")),
   "node:net": program(packages("glisten/bench/bare-echo.mjs")),
+  "node:net (room)": program(server("bare-room")),
   "glisten (TLS)": secure(packages("glisten/bench/tls-echo.mjs")),
   "node:tls": secure(packages("glisten/bench/bare-tls-echo.mjs")),
   ws: needing("ws", program(server("ws")), "it is not installed"),

@@ -10,6 +10,8 @@ import { node, pinned } from "./machine.mjs";
 
 const worker = fileURLToPath(new URL("./load/worker.mjs", import.meta.url));
 
+const patienceMs = 120_000;
+
 export class LoadProcess {
   static #kept;
   #child;
@@ -47,9 +49,15 @@ export class LoadProcess {
 
   #tell(command, more = {}) {
     return new Promise((resolve, reject) => {
-      const gone = (code) => reject(new Error(`the load ended with ${code}: see above`));
+      // An answer that is missing for so long will not come.
+      const timer = setTimeout(() => reject(new Error(`no answers for ${patienceMs / 1000} s`)), patienceMs);
+      const gone = (code) => {
+        clearTimeout(timer);
+        reject(new Error(`the load ended with ${code}: see above`));
+      };
       this.#child.once("exit", gone);
       this.#child.once("message", (answer) => {
+        clearTimeout(timer);
         this.#child.off("exit", gone);
         resolve(answer);
       });

@@ -47,6 +47,11 @@ const protocols = {
       reader: () => new MessageReader({ opcode, payload: data, deflate, together: inFlight }),
     };
   },
+  // The same frames from a server that takes anything for a handshake.
+  "frame-room": (job) => ({
+    ...protocols.websocket(job),
+    handshake: () => ({ request: "hello\r\n\r\n", check: () => {} }),
+  }),
   // The same frames to a server that sends back what comes.
   "frame-echo"({ size, inFlight = 1 }) {
     const pattern = frame(2, requests.content(size));
