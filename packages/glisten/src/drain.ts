@@ -10,7 +10,10 @@ import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promi
 import type { CloseReason } from "./protocol.ts";
 import type { StopCount, StopReport } from "./server-interface.ts";
 
-/** How long at most a stop lets arrive who has connected already; no more than a quarter of its deadline. */
+/**
+ * How long at most a stop goes on accepting who has connected already, and then how long it lets them shake hands; no
+ * more than a quarter of its deadline each.
+ */
 const ARRIVALS_MS = 500;
 const LOOK_AGAIN_MS = 5;
 
@@ -67,12 +70,13 @@ export class Drain {
 
   /** Lets arrive who has connected already; done at once when nobody has. */
   async lastArrivals(server: Arriving): Promise<void> {
-    const until = performance.now() + Math.min(ARRIVALS_MS, (this.left ?? 0) / 4);
-    await this.emptyBacklog(server, until);
+    const moment = Math.min(ARRIVALS_MS, (this.left ?? 0) / 4);
+    await this.emptyBacklog(server, performance.now() + moment);
     server.closeListener(); // now, while nobody waits in the kernel
     // Who waits for an acceptor is served when its turn comes, as far as the deadline allows; a handshake depends on
     // the peer, and whoever does not get on with it must not hold up the stop.
-    while (this.mayArrive(server, until)) await sleep(LOOK_AGAIN_MS);
+    const handshakesUntil = performance.now() + moment;
+    while (this.mayArrive(server, handshakesUntil)) await sleep(LOOK_AGAIN_MS);
   }
 
   private mayArrive({ handshaking, waiting }: Arriving, until: number): boolean {
