@@ -10,17 +10,16 @@ import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promi
 import type { CloseReason } from "./protocol.ts";
 import type { StopCount, StopReport } from "./server-interface.ts";
 
-/**
- * How long at most a stop goes on accepting who has connected already, and then how long it lets them shake hands; no
- * more than a quarter of its deadline each.
- */
-const ARRIVALS_MS = 500;
+/** How long at most a stop waits for handshakes; no more than a quarter of its deadline, as for who has connected. */
+const HANDSHAKES_MS = 500;
 const LOOK_AGAIN_MS = 5;
 
 /** What is asked of a server whose last connections arrive. */
 export interface Arriving {
   /** Sockets Node has handed over so far. */
   readonly taken: number;
+  /** How many more the kernel can hold for us. */
+  readonly backlog: number;
   /** Somebody is shaking hands. */
   readonly handshaking: boolean;
   /** Somebody waits for an acceptor. */
@@ -70,30 +69,33 @@ export class Drain {
 
   /** Lets arrive who has connected already; done at once when nobody has. */
   async lastArrivals(server: Arriving): Promise<void> {
-    const moment = Math.min(ARRIVALS_MS, (this.left ?? 0) / 4);
-    await this.emptyBacklog(server, performance.now() + moment);
+    const quarter = (this.left ?? 0) / 4;
+    await this.emptyBacklog(server, performance.now() + quarter);
     server.closeListener(); // now, while nobody waits in the kernel
     // Who waits for an acceptor is served when its turn comes, as far as the deadline allows; a handshake depends on
     // the peer, and whoever does not get on with it must not hold up the stop.
-    const handshakesUntil = performance.now() + moment;
+    const handshakesUntil = performance.now() + Math.min(HANDSHAKES_MS, quarter);
     while (this.mayArrive(server, handshakesUntil)) await sleep(LOOK_AGAIN_MS);
   }
 
-  private mayArrive({ handshaking, waiting }: Arriving, until: number): boolean {
-    return this.left! > 0 && (waiting || (handshaking && performance.now() < until));
+  private mayArrive(server: Arriving, until: number): boolean {
+    return this.left! > 0 && (server.waiting || (performance.now() < until && server.handshaking));
   }
 
   /**
    * Closing the listening socket resets all who wait in the kernel, and Node takes one of them in a turn of the event
-   * loop. So the turns go on until one brings nobody.
+   * loop. So the turns go on until one brings nobody, or as many have come as could have been waiting.
    */
   private async emptyBacklog(server: Arriving, until: number): Promise<void> {
     let before = -1;
-    while (before !== server.taken && performance.now() < until) {
-      before = server.taken;
+    let taken = server.taken;
+    const all = taken + server.backlog;
+    while (taken !== before && taken < all && performance.now() < until) {
+      before = taken;
       // The first turn may have been under way already.
       await nextTurn();
       await nextTurn();
+      taken = server.taken;
     }
   }
 }

@@ -250,6 +250,10 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     return this.accepts + this.rejections;
   }
 
+  get backlog(): number {
+    return this.options.backlog * this.addresses.length;
+  }
+
   get waiting(): boolean {
     return this.queue.length > 0;
   }
