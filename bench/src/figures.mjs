@@ -125,9 +125,9 @@ export async function broadcastCost(server, { times, ...job }, extent) {
   const listeners = { ...job, inFlight: count, listen: true };
   return withLoad(server, listeners, extent, async (load) => {
     const round = async () => {
-      const all = load.run({ messages: connections * count });
+      const heard = await load.listen(connections * count);
       await server.ask("task", { name: "publish", size: job.size, times: count });
-      return all;
+      return heard();
     };
     await round();
     const before = await server.cpuTime();

@@ -39,6 +39,12 @@ export class LoadProcess {
     return this.#tell("run", limits);
   }
 
+  /** Has the connections listen for so many messages in all; gives what settles when they have them. */
+  async listen(messages) {
+    await this.#tell("listen", { messages });
+    return () => this.#tell("heard");
+  }
+
   close() {
     return this.#tell("close");
   }

@@ -3,8 +3,8 @@
 
 const headEnd = Buffer.from("\r\n\r\n");
 
-/** Compares what comes with an endless repetition of `pattern`. */
-class Expected {
+/** Compares what comes with an endless repetition of `pattern`. One for all connections: it is large. */
+export class Expected {
   #repeated;
   #period;
 
@@ -37,9 +37,9 @@ export class AnswerReader {
   #left = 0;
   #finished = 0;
 
-  /** @param {{ pattern: Buffer, length: number, together: number }} wanted the body, and how many come at once */
-  constructor({ pattern, length, together }) {
-    this.#expected = new Expected(pattern);
+  /** @param {{ expected: Expected, length: number, together: number }} wanted the body, and how many come at once */
+  constructor({ expected, length, together }) {
+    this.#expected = expected;
     this.#length = length;
     this.#together = together;
   }

@@ -2,9 +2,9 @@
 
 import { createHash } from "node:crypto";
 import * as requests from "../requests.mjs";
-import { AnswerReader } from "./answer-reader.mjs";
+import { AnswerReader, Expected } from "./answer-reader.mjs";
 import { EchoReader } from "./echo-reader.mjs";
-import { frame, handshake, MessageReader } from "./websocket.mjs";
+import { answers, frame, handshake, MessageReader } from "./websocket.mjs";
 
 const sha256 = Buffer.from(createHash("sha256").update(requests.upload).digest("hex"));
 
@@ -31,7 +31,8 @@ const protocols = {
   http({ exchange, inFlight = 1 }) {
     const { request, pattern, length = pattern.length } = exchanges[exchange];
     const batch = repeat(request, inFlight);
-    return { batch, reader: () => new AnswerReader({ pattern, length, together: inFlight }) };
+    const expected = new Expected(pattern);
+    return { batch, reader: () => new AnswerReader({ expected, length, together: inFlight }) };
   },
   echo({ size, inFlight = 1 }) {
     const pattern = requests.content(size);
@@ -41,10 +42,11 @@ const protocols = {
     const opcode = payload === "binary" ? 2 : 1;
     const data = payload === "json" ? json(size) : listen ? Buffer.alloc(size, "x") : requests.content(size);
     const batch = listen ? Buffer.alloc(0) : repeat(frame(opcode, data, { deflate }), inFlight);
+    const frames = answers(opcode, data, inFlight);
     return {
       batch,
       handshake: () => handshake(path, { deflate }),
-      reader: () => new MessageReader({ opcode, payload: data, deflate, together: inFlight }),
+      reader: () => new MessageReader({ frames, payload: data, deflate }),
     };
   },
   // The same frames from a server that takes anything for a handshake.

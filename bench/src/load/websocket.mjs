@@ -44,6 +44,18 @@ export function frame(opcode, payload, { deflate = false } = {}) {
   return out;
 }
 
+/** The frames that a server answers with, uncompressed: one, and as many as come at once. */
+export function answers(opcode, payload, together) {
+  const head = payload.length < 126 ? 2 : payload.length < 65_536 ? 4 : 10;
+  const one = Buffer.alloc(head + payload.length);
+  one[0] = 0x80 | opcode;
+  one[1] = head === 2 ? payload.length : head === 4 ? 126 : 127;
+  if (head === 4) one.writeUInt16BE(payload.length, 2);
+  if (head === 10) one.writeBigUInt64BE(BigInt(payload.length), 2);
+  payload.copy(one, head);
+  return { one, many: Buffer.concat(Array.from({ length: together }, () => one)) };
+}
+
 /**
  * Reads unmasked messages. A frame that is not compressed must equal `payload` behind the head it should have. Of
  * compressed ones, which differ as the server's window fills, the first must inflate to `payload`, and each must be
@@ -52,21 +64,15 @@ export function frame(opcode, payload, { deflate = false } = {}) {
 export class MessageReader {
   #payload;
   #deflate;
-  #plain;
+  #frames;
+  #offset = 0;
   #rest = Buffer.alloc(0);
   #checked = false;
 
-  constructor({ opcode, payload, deflate, together }) {
+  constructor({ frames, payload, deflate }) {
     this.#payload = payload;
     this.#deflate = deflate;
-    const head = payload.length < 126 ? 2 : payload.length < 65_536 ? 4 : 10;
-    const one = Buffer.alloc(head + payload.length);
-    one[0] = 0x80 | opcode;
-    one[1] = head === 2 ? payload.length : head === 4 ? 126 : 127;
-    if (head === 4) one.writeUInt16BE(payload.length, 2);
-    if (head === 10) one.writeBigUInt64BE(BigInt(payload.length), 2);
-    payload.copy(one, head);
-    this.#plain = { one, many: Buffer.concat(Array.from({ length: together }, () => one)), offset: 0 };
+    this.#frames = frames;
   }
 
   /** How many messages these bytes complete. */
@@ -75,8 +81,8 @@ export class MessageReader {
   }
 
   #identical(bytes) {
-    const { one, many } = this.#plain;
-    const before = this.#plain.offset;
+    const { one, many } = this.#frames;
+    const before = this.#offset;
     for (let at = 0; at < bytes.length; ) {
       const from = (before + at) % one.length;
       const length = Math.min(bytes.length - at, many.length - from);
@@ -85,7 +91,7 @@ export class MessageReader {
       at += length;
     }
     const after = before + bytes.length;
-    this.#plain.offset = after % one.length;
+    this.#offset = after % one.length;
     return Math.floor(after / one.length);
   }
 

@@ -17,6 +17,7 @@ let count = 0;
 let idle = 0;
 let latencies;
 let settled = () => {};
+let heard;
 
 function fail(error) {
   console.error(error);
@@ -140,6 +141,12 @@ const commands = {
     const result = await modes[description.mode](limits);
     return latencies === undefined ? result : { ...result, ...summary() };
   },
+  /** As `run`, for those who only listen: answers when they do, and `heard` when they have heard it all. */
+  async listen({ messages }) {
+    heard = talk({ messages });
+    return {};
+  },
+  heard: async () => heard,
   async close() {
     await Promise.all(talks.map((each) => each.close()));
     talks = [];
