@@ -119,8 +119,12 @@ const onLinux = process.platform === "linux";
 
 /** Every process whose parent this is, found where Linux lists them. */
 function childrenOf(pid: number): readonly number[] {
-  const list = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-  return list.split(" ").filter(Boolean).map(Number);
+  try {
+    const list = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+    return list.split(" ").filter(Boolean).map(Number);
+  } catch {
+    return []; // it has ended
+  }
 }
 
 describe("a cluster of two", () => {
@@ -293,15 +297,23 @@ describe("a cluster that cannot start", () => {
       "{ workers: 2, startTimeoutMs: 1500 }",
       "worker === '2' ? never : builder.start(0)",
     );
-    await eventually(() => childrenOf(running.pid).length === 2);
-    const pids = childrenOf(running.pid);
+    // On a busy machine it may be the first worker already that is late.
+    const pids = new Set<number>();
+    const ended = running.exited.then(() => true);
+    while (!(await Promise.race([ended, moment()]))) for (const pid of childrenOf(running.pid)) pids.add(pid);
     expect(await running.heard()).toEqual({
       failed: "StartError: A worker could not start: it did not listen within 1500 ms.",
     });
     expect(await running.exited).toBe(0);
-    expect(pids.filter(isAlive)).toEqual([]);
+    expect(pids.size).toBeGreaterThan(0);
+    expect([...pids].filter(isAlive)).toEqual([]);
   });
 });
+
+/** Resolves soon, with false. */
+function moment(): Promise<boolean> {
+  return new Promise((resolve) => setTimeout(resolve, 20, false));
+}
 
 describe("options", () => {
   it.each([
