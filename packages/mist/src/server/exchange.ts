@@ -313,9 +313,16 @@ export class Exchange implements RequestContext {
   }
 }
 
-/** Holds nothing of the exchange, which is over. */
+/** One for each server: what lives behind an upgrade holds nothing of the exchange, which is over. */
+const upgradeReporters = new WeakMap<Service, (error: unknown) => void>();
+
 function upgradeReporter(service: Service): (error: unknown) => void {
-  return (error) => service.onError({ error, request: undefined, during: "upgraded" });
+  let reporter = upgradeReporters.get(service);
+  if (reporter === undefined) {
+    reporter = (error) => service.onError({ error, request: undefined, during: "upgraded" });
+    upgradeReporters.set(service, reporter);
+  }
+  return reporter;
 }
 
 function bodyLength(head: RequestHead): number | undefined {

@@ -103,21 +103,42 @@ const compressionRanges = {
   maxInflateRatio: [200, 1, Number.POSITIVE_INFINITY],
 } as const;
 
-/** The settings all defaults make; shared by connections that change none. */
-const defaultSettings: WebSocketSettings = complete({});
+/** Settings made before, newest first. A server gives every request the same few: its connections share them. */
+const known: WebSocketSettings[] = [];
+const maxKnown = 8;
 
 /** Checks options and fills in the defaults. @throws UsageError */
 export function websocketSettings(tuning: WebSocketTuning): WebSocketSettings {
-  for (const name of tuningNames) if (tuning[name] !== undefined) return complete(tuning);
-  return defaultSettings;
+  const settings = complete(tuning);
+  for (const before of known) if (sameSettings(before, settings)) return before;
+  known.unshift(settings);
+  if (known.length > maxKnown) known.pop();
+  return settings;
 }
 
-const tuningNames: readonly (keyof WebSocketTuning)[] = [
-  ...(Object.keys(websocketDefaults) as NumberName[]),
+function sameSettings(one: WebSocketSettings, other: WebSocketSettings): boolean {
+  const { compression } = one;
+  for (const name of settingNames) if (one[name] !== other[name]) return false;
+  if (compression === undefined || other.compression === undefined) return compression === other.compression;
+  return sameCompression(compression, other.compression);
+}
+
+function sameCompression(one: CompressionSettings, other: CompressionSettings): boolean {
+  return (Object.keys(one) as (keyof CompressionSettings)[]).every((name) => one[name] === other[name]);
+}
+
+const settingNames = [
+  "maxMessageBytes",
+  "maxFrames",
+  "maxBufferedBytes",
+  "pingIntervalMs",
+  "pongTimeoutMs",
+  "closeTimeoutMs",
+  "idleTimeoutMs",
   "maxMailbox",
   "overflow",
-  "compression",
-];
+  "threshold",
+] as const;
 
 function complete(tuning: WebSocketTuning): WebSocketSettings {
   const number = (name: NumberName): number => {

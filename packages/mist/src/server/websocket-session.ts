@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import type { Connection, ConnectionInfo } from "@x/glisten";
 import {
   type ExitReason,
+  continue as goOn,
   type Initialised,
   Loop,
   type LoopResult,
@@ -52,7 +53,9 @@ export class WebSocketSession<S, M> implements WebSocket<M> {
   readonly #host: SessionHost;
   readonly #handler: WebSocketHandler<S, M>["handler"];
   readonly #onClose: WebSocketHandler<S, M>["onClose"];
-  #loop: Loop<S, WebSocketMessage<M>> | undefined;
+  #loop: UserLoop<S, M> | undefined;
+  /** The user's state. The loop's is the session, so that all loops share one pair of functions. */
+  #state: S | undefined;
   /** User messages that came before the loop did. */
   #early: M[] | undefined;
   #subject: OwnedSubject<M> | undefined;
@@ -164,7 +167,7 @@ export class WebSocketSession<S, M> implements WebSocket<M> {
   }
 
   /** The handler's last promise is still open: it has a moment to settle. */
-  #outlive(loop: Loop<S, WebSocketMessage<M>>): Promise<void> {
+  #outlive(loop: UserLoop<S, M>): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         loop.stop(normalExit);
@@ -190,11 +193,12 @@ export class WebSocketSession<S, M> implements WebSocket<M> {
   #opened(initialised: Initialised<S, M>): void {
     const { state, selector } = splitInitialised<S, M>(initialised);
     const { maxMailbox, overflow } = this.#host.settings;
-    const loop = new Loop<S, WebSocketMessage<M>>({
-      state,
-      handle: (current, message) => this.#handle(current, message),
+    this.#state = state;
+    const loop: UserLoop<S, M> = new Loop({
+      state: this,
+      handle: WebSocketSession.#handle<S, M>,
       selector: selector === undefined ? undefined : asUserMessages(selector),
-      onExit: (reason, last) => this.#exited(reason, last),
+      onExit: WebSocketSession.#exited<S, M>,
       ...(maxMailbox === undefined ? {} : { maxMailbox }),
       ...(overflow === undefined ? {} : { overflow }),
     });
@@ -213,20 +217,21 @@ export class WebSocketSession<S, M> implements WebSocket<M> {
     }
   }
 
-  #handle(
-    state: S,
-    message: WebSocketMessage<M>,
-  ): LoopResult<S, WebSocketMessage<M>> | Promise<LoopResult<S, WebSocketMessage<M>>> {
+  static #handle<S, M>(session: WebSocketSession<S, M>, message: WebSocketMessage<M>): UserResult<S, M> {
+    return session.#call(message);
+  }
+
+  #call(message: WebSocketMessage<M>): UserResult<S, M> {
     const { writer } = this.#host;
     writer.cork();
     let result: LoopResult<S, M> | Promise<LoopResult<S, M>>;
     try {
-      result = this.#handler(state, message, this);
+      result = this.#handler(this.#state as S, message, this);
     } finally {
       writer.uncork();
     }
-    if (result instanceof Promise) return result.then(withUserMessages<S, M>);
-    const answer = result === undefined ? undefined : withUserMessages<S, M>(result);
+    if (result instanceof Promise) return result.then((late) => this.#answer(late));
+    const answer = result === undefined ? undefined : this.#answer(result);
     // A packet's messages are held back by the shell; other actors' by the mailbox, which the user can bound.
     if (message.type !== "user" || !writer.blocked) return answer;
     return writer.whenDrained().then(
@@ -235,8 +240,20 @@ export class WebSocketSession<S, M> implements WebSocket<M> {
     );
   }
 
+  /** Takes the new state out of a handler's answer. The handler speaks of its own messages, the loop of others, too. */
+  #answer(result: LoopResult<S, M>): UserAnswer<S, M> {
+    if (result?.kind !== "continue") return result as LoopResult<never, never>;
+    this.#state = result.state as S;
+    if (result.selector === undefined) return;
+    return goOn(this as WebSocketSession<S, M>).withSelector(asUserMessages(result.selector));
+  }
+
+  static #exited<S, M>(reason: ExitReason, session: WebSocketSession<S, M>): void {
+    session.#exit(reason);
+  }
+
   /** The loop has ended: of its own accord, by a failure, or because the connection did. */
-  #exited(reason: ExitReason, state: S): void {
+  #exit(reason: ExitReason): void {
     if (reason.type === "abnormal") this.#host.failed(reason.error);
     else this.#host.stopped();
     this.#over = true;
@@ -244,7 +261,7 @@ export class WebSocketSession<S, M> implements WebSocket<M> {
     const onClose = this.#onClose;
     if (onClose === undefined) return;
     try {
-      const closing = onClose(state);
+      const closing = onClose(this.#state as S);
       if (closing instanceof Promise)
         this.#ending = closing.catch((error: unknown) => this.#host.report(error));
     } catch (error) {
@@ -253,12 +270,10 @@ export class WebSocketSession<S, M> implements WebSocket<M> {
   }
 }
 
+type UserLoop<S, M> = Loop<WebSocketSession<S, M>, WebSocketMessage<M>>;
+type UserAnswer<S, M> = LoopResult<WebSocketSession<S, M>, WebSocketMessage<M>>;
+type UserResult<S, M> = UserAnswer<S, M> | Promise<UserAnswer<S, M>>;
+
 function asUserMessages<M>(selector: Selector<M>): Selector<WebSocketMessage<M>> {
   return selector.map((message): WebSocketMessage<M> => ({ type: "user", message }));
-}
-
-/** A handler speaks of its own messages; the loop carries them among others. */
-function withUserMessages<S, M>(result: LoopResult<S, M>): LoopResult<S, WebSocketMessage<M>> {
-  if (result?.selector === undefined) return result as LoopResult<S, never>;
-  return result.withSelector(asUserMessages(result.selector));
 }
