@@ -13,7 +13,7 @@ import * as glisten from "@x/glisten";
 import * as mist from "@x/mist";
 import * as mug from "@x/mug";
 
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 25_000;
 const place = nodeCluster.isWorker ? tmpdir() : mkdtempSync(join(tmpdir(), "elsewhere-"));
 const tls = { cert: readFileSync("cert.pem", "utf8"), key: readFileSync("key.pem", "utf8") };
 
@@ -323,7 +323,7 @@ const checks = {
     );
   },
   async "mist: a cluster of two"() {
-    const running = await mist.cluster(app, { workers: 2, startTimeoutMs: 5_000 });
+    const running = await mist.cluster(app, { workers: 2, startTimeoutMs: 15_000 });
     const { address, workers } = await running.info();
     await running.reload();
     same(await (await fetch(`http://127.0.0.1:${address.port}/`)).text(), "hello, mist");
