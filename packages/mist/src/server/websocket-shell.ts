@@ -42,16 +42,13 @@ export interface Agreement {
 
 const noBytes: Buffer = Buffer.alloc(0);
 
-export class WebSocketShell<S, M> implements Protocol, WriterHost, SessionHost {
-  readonly kind = "websocket";
+export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterHost, SessionHost {
   readonly connection: Connection;
   readonly settings: WebSocketSettings;
   readonly writer: WebSocketWriter;
   readonly #session: WebSocketSession<S, M>;
   readonly #core: WebSocketConnection;
-  readonly #deflate: PermessageDeflate | undefined;
   readonly #onError: (error: unknown) => void;
-  readonly #heartbeat = new Heartbeat();
   #state: State = "opening";
   #ready: Promise<void> | undefined;
   /** A packet is being handled that had to wait for somebody. */
@@ -72,19 +69,23 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, SessionHost {
     { subprotocol, deflate }: Agreement,
     onError: (error: unknown) => void,
   ) {
+    super();
     this.connection = connection;
     this.settings = settings;
-    this.writer = new WebSocketWriter(connection, this, settings, deflate);
+    this.writer = new WebSocketWriter(connection, this, deflate);
     this.#core = new WebSocketConnection(settings, deflate !== undefined);
-    this.#deflate = deflate;
     this.#onError = onError;
     this.#session = new WebSocketSession(this, handler, subprotocol, deflate !== undefined);
+  }
+
+  get kind(): string {
+    return "websocket";
   }
 
   /** Begins: `onInit` is called. */
   start(onInit: WebSocketHandler<S, M>["onInit"]): void {
     if (websocketOpen.hasSubscribers) websocketOpen.publish({ websocket: this.#session });
-    this.#heartbeat.start(this.connection, this.settings);
+    this.watch();
     this.#ready = this.#session.start(onInit) ?? undefined;
   }
 
@@ -126,14 +127,14 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, SessionHost {
       return;
     }
     const held = this.#held || this.#state === "opening";
-    const verdict = this.#heartbeat.due(this.connection, this.settings, this.#received, held);
+    const verdict = this.judge(this.#received, held);
     if (verdict === "ping") this.writer.ping(noBytes);
     else if (verdict === "lost") this.#lose("the client did not answer a ping");
     else if (verdict === "idle") this.beginClose(GOING_AWAY, "idle for too long");
   }
 
   closed(reason: CloseReason): void | Promise<void> {
-    this.#deflate?.close();
+    this.writer.deflate?.close();
     this.writer.abandon();
     this.#endSession(ABNORMAL_CLOSURE, reason.type === "reset" ? reason.code : "the connection was lost");
     if (websocketClose.hasSubscribers) websocketClose.publish({ websocket: this.#session, ...this.#status });
@@ -210,7 +211,7 @@ export class WebSocketShell<S, M> implements Protocol, WriterHost, SessionHost {
   }
 
   #inflate({ data, text }: CompressedMessage): void | Promise<void> {
-    const inflated = this.#deflate!.inflate(data);
+    const inflated = this.writer.deflate!.inflate(data);
     if (inflated instanceof Promise) return inflated.then((message) => this.#inflated(text, message));
     // Bytes that are only lent; text is decoded before the next message.
     return this.#inflated(text, text ? inflated : Buffer.from(inflated));

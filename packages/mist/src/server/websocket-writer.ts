@@ -16,6 +16,7 @@ import { SendBacklog } from "./send-backlog.ts";
 
 /** What the writer tells its owner. */
 export interface WriterHost {
+  readonly settings: WriterSettings;
   /** The peer has left more than `maxBufferedBytes` lying. */
   overflowed(): void;
   /** A message could not be compressed: never the peer's fault. */
@@ -35,8 +36,8 @@ const maxIdleOutboxes = 64;
 export class WebSocketWriter {
   readonly #connection: Connection;
   readonly #host: WriterHost;
-  readonly #settings: WriterSettings;
-  readonly #deflate: PermessageDeflate | undefined;
+  /** The connection's compression, if it was agreed upon. */
+  readonly deflate: PermessageDeflate | undefined;
   /** Frames not yet written; lent only while there are any. */
   #outbox: Outbox | undefined;
   #corked = 0;
@@ -48,16 +49,10 @@ export class WebSocketWriter {
   #compressing = false;
   #backlog: SendBacklog | undefined;
 
-  constructor(
-    connection: Connection,
-    host: WriterHost,
-    settings: WriterSettings,
-    deflate: PermessageDeflate | undefined,
-  ) {
+  constructor(connection: Connection, host: WriterHost, deflate: PermessageDeflate | undefined) {
     this.#connection = connection;
     this.#host = host;
-    this.#settings = settings;
-    this.#deflate = deflate;
+    this.deflate = deflate;
   }
 
   /** True while the peer takes less than it is given. */
@@ -105,7 +100,7 @@ export class WebSocketWriter {
 
   prepared(frame: PreparedFrame): Promise<void> {
     if (this.#ended) return refused();
-    const bytes = frame.bytesFor(this.#deflate, this.#settings.threshold);
+    const bytes = frame.bytesFor(this.deflate, this.#host.settings.threshold);
     if (this.#compressing) return this.#wait(bytes.length, () => this.#putEncoded(bytes));
     this.#putEncoded(bytes);
     return this.#taken(bytes.length);
@@ -248,7 +243,7 @@ export class WebSocketWriter {
     this.#leaveSoon();
     if (!this.#blocked) return SENT;
     // However large a message is, there is room for one.
-    if (this.bufferedAmount - size > this.#settings.maxBufferedBytes) {
+    if (this.bufferedAmount - size > this.#host.settings.maxBufferedBytes) {
       this.#host.overflowed();
       return refused();
     }
@@ -274,7 +269,7 @@ export class WebSocketWriter {
 
   #compresses(length: number): boolean {
     // Nothing there is nothing to compress, and zlib would not flush twice in a row.
-    return this.#deflate !== undefined && length > 0 && length >= this.#settings.threshold;
+    return this.deflate !== undefined && length > 0 && length >= this.#host.settings.threshold;
   }
 
   #compress(opcode: number, data: string | Uint8Array, length: number): Promise<void> {
@@ -285,7 +280,7 @@ export class WebSocketWriter {
 
   #compressNow(opcode: number, data: string | Uint8Array, length: number): void {
     const first = FIN | RSV1 | opcode;
-    const deflated = this.#deflate!.deflate(data, length);
+    const deflated = this.deflate!.deflate(data, length);
     if (!(deflated instanceof Promise)) {
       // Only good until the next message: copied, whatever its size.
       if (deflated.length <= maxBatchedPayload) this.#gathering.frame(first, deflated);
@@ -329,7 +324,7 @@ export class WebSocketWriter {
       this.#behind.enqueue({ size, run, abandon });
     });
     promise.catch(nothing);
-    if (this.bufferedAmount - size > this.#settings.maxBufferedBytes) this.#host.overflowed();
+    if (this.bufferedAmount - size > this.#host.settings.maxBufferedBytes) this.#host.overflowed();
     return promise;
   }
 }
