@@ -84,8 +84,8 @@ export interface WebSocketHandler<State, Message> {
     message: WebSocketMessage<Message>,
     websocket: WebSocket<Message>,
   ) => LoopResult<State, Message> | Promise<LoopResult<State, Message>>;
-  /** Called once with the last state, however it ended. Not called if `onInit` failed. */
-  readonly onClose?: ((state: State) => void | Promise<void>) | undefined;
+  /** Called once with the last state, however it ended. Not called if `onInit` failed. A promise is waited for. */
+  readonly onClose?: ((state: State) => unknown) | undefined;
 }
 
 /** Options of {@link websocket}. */
