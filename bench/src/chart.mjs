@@ -3,7 +3,7 @@
 
 const row = 22;
 const left = 300;
-const width = 860;
+const width = 920;
 const unit = 330;
 const longest = 1.5;
 
@@ -28,10 +28,14 @@ function isFloor(name) {
   return name.startsWith("floor") || name === "node:net" || name === "node:tls";
 }
 
+function isOurs(name) {
+  return /^(mist|glisten|mug)/.test(name);
+}
+
 /** Who a case is shown beside: the first peer it has a limit against, else the floor. */
 function besides({ targets, ratios }) {
   const known = targets.map(({ against }) => against).filter((against) => ratios[against] !== undefined);
-  return known.find((name) => !isFloor(name)) ?? known[0];
+  return known.find((name) => !isFloor(name) && !isOurs(name)) ?? known[0];
 }
 
 function bar({ result, other }, y) {
