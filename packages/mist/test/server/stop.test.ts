@@ -8,21 +8,28 @@ import { readAnswer, serve } from "./serve.ts";
 const ok = () => mist.response(200).setBody(mist.bytes("ok"));
 const get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
+/** A handler that answers when it is released, and says when it has been called. */
+function heldHandler() {
+  let release: () => void = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let handling: () => void = () => {};
+  const inHandler = new Promise<void>((resolve) => {
+    handling = resolve;
+  });
+  const handler = async () => {
+    handling();
+    await released;
+    return ok();
+  };
+  return { handler, inHandler, release };
+}
+
 describe("stop", () => {
   it("finishes the answer in flight, with connection: close", async () => {
-    let release: () => void = () => {};
-    const started = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    let handling: () => void = () => {};
-    const inHandler = new Promise<void>((resolve) => {
-      handling = resolve;
-    });
-    const { connect, server } = await serve(async () => {
-      handling();
-      await started;
-      return ok();
-    });
+    const { handler, inHandler, release } = heldHandler();
+    const { connect, server } = await serve(handler);
     const socket = await connect();
     await socket.send(get);
     await inHandler;
@@ -130,19 +137,8 @@ describe("a stop while clients wait in the kernel to be accepted", () => {
 
 describe("a stop while requests wait behind one in work", () => {
   it("answers all that have come, and closes behind the last", async () => {
-    let release: () => void = () => {};
-    const released = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    let handling: () => void = () => {};
-    const inHandler = new Promise<void>((resolve) => {
-      handling = resolve;
-    });
-    const { connect, server } = await serve(async () => {
-      handling();
-      await released;
-      return ok();
-    });
+    const { handler, inHandler, release } = heldHandler();
+    const { connect, server } = await serve(handler);
     const socket = await connect();
     await socket.send(get.repeat(3));
     await inHandler;
