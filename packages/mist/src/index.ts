@@ -93,6 +93,7 @@ export {
 } from "./server/response-body.ts";
 export type { ResponseStream } from "./server/response-stream.ts";
 export type { ErrorReport, Handler } from "./server/service.ts";
+export type { RequestEndEvent, RequestErrorEvent, RequestStartEvent } from "./server/telemetry.ts";
 export {
   type WebSocket,
   type WebSocketHandler,

@@ -23,7 +23,14 @@ import { type BodyProvider, IncomingBody } from "./request-body.ts";
 import { noResponse, type ServerResponse, type UpgradeBody } from "./response-body.ts";
 import { type BodyWriter, bodyWriter, discardBody } from "./response-writer.ts";
 import type { ErrorReport, Service } from "./service.ts";
-import { requestEnd, requestError, requestStart } from "./telemetry.ts";
+import {
+  type RequestEndEvent,
+  type RequestErrorEvent,
+  type RequestStartEvent,
+  requestEnd,
+  requestError,
+  requestStart,
+} from "./telemetry.ts";
 
 const noProvider: BodyProvider = { pullBody: () => null };
 // Requests without content share one body: it is at its end from the start and holds nothing.
@@ -68,7 +75,8 @@ export class Exchange implements RequestContext {
   /** Calls the handler. Answers before it returns if the handler does. */
   run(): void {
     if (requestEnd.hasSubscribers) this.#startedAt = performance.now();
-    if (requestStart.hasSubscribers) requestStart.publish({ request: this.request });
+    if (requestStart.hasSubscribers)
+      requestStart.publish({ request: this.request } satisfies RequestStartEvent);
     let result: ServerResponse | Promise<ServerResponse>;
     try {
       result = this.host.service.handler(this.request);
@@ -292,7 +300,7 @@ export class Exchange implements RequestContext {
       bytesRead: this.body.received,
       bytesWritten: this.sent,
       complete,
-    });
+    } satisfies RequestEndEvent);
   }
 
   #abortSignal(reason: unknown): void {
@@ -303,7 +311,8 @@ export class Exchange implements RequestContext {
 
   /** Tells the user of a failure in their code. */
   report(error: unknown, during: ErrorReport["during"]): void {
-    if (requestError.hasSubscribers) requestError.publish({ request: this.request, error });
+    if (requestError.hasSubscribers)
+      requestError.publish({ request: this.request, error } satisfies RequestErrorEvent);
     try {
       this.host.service.onError({ error, request: this.request, during });
     } catch (failure) {
