@@ -12,21 +12,6 @@ export function serializeDate(instantMs: number): string {
   return new Date(instantMs).toUTCString();
 }
 
-let cachedSecond = Number.NaN;
-let cachedDate = "";
-
-/**
- * The value of the `date` field at `nowMs`. Made once a second: a call within the same second gives the same string.
- */
-export function dateField(nowMs: number): string {
-  const second = Math.floor(nowMs / 1000);
-  if (second !== cachedSecond) {
-    cachedSecond = second;
-    cachedDate = serializeDate(second * 1000);
-  }
-  return cachedDate;
-}
-
 // IMF-fixdate    = day-name "," SP date1 SP time-of-day SP GMT           ; Sun, 06 Nov 1994 08:49:37 GMT
 const imfFixdate =
   /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT$/;

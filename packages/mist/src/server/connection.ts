@@ -15,11 +15,11 @@
 import type { Buffer } from "node:buffer";
 import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
 import { DeadlineError, ProtocolError, UsageError } from "../errors.ts";
-import { dateField } from "../http/date.ts";
 import { Http1Connection } from "../http1/connection.ts";
 import type { Http1Event } from "../http1/events.ts";
 import type { RequestHead } from "../http1/request-head.ts";
 import { ContentFeed, type ContentFeedHost } from "./content-feed.ts";
+import { currentDate } from "./current-date.ts";
 import { ConnectionDeadlines, type DeadlineKind } from "./deadlines.ts";
 import { errorResponse } from "./error-response.ts";
 import { Exchange } from "./exchange.ts";
@@ -46,8 +46,6 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
   /** Of the request in work, if it has content. */
   #content: ContentFeed | undefined = undefined;
   #advancing = false;
-  /** Of the requests that are answered while they are taken, one behind the other. */
-  #date = "";
   #paused = false;
   #draining = false;
   #shutdownDeadlineMs = -1;
@@ -71,13 +69,6 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
   get closing(): boolean {
     const late = this.#receivedStopping > this.service.limits.maxBuffered;
     return this.stopping && (late || this.core.retainedBytes === 0);
-  }
-
-  /** One look at the clock is enough for requests that come together and are answered at once. */
-  get date(): string {
-    if (!this.#advancing) return dateField(Date.now());
-    if (this.#date === "") this.#date = dateField(Date.now());
-    return this.#date;
   }
 
   get bufferedAmount(): number {
@@ -135,7 +126,6 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
   #advance(): void {
     if (this.#advancing) return;
     this.#advancing = true;
-    this.#date = "";
     // Nothing new is begun for a peer that does not take what it has asked for.
     while (this.#exchange === undefined && !this.#out.blocked && this.#takesRequests()) {
       if (!this.#takeRequest()) break;
@@ -209,7 +199,7 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
     const refusal = errorResponse(error);
     const { data } = refusal.body as BytesBody;
     const head = { status: refusal.status, fields: refusal.headers, length: data.length };
-    this.write(this.core.sendHead(head, this.date));
+    this.write(this.core.sendHead(head, currentDate()));
     if (this.core.bodyMode !== "none") this.write(data);
     this.#close();
   }

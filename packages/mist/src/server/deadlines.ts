@@ -2,7 +2,7 @@
 //
 // Three may run side by side: what we wait for from the peer (`read`), the peer taking what was written
 // (`write`), and what a streaming response asked for itself (`actor`). Usually only `read` is set, and then
-// nothing is compared.
+// nothing is compared and no clock is looked at.
 
 import { performance } from "node:perf_hooks";
 import type { Connection } from "@x/glisten";
@@ -13,9 +13,12 @@ export type DeadlineKind = "read" | "write" | "actor";
 /** Sets, clears and tells apart the deadlines of one connection. */
 export class ConnectionDeadlines {
   readonly #connection: Connection;
+  // Instants, 0 for none.
   #read = 0;
   #write = 0;
   #actor = 0;
+  /** `read` has the slot to itself: its instant is the slot's, and not worked out. */
+  #readAlone = false;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -23,12 +26,19 @@ export class ConnectionDeadlines {
 
   /** Has `kind` fall due in `ms` milliseconds; 0 clears it. */
   set(kind: DeadlineKind, ms: number): void {
-    const instant = ms === 0 ? 0 : performance.now() + ms;
+    if (kind === "read" && this.#write === 0 && this.#actor === 0) {
+      this.#read = ms;
+      this.#readAlone = true;
+      this.#connection.setDeadline(ms);
+      return;
+    }
+    const now = performance.now();
+    this.#beginToCompare(now);
+    const instant = ms === 0 ? 0 : now + ms;
     if (kind === "read") this.#read = instant;
     else if (kind === "write") this.#write = instant;
     else this.#actor = instant;
-    if (this.#write === 0 && this.#actor === 0 && kind === "read") this.#connection.setDeadline(ms);
-    else this.#arm();
+    this.#arm();
   }
 
   /** Clears all of them. */
@@ -43,7 +53,7 @@ export class ConnectionDeadlines {
   dispatch(late: (kind: DeadlineKind) => void): void {
     // The slot is coarse and may come a moment early for an instant set by another clock reading.
     const now = performance.now() + 1;
-    const read = this.#read !== 0 && this.#read <= now;
+    const read = this.#read !== 0 && (this.#readAlone || this.#read <= now);
     const write = this.#write !== 0 && this.#write <= now;
     const actor = this.#actor !== 0 && this.#actor <= now;
     if (read) this.#read = 0;
@@ -53,6 +63,13 @@ export class ConnectionDeadlines {
     if (write) late("write");
     if (read) late("read");
     if (actor) late("actor");
+  }
+
+  /** Another joins `read`, whose time begins anew with that: once, and it was not over. */
+  #beginToCompare(now: number): void {
+    if (!this.#readAlone) return;
+    this.#readAlone = false;
+    if (this.#read !== 0) this.#read += now;
   }
 
   #arm(): void {

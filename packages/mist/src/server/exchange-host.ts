@@ -13,8 +13,6 @@ export interface ExchangeHost {
   readonly core: Http1Connection;
   readonly scheme: "http" | "https";
   readonly stopping: boolean;
-  /** The value of the `date` field. */
-  readonly date: string;
   /** The server is stopping, and no request behind this one needs an answer. */
   readonly closing: boolean;
   /** Queues bytes behind everything written before. False: wait for `drain`. */

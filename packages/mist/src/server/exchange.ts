@@ -17,6 +17,7 @@ import { Request, type RequestContext } from "../http/request.ts";
 import { Response } from "../http/response.ts";
 import { isBodyless } from "../http/status.ts";
 import type { RequestHead } from "../http1/request-head.ts";
+import { currentDate } from "./current-date.ts";
 import { errorResponse, isPeersFault } from "./error-response.ts";
 import type { ExchangeHost } from "./exchange-host.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
@@ -274,7 +275,7 @@ export class Exchange implements RequestContext {
     const { core, closing } = this.host;
     const close = closing || this.#mustClose();
     const head = { status: response.status, fields: response.headers, length, close };
-    const text = core.sendHead(head, this.host.date);
+    const text = core.sendHead(head, currentDate());
     this.status = response.status;
     this.host.write(text);
   }
