@@ -265,7 +265,7 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
     const drainable = !body.waiting && !body.failed;
     // From here on the bytes are the connection's: a reader left behind must not take the next request's.
     if (!body.ended) body.fail(new UsageError("the response was complete before the request body was read"));
-    if (!this.core.persistent) this.#close();
+    if (!this.core.persistent) this.#closeAfter(exchange);
     else if (body.ended) this.#recycle();
     else if (drainable) this.#startDraining();
     else this.#close();
@@ -315,13 +315,29 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
   }
 
   #close(): void {
+    this.#finish();
+    this.connection.close();
+  }
+
+  #finish(): void {
     this.#exchange = undefined;
     this.#draining = false;
     this.#phase = "closing";
     this.#deadlines.set("read", 0);
     this.#out.flushAll();
     this.#resume();
-    this.connection.close();
+  }
+
+  /**
+   * A client that closes behind this very request has said all it will say, and it has been read. If the kernel has all
+   * of ours as well, nobody needs to wait for the other; lingering is for those who might still be sending.
+   */
+  #closeAfter({ head, body }: Exchange): void {
+    const heard = !head.keepAlive && body.ended && this.core.retainedBytes === 0;
+    this.#finish();
+    // A close of TLS wants to be said, and answered.
+    if (heard && this.scheme === "http" && this.connection.bufferedAmount === 0) this.connection.destroy();
+    else this.connection.close();
   }
 
   #pause(): void {
