@@ -7,6 +7,7 @@
  */
 
 import { OPEN } from "./connection-host.ts";
+import { weigh } from "./memory.ts";
 import { Outbound } from "./outbound.ts";
 
 // Why the socket is not being read, as bits.
@@ -30,6 +31,7 @@ export abstract class Inbound extends Outbound {
   abstract close(): void;
 
   receive(chunk: Buffer): void {
+    weigh(chunk);
     if (this.busy || this.phase !== OPEN) {
       this.readAhead(chunk);
       return;

@@ -23,7 +23,6 @@ import {
   SupervisorStartError,
   supervisor,
 } from "./actor/index.ts";
-import { keepReadBuffers } from "./allocator.ts";
 import { ArrivalQueue } from "./arrivals.ts";
 import type { ConnectionHost, ConnectionSettings, ConnectionState } from "./connection-host.ts";
 import { type Arriving, Drain } from "./drain.ts";
@@ -31,6 +30,7 @@ import { type HandlerError, StartError, UsageError } from "./errors.ts";
 import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "./events.ts";
 import { Inheritance, Listener, type ListenerOwner } from "./listener.ts";
 import { LiveConnection } from "./live-connection.ts";
+import { keepReadBuffers } from "./memory.ts";
 import { checkNames } from "./option-names.ts";
 import type { ServerOptions } from "./options.ts";
 import type { CloseReason } from "./protocol.ts";

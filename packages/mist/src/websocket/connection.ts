@@ -10,7 +10,6 @@ import { Buffer, isAscii, isUtf8 } from "node:buffer";
 import { type CloseStatus, decodeClosePayload, INVALID_PAYLOAD, PROTOCOL_ERROR } from "./close-code.ts";
 import { limitFailure, protocolFailure } from "./failure.ts";
 import {
-  BINARY,
   CLOSE,
   CONTINUATION,
   FIN,
@@ -22,6 +21,7 @@ import {
   readHeader,
   TEXT,
 } from "./frame.ts";
+import { free } from "./free.ts";
 import { advanceMaskingKey, applyMask } from "./mask.ts";
 import { MessageBuffer } from "./message.ts";
 import { Utf8Validator } from "./utf8.ts";
@@ -108,6 +108,8 @@ export class WebSocketConnection {
   readonly #compression: boolean;
   #chunk: Buffer = empty;
   #offset = 0;
+  /** Something that was given out lies in the packet. */
+  #lent = false;
   /** The current frame: its first octet, the payload octets still to come, the key for the next of them. */
   #first = 0;
   #remaining = noFrame;
@@ -135,6 +137,7 @@ export class WebSocketConnection {
     if (this.#offset === this.#chunk.length) this.#chunk = bytes;
     else this.#chunk = Buffer.concat([this.#chunk.subarray(this.#offset), bytes]);
     this.#offset = 0;
+    this.#lent = false;
   }
 
   /**
@@ -176,6 +179,7 @@ export class WebSocketConnection {
   }
 
   #release(): void {
+    if (!this.#lent) free(this.#chunk);
     this.#chunk = empty;
     this.#offset = 0;
   }
@@ -250,12 +254,15 @@ export class WebSocketConnection {
     const seen = applyMask(chunk, start, end, this.#key);
     this.#offset = end;
     this.#remaining = noFrame;
-    if ((first & RSV1) !== 0) {
-      return { type: "compressed", text: (first & 0x0f) === TEXT, data: chunk.subarray(start, end) };
+    const compressed = (first & RSV1) !== 0;
+    const text = (first & 0x0f) === TEXT;
+    if (text && !compressed) {
+      if (seen < 0x80) return { type: "text", data: chunk.toString("latin1", start, end) };
+      return decodeText(chunk.subarray(start, end));
     }
-    if ((first & 0x0f) === BINARY) return { type: "binary", data: chunk.subarray(start, end) };
-    if (seen < 0x80) return { type: "text", data: chunk.toString("latin1", start, end) };
-    return decodeText(chunk.subarray(start, end));
+    this.#lent = true;
+    const data = chunk.subarray(start, end);
+    return compressed ? { type: "compressed", text, data } : { type: "binary", data };
   }
 
   #beginAssembly(): Assembly {
@@ -282,7 +289,9 @@ export class WebSocketConnection {
     if (compressed) return { type: "compressed", text: opcode === TEXT, data };
     if (utf8 === undefined) return { type: "binary", data };
     if (!utf8.complete) throw invalidText();
-    return { type: "text", data: utf8.ascii ? data.toString("latin1") : data.toString("utf8") };
+    const text = utf8.ascii ? data.toString("latin1") : data.toString("utf8");
+    free(data);
+    return { type: "text", data: text };
   }
 
   #readControl(): WebSocketEvent | undefined {
@@ -292,6 +301,7 @@ export class WebSocketConnection {
     this.#key = advanceMaskingKey(this.#key, end - start);
     this.#offset = end;
     this.#remaining -= end - start;
+    this.#lent = true;
     const piece = this.#chunk.subarray(start, end);
     const payload = this.#partial === undefined ? piece : Buffer.concat([this.#partial, piece]);
     if (this.#remaining > 0) {
