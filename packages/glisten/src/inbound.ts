@@ -17,25 +17,32 @@ const HOLD_BLOCKED = 4;
 
 const AT_ONCE: Promise<void> = Promise.resolve();
 
+/** What a connection needs whose protocol has answered with a promise; most never do, and are without it. */
+interface Waiting {
+  /** What was read since. */
+  readonly chunks: Buffer[];
+  bytes: number;
+  settled(): void;
+  rejected(error: unknown): void;
+}
+
 /** The receiving half of a connection, above the sending one. */
 export abstract class Inbound extends Outbound {
   /** Why the socket is not being read; 0: it is. */
   protected hold = 0;
   private busy = false;
   private endWaits = false;
-  private inbound: Buffer[] | undefined = undefined;
-  private inboundBytes = 0;
-  private settled: (() => void) | undefined = undefined;
-  private rejected: ((error: unknown) => void) | undefined = undefined;
+  private waiting: Waiting | undefined = undefined;
 
   abstract close(): void;
 
   receive(chunk: Buffer): void {
     weigh(chunk);
-    if (this.busy || this.phase !== OPEN) {
-      this.readAhead(chunk);
-      return;
-    }
+    if (this.busy || this.phase !== OPEN) this.readAhead(chunk);
+    else this.handle(chunk);
+  }
+
+  private handle(chunk: Buffer): void {
     let pending: void | Promise<void>;
     try {
       pending = this.protocol!.data(chunk);
@@ -50,27 +57,41 @@ export abstract class Inbound extends Outbound {
   private readAhead(chunk: Buffer): void {
     if (this.phase !== OPEN) return; // Closing: read and discarded.
     const { readAheadChunks, readAheadBytes } = this.host.settings;
-    this.inbound ??= [];
-    this.inbound.push(chunk);
-    this.inboundBytes += chunk.length;
-    if (this.inbound.length >= readAheadChunks || this.inboundBytes >= readAheadBytes)
+    const waiting = this.forWaiting();
+    waiting.chunks.push(chunk);
+    waiting.bytes += chunk.length;
+    if (waiting.chunks.length >= readAheadChunks || waiting.bytes >= readAheadBytes)
       this.holdFor(HOLD_PENDING);
   }
 
   private wait(pending: Promise<void>): void {
     this.busy = true;
-    this.settled ??= () => this.goOn();
-    this.rejected ??= (error) => this.fail("data", error);
-    pending.then(this.settled, this.rejected);
+    const { settled, rejected } = this.forWaiting();
+    pending.then(settled, rejected);
+  }
+
+  private forWaiting(): Waiting {
+    this.waiting ??= {
+      chunks: [],
+      bytes: 0,
+      settled: () => this.goOn(),
+      rejected: (error) => this.fail("data", error),
+    };
+    return this.waiting;
+  }
+
+  private get chunksWait(): boolean {
+    return this.waiting !== undefined && this.waiting.chunks.length > 0;
   }
 
   private goOn(): void {
     this.busy = false;
-    while (this.phase === OPEN && this.inbound !== undefined && this.inbound.length > 0) {
+    while (this.phase === OPEN && this.chunksWait) {
       if (this.busy || (this.hold & ~HOLD_PENDING) !== 0) return;
-      const chunk = this.inbound.shift()!;
-      this.inboundBytes -= chunk.length;
-      this.receive(chunk);
+      const waiting = this.waiting!;
+      const chunk = waiting.chunks.shift()!;
+      waiting.bytes -= chunk.length;
+      this.handle(chunk);
     }
     if (this.busy || this.phase !== OPEN) return;
     this.release(HOLD_PENDING);
@@ -79,7 +100,7 @@ export abstract class Inbound extends Outbound {
 
   receiveEnd(): void {
     if (this.phase !== OPEN) return;
-    if (this.busy || (this.inbound !== undefined && this.inbound.length > 0)) {
+    if (this.busy || this.chunksWait) {
       this.endWaits = true;
       return;
     }
@@ -118,9 +139,7 @@ export abstract class Inbound extends Outbound {
   /** Takes a hold back and hands over what was read in the meantime, before anything newer. */
   private unhold(why: number): void {
     this.release(why);
-    if (!this.busy && this.phase === OPEN && this.inbound !== undefined && this.inbound.length > 0) {
-      this.wait(AT_ONCE);
-    }
+    if (!this.busy && this.phase === OPEN && this.chunksWait) this.wait(AT_ONCE);
   }
 
   protected holdWhileBlocked(): void {
@@ -133,6 +152,6 @@ export abstract class Inbound extends Outbound {
 
   /** What was read ahead will not be handled any more. */
   protected forgetInbound(): void {
-    this.inbound = undefined;
+    this.waiting = undefined;
   }
 }

@@ -11,9 +11,8 @@ const v8 = Number.parseInt(process.versions.v8, 10);
 async function majorCollections(work: () => Promise<void>): Promise<number> {
   let count = 0;
   const observer = new PerformanceObserver((list) => {
-    for (const { detail } of list.getEntries()) {
-      if ((detail as { kind: number }).kind === major) count += 1;
-    }
+    const entries = list.getEntries() as unknown as readonly { detail: { kind: number } }[];
+    count += entries.filter(({ detail }) => detail.kind === major).length;
   });
   observer.observe({ entryTypes: ["gc"] });
   await work();

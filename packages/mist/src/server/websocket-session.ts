@@ -49,7 +49,6 @@ export interface SessionHost {
 
 export class WebSocketSession<S, M> implements WebSocket<M> {
   readonly subprotocol: string | undefined;
-  readonly compressed: boolean;
   readonly #host: SessionHost;
   readonly #handler: WebSocketHandler<S, M>["handler"];
   readonly #onClose: WebSocketHandler<S, M>["onClose"];
@@ -67,16 +66,18 @@ export class WebSocketSession<S, M> implements WebSocket<M> {
     host: SessionHost,
     { handler, onClose }: Pick<WebSocketHandler<S, M>, "handler" | "onClose">,
     subprotocol: string | undefined,
-    compressed: boolean,
   ) {
     this.#host = host;
     this.#handler = handler;
     this.#onClose = onClose;
     this.subprotocol = subprotocol;
-    this.compressed = compressed;
   }
 
   // ── what the user may call ────────────────────────────────────────────────────────────────────────────────
+
+  get compressed(): boolean {
+    return this.#host.writer.deflate !== undefined;
+  }
 
   get open(): boolean {
     return !this.#host.writer.ended;

@@ -72,10 +72,10 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
     super();
     this.connection = connection;
     this.settings = settings;
-    this.writer = new WebSocketWriter(connection, this, deflate);
+    this.writer = new WebSocketWriter(this, deflate);
     this.#core = new WebSocketConnection(settings, deflate !== undefined);
     this.#onError = onError;
-    this.#session = new WebSocketSession(this, handler, subprotocol, deflate !== undefined);
+    this.#session = new WebSocketSession(this, handler, subprotocol);
   }
 
   get kind(): string {

@@ -16,6 +16,7 @@ import { SendBacklog } from "./send-backlog.ts";
 
 /** What the writer tells its owner. */
 export interface WriterHost {
+  readonly connection: Connection;
   readonly settings: WriterSettings;
   /** The peer has left more than `maxBufferedBytes` lying. */
   overflowed(): void;
@@ -34,7 +35,6 @@ const idleOutboxes: Outbox[] = [];
 const maxIdleOutboxes = 64;
 
 export class WebSocketWriter {
-  readonly #connection: Connection;
   readonly #host: WriterHost;
   /** The connection's compression, if it was agreed upon. */
   readonly deflate: PermessageDeflate | undefined;
@@ -49,8 +49,7 @@ export class WebSocketWriter {
   #compressing = false;
   #backlog: SendBacklog | undefined;
 
-  constructor(connection: Connection, host: WriterHost, deflate: PermessageDeflate | undefined) {
-    this.#connection = connection;
+  constructor(host: WriterHost, deflate: PermessageDeflate | undefined) {
     this.#host = host;
     this.deflate = deflate;
   }
@@ -66,7 +65,7 @@ export class WebSocketWriter {
   }
 
   get bufferedAmount(): number {
-    return this.#connection.bufferedAmount + this.#gathered() + (this.#backlog?.bytes ?? 0);
+    return this.#host.connection.bufferedAmount + this.#gathered() + (this.#backlog?.bytes ?? 0);
   }
 
   /** Holds writes back until `uncork`. */
@@ -176,8 +175,8 @@ export class WebSocketWriter {
   flush(): void {
     if (this.#outbox === undefined) return;
     // What has to wait in the socket must not keep a whole slab of frames alive.
-    const batch = this.#takeGathered(this.#connection.bufferedAmount > 0);
-    if (!this.#connection.write(batch, "latin1")) this.#blocked = true;
+    const batch = this.#takeGathered(this.#host.connection.bufferedAmount > 0);
+    if (!this.#host.connection.write(batch, "latin1")) this.#blocked = true;
   }
 
   // ---- below -----------------------------------------------------------------------------------------------------
@@ -218,10 +217,11 @@ export class WebSocketWriter {
   /** A payload that is not worth copying leaves at once, with all that was gathered before it, in one write. */
   #putLarge(first: number, payload: Uint8Array): void {
     this.#gathering.header(first, payload.length);
-    this.#connection.cork();
+    const { connection } = this.#host;
+    connection.cork();
     this.flush();
-    if (!this.#connection.write(payload)) this.#blocked = true;
-    this.#connection.uncork();
+    if (!connection.write(payload)) this.#blocked = true;
+    connection.uncork();
   }
 
   #putLast(payload: Buffer): void {
@@ -235,7 +235,7 @@ export class WebSocketWriter {
       return;
     }
     this.flush();
-    if (!this.#connection.write(frame)) this.#blocked = true;
+    if (!this.#host.connection.write(frame)) this.#blocked = true;
   }
 
   /** The promise for a message that has just been put into the outbox or written. */
@@ -297,13 +297,13 @@ export class WebSocketWriter {
       },
       (error: unknown) => {
         // Expected when the connection went away under it.
-        if (!this.#connection.closed) this.#host.writeFailed(error);
+        if (!this.#host.connection.closed) this.#host.writeFailed(error);
       },
     );
   }
 
   #compressed(first: number, payload: Buffer): void {
-    if (this.#connection.closed) return;
+    if (this.#host.connection.closed) return;
     this.#compressing = false;
     this.cork();
     this.#put(first, payload);
