@@ -19,6 +19,10 @@ const AT_ONCE: Promise<void> = Promise.resolve();
 
 /** What a connection needs whose protocol has answered with a promise; most never do, and are without it. */
 interface Waiting {
+  /** The promise is open. */
+  busy: boolean;
+  /** The peer's FIN came behind what waits. */
+  end: boolean;
   /** What was read since. */
   readonly chunks: Buffer[];
   bytes: number;
@@ -30,8 +34,6 @@ interface Waiting {
 export abstract class Inbound extends Outbound {
   /** Why the socket is not being read; 0: it is. */
   protected hold = 0;
-  private busy = false;
-  private endWaits = false;
   private waiting: Waiting | undefined = undefined;
 
   abstract close(): void;
@@ -65,13 +67,15 @@ export abstract class Inbound extends Outbound {
   }
 
   private wait(pending: Promise<void>): void {
-    this.busy = true;
-    const { settled, rejected } = this.forWaiting();
-    pending.then(settled, rejected);
+    const waiting = this.forWaiting();
+    waiting.busy = true;
+    pending.then(waiting.settled, waiting.rejected);
   }
 
   private forWaiting(): Waiting {
     this.waiting ??= {
+      busy: false,
+      end: false,
       chunks: [],
       bytes: 0,
       settled: () => this.goOn(),
@@ -80,31 +84,36 @@ export abstract class Inbound extends Outbound {
     return this.waiting;
   }
 
+  private get busy(): boolean {
+    return this.waiting?.busy === true;
+  }
+
   private get chunksWait(): boolean {
     return this.waiting !== undefined && this.waiting.chunks.length > 0;
   }
 
   private goOn(): void {
-    this.busy = false;
-    while (this.phase === OPEN && this.chunksWait) {
-      if (this.busy || (this.hold & ~HOLD_PENDING) !== 0) return;
-      const waiting = this.waiting!;
+    const { waiting } = this;
+    if (waiting === undefined) return; // Over in the meantime.
+    waiting.busy = false;
+    while (this.phase === OPEN && waiting.chunks.length > 0) {
+      if (waiting.busy || (this.hold & ~HOLD_PENDING) !== 0) return;
       const chunk = waiting.chunks.shift()!;
       waiting.bytes -= chunk.length;
       this.handle(chunk);
     }
-    if (this.busy || this.phase !== OPEN) return;
+    if (waiting.busy || this.phase !== OPEN) return;
     this.release(HOLD_PENDING);
-    if (this.endWaits) this.receiveEnd();
+    if (waiting.end) this.receiveEnd();
   }
 
   receiveEnd(): void {
     if (this.phase !== OPEN) return;
-    if (this.busy || this.chunksWait) {
-      this.endWaits = true;
-      return;
+    const { waiting } = this;
+    if (waiting !== undefined) {
+      waiting.end = waiting.busy || waiting.chunks.length > 0;
+      if (waiting.end) return;
     }
-    this.endWaits = false;
     const protocol = this.protocol!;
     if (protocol.end === undefined) {
       this.close();

@@ -45,8 +45,10 @@ const RUNNING = 2;
 const PENDING = 3;
 /** Ended; the handler may still be on the stack, in which case the exit has not been told yet. */
 const DEAD = 4;
+/** Ended, and told so. */
+const TOLD = 5;
 
-type Status = typeof IDLE | typeof READY | typeof RUNNING | typeof PENDING | typeof DEAD;
+type Status = typeof IDLE | typeof READY | typeof RUNNING | typeof PENDING | typeof DEAD | typeof TOLD;
 
 /** A delivered message that had to wait, and who waits with it. */
 class Delivery<Message> {
@@ -57,6 +59,12 @@ class Delivery<Message> {
     this.message = message;
     this.settle = settle;
   }
+}
+
+/** The sources listened to besides `deliver` and `post`, and how to leave them. */
+interface Listening<Message> {
+  readonly selector: Selector<Message>;
+  readonly leave: Unsubscribe;
 }
 
 const unbounded: MailboxLimits = Object.freeze({});
@@ -82,14 +90,11 @@ export class Loop<State, Message> implements Runnable {
   #tookDelivery = false;
   /** Whether the loop stands in the scheduler's line. */
   #inLine = false;
-  #selector: Selector<Message> | undefined;
-  #leaveSelector: Unsubscribe | undefined;
+  #listening: Listening<Message> | undefined;
   /** Tells whoever waits for the message now being handled that it has been. */
   #settle: (() => void) | undefined;
   /** The reason to end with once the handler at work is done. */
   #endReason: ExitReason | undefined;
-  /** The exit has been told. */
-  #told = false;
 
   /**
    * Begins to listen to the selector. Nothing is handled before the constructor has returned.
@@ -112,7 +117,7 @@ export class Loop<State, Message> implements Runnable {
 
   /** False as soon as the loop has been stopped, by whomever. */
   get alive(): boolean {
-    return this.#status !== DEAD;
+    return this.#status < DEAD;
   }
 
   /** Whether a handler is at work: on the stack, or with a promise that has not settled. */
@@ -144,7 +149,7 @@ export class Loop<State, Message> implements Runnable {
       if (this.#status === PENDING) return this.#untilSettled();
       return;
     }
-    if (status === DEAD) return;
+    if (status >= DEAD) return;
     return new Promise<void>((settle) => {
       this.#deliveries ??= new Queue<Delivery<Message>>();
       this.#deliveries.push(new Delivery(message, settle));
@@ -162,7 +167,7 @@ export class Loop<State, Message> implements Runnable {
       this.#run(message);
       return;
     }
-    if (status === DEAD || this.#endReason !== undefined) return;
+    if (status >= DEAD || this.#endReason !== undefined) return;
     this.#mailbox ??= new Mailbox<Message>(this.#limits);
     if (!this.#mailbox.offer(message)) {
       this.stop(abnormalExit(this.#mailbox.overflowError()));
@@ -187,7 +192,7 @@ export class Loop<State, Message> implements Runnable {
    * returns. A loop that has ended stays ended, with its first reason.
    */
   stop(reason: ExitReason): void {
-    if (this.#status === DEAD) return;
+    if (this.#status >= DEAD) return;
     const running = this.#status === RUNNING;
     this.#status = DEAD;
     this.#endReason = reason;
@@ -254,7 +259,7 @@ export class Loop<State, Message> implements Runnable {
   }
 
   #await(promise: PromiseLike<LoopResult<State, Message>>): void {
-    if (this.#status === DEAD) this.#tell();
+    if (this.#status >= DEAD) this.#tell();
     else this.#status = PENDING;
     Promise.resolve(promise).then(
       (result) => scheduler.afterPromise(() => this.#resume(result)),
@@ -326,7 +331,7 @@ export class Loop<State, Message> implements Runnable {
   }
 
   #end(reason: ExitReason): void {
-    this.#status = DEAD;
+    if (this.#status !== TOLD) this.#status = DEAD;
     this.#endReason ??= reason;
     this.#leave();
     this.#tell();
@@ -334,20 +339,19 @@ export class Loop<State, Message> implements Runnable {
 
   #leave(): void {
     this.#mailbox?.clear();
-    const leave = this.#leaveSelector;
-    this.#leaveSelector = undefined;
-    this.#selector = undefined;
-    if (leave === undefined) return;
+    const listening = this.#listening;
+    this.#listening = undefined;
+    if (listening === undefined) return;
     try {
-      leave();
+      listening.leave();
     } catch (error) {
       raiseUncaught(error);
     }
   }
 
   #tell(): void {
-    if (this.#told) return;
-    this.#told = true;
+    if (this.#status === TOLD) return;
+    this.#status = TOLD;
     const onExit = this.#onExit;
     if (onExit !== undefined) {
       scheduler.hold(() => {
@@ -380,7 +384,7 @@ export class Loop<State, Message> implements Runnable {
   #listenFirst(selector: Selector<Message>): void {
     this.#status = RUNNING;
     this.#subscribe(selector);
-    if ((this.#status as Status) === DEAD) {
+    if ((this.#status as Status) >= DEAD) {
       setImmediate(() => this.#tell());
       return;
     }
@@ -389,19 +393,20 @@ export class Loop<State, Message> implements Runnable {
   }
 
   #listen(next: Next<State, Message>): void {
-    if (this.#status === DEAD || this.#endReason !== undefined || next.selector === this.#selector) return;
-    this.#leaveSelector?.();
-    this.#leaveSelector = undefined;
+    if (this.#status >= DEAD || this.#endReason !== undefined || next.selector === this.#listening?.selector)
+      return;
+    this.#listening?.leave();
+    this.#listening = undefined;
     this.#subscribe(next.selector as Selector<Message>);
   }
 
   #subscribe(selector: Selector<Message>): void {
-    this.#selector = selector;
-    this.#leaveSelector = selector.subscribe(
+    const leave = selector.subscribe(
       (message) => this.post(message),
       (error) => this.stop(abnormalExit(error)),
     );
+    this.#listening = { selector, leave };
     // A source may have overflowed the mailbox while it was being subscribed to.
-    if (this.#status === DEAD) this.#leave();
+    if (this.#status >= DEAD) this.#leave();
   }
 }
