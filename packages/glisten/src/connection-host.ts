@@ -54,6 +54,8 @@ export const INITIALISING = 2;
 export const OPEN = 3;
 export const CLOSING = 4;
 export const GONE = 5;
+/** Gone, and all have been told. */
+export const LEFT = 6;
 
 /** By number. A connection that is gone but whose `closed` has not settled still counts as closing. */
 export const STATE_NAMES: readonly ConnectionState[] = [
@@ -61,6 +63,7 @@ export const STATE_NAMES: readonly ConnectionState[] = [
   "handshaking",
   "initialising",
   "open",
+  "closing",
   "closing",
   "closing",
 ];

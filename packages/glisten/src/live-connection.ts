@@ -16,6 +16,7 @@ import {
   GONE,
   HANDSHAKING,
   INITIALISING,
+  LEFT,
   OPEN,
   WAITING,
 } from "./connection-host.ts";
@@ -34,7 +35,6 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   readonly id: number;
   /** The supervisor's: see `Roster`. */
   place = -1;
-  private left = false;
   private toldToStop = false;
   private reason: CloseReason | undefined = undefined;
   private reminder: (() => void) | undefined = undefined;
@@ -116,7 +116,7 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
       attend(socket);
       if (this.hold === 0) socket.resume();
       this.host.opened(this);
-    } else if (phase === GONE) {
+    } else if (phase >= GONE) {
       // The peer left while `init` was pending: what it made must still be told.
       this.tellClosed(protocol, this.reason!);
     }
@@ -140,7 +140,7 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   // ---- ending -----------------------------------------------------------------------------------------------
 
   get closed(): boolean {
-    return this.phase === GONE || this.socket.destroyed;
+    return this.phase >= GONE || this.socket.destroyed;
   }
 
   end(): void {
@@ -180,7 +180,7 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   }
 
   destroy(error?: unknown): void {
-    if (this.phase === GONE) return;
+    if (this.phase >= GONE) return;
     if (error !== undefined) {
       this.fail("destroy", error);
       return;
@@ -190,7 +190,7 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   }
 
   reset(): void {
-    if (this.phase === GONE) return;
+    if (this.phase >= GONE) return;
     this.reason ??= this.orderly();
     if (this.phase < CLOSING) this.phase = CLOSING;
     // Node resets TCP sockets only; one below TLS takes TLS with it.
@@ -216,7 +216,7 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   /** The stop deadline has passed. */
   kill(): void {
     this.reason = KILLED;
-    if (this.phase === GONE) this.leave(KILLED);
+    if (this.phase >= GONE) this.leave(KILLED);
     else this.cut();
   }
 
@@ -236,9 +236,9 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   fail(during: string, error: unknown): void {
     if (this.reason?.type === "handler") return;
     // A handler that stumbles over the very loss of its connection has not failed.
-    const lost = this.phase === GONE && error instanceof TransportError;
+    const lost = this.phase >= GONE && error instanceof TransportError;
     if (!lost) this.host.report(new HandlerError(during, error), this);
-    if (this.phase === GONE) {
+    if (this.phase >= GONE) {
       this.leaveInit();
       return;
     }
@@ -255,7 +255,7 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
 
   finished(): void {
     const { phase } = this;
-    if (phase === GONE) return;
+    if (phase >= GONE) return;
     this.phase = GONE;
     this.host.wheel.remove(this);
     this.forgetInbound();
@@ -300,8 +300,8 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   }
 
   private leave(reason: CloseReason): void {
-    if (this.left) return;
-    this.left = true;
+    if (this.phase === LEFT) return;
+    this.phase = LEFT;
     this.host.wheel.remove(this);
     this.host.gone(this, reason);
   }
