@@ -27,7 +27,7 @@ function serve(socket) {
     let count = Math.floor(bytes / request.length);
     bytes -= count * request.length;
     for (; count > 0; count -= most) socket.write(answers[Math.min(count, most)]);
-    if (what === "get-once") socket.end();
+    if (what === "get-once") socket.destroy(); // the kernel has it all, and the client has no more to say
   });
 }
 
