@@ -25,7 +25,8 @@ export type Restart = "permanent" | "transient" | "temporary";
 
 /**
  * How long a child may take to stop before it is killed: milliseconds, `brutal-kill` (not asked at all), or
- * `infinity`.
+ * `infinity`. A child of type `supervisor`, which keeps the same deadline itself, is asked once more then, with no time
+ * left, and has a quarter of a second to obey.
  */
 export type Shutdown = number | "brutal-kill" | "infinity";
 

@@ -272,7 +272,7 @@ export class StaticSupervisor implements Supervisor {
       entry.state = "stopped";
       if (child !== undefined) {
         const limit = Math.min(shutdownLimit(specification), this.#remaining());
-        const { reason, killed } = await stopChild(child, limit, this.#hurry.signal);
+        const { reason, killed } = await stopChild(child, limit, specification.type, this.#hurry.signal);
         this.#report({ type: "child-stopped", id: specification.id, reason, killed });
       }
       if (specification.restart === "temporary") {

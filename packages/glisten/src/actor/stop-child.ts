@@ -2,12 +2,15 @@
  * Ending one child: ask, wait, kill.
  */
 
-import { type Child, exitOf } from "./child-specification.ts";
+import { type Child, type ChildSpecification, exitOf } from "./child-specification.ts";
 import { type ExitReason, killedExit } from "./exit.ts";
 import { within } from "./timer.ts";
 
 /** How long a killed child is waited for before it is given up as lost, in milliseconds. */
 const KILL_GRACE_MS = 1000;
+
+/** How much longer a supervisor is waited for, which keeps the same deadline itself, in milliseconds. */
+const SUPERVISOR_GRACE_MS = 250;
 
 /** How a child ended. `asked`: it ended by itself when told to. */
 export interface Stopped {
@@ -18,11 +21,23 @@ export interface Stopped {
 /**
  * Asks a child to stop, and kills it when `limitMs` pass (0: without asking). Aborting
  * `hurry` cuts the time short. Never rejects: a child whose `stop` fails is killed.
+ *
+ * A supervisor kills what is left of its own children at that same moment, and is about to tell: it is killed only if
+ * it does not.
  */
-export async function stopChild(child: Child, limitMs: number, hurry?: AbortSignal): Promise<Stopped> {
+export async function stopChild(
+  child: Child,
+  limitMs: number,
+  type: ChildSpecification["type"],
+  hurry?: AbortSignal,
+): Promise<Stopped> {
   if (limitMs > 0) {
     const exited = Promise.race([exitOf(child), askToStop(child, limitMs)]);
-    const reason = await within(exited, limitMs, hurry);
+    let reason = await within(exited, limitMs, hurry);
+    if (reason === undefined && type === "supervisor") {
+      void askToStop(child, 0);
+      reason = await within(exitOf(child), SUPERVISOR_GRACE_MS);
+    }
     if (reason !== undefined) return { reason, killed: reason.type === "killed" };
   }
   killChild(child);

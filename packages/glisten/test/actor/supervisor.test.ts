@@ -323,6 +323,30 @@ describe("stop", () => {
     ]);
   });
 
+  it("asks a supervisor that is late once more, with no time left, before it kills it", async () => {
+    const nursery = new Nursery();
+    const it = await supervisor({
+      children: [nursery.spec("a", { deaf: true, shutdownMs: 5, type: "supervisor" })],
+    });
+    const a = nursery.child("a");
+    nursery.news();
+    const stopped = it.stop();
+    await expect.poll(() => a.deadlineMs).toBe(0);
+    a.exit({ type: "shutdown" });
+    await stopped;
+    expect(nursery.news()).toEqual(["stop a", "stop a"]);
+  });
+
+  it("kills one that does not listen even then", async () => {
+    const nursery = new Nursery();
+    const it = await supervisor({
+      children: [nursery.spec("a", { deaf: true, shutdownMs: 5, type: "supervisor" })],
+    });
+    nursery.news();
+    await it.stop();
+    expect(nursery.news()).toEqual(["stop a", "stop a", "kill a"]);
+  });
+
   it("kills the rest when its own deadline passes, and tells children of it", async () => {
     const nursery = new Nursery();
     const it = await supervisor({
