@@ -7,7 +7,7 @@ import type { Peer, PeerContext, SyncDriver, WaitForDrainOptions } from "crossws
 import type { Request as MistRequest } from "../http/request.ts";
 import { Exchange } from "../server/exchange.ts";
 import { prepareFrame } from "../server/prepared-frame.ts";
-import { SENT } from "../server/response-stream.ts";
+import { SENT } from "../server/sent.ts";
 import type { WebSocket as MistSocket } from "../server/websocket.ts";
 import { addressOfClient } from "./client-address.ts";
 import { sendData } from "./socket-events.ts";

@@ -4,16 +4,16 @@ import { TransportError } from "@x/glisten";
 import type { Fields } from "../http/fields.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ActorBody, ActorBodyWriter } from "./response-body.ts";
-import { type ResponseStream, SENT } from "./response-stream.ts";
+import type { ResponseStream } from "./response-stream.ts";
 import type { BodyWriter } from "./response-writer.ts";
+import { newWaiter, refused, SENT, type Waiter } from "./sent.ts";
 
 /** The writing end that a streaming actor is given. */
 export class ActorWriter implements BodyWriter, ResponseStream {
   readonly #exchange: Exchange;
   readonly #body: ActorBody;
   #actor: ActorBodyWriter | undefined = undefined;
-  #room: { promise: Promise<void>; resolve: () => void; reject: (error: unknown) => void } | undefined =
-    undefined;
+  #room: Waiter | undefined = undefined;
   #closed = false;
 
   constructor(exchange: Exchange, body: ActorBody) {
@@ -53,7 +53,7 @@ export class ActorWriter implements BodyWriter, ResponseStream {
       return refused(error);
     }
     if (room) return SENT;
-    this.#room ??= withResolvers();
+    this.#room ??= newWaiter();
     return this.#room.promise;
   }
 
@@ -104,22 +104,4 @@ export class ActorWriter implements BodyWriter, ResponseStream {
     room?.reject(new TransportError("closed", "the response is over"));
     this.#actor?.closed();
   }
-}
-
-// Whoever sends without awaiting does not want to hear of it.
-function refused(error: unknown): Promise<void> {
-  const promise = Promise.reject(error);
-  promise.catch(() => {});
-  return promise;
-}
-
-function withResolvers(): { promise: Promise<void>; resolve: () => void; reject: (error: unknown) => void } {
-  let resolve!: () => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<void>((res, rej) => {
-    resolve = res;
-    reject = rej;
-  });
-  promise.catch(() => {}); // whoever sent without awaiting does not want to hear of it
-  return { promise, resolve, reject };
 }

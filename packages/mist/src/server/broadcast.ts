@@ -6,7 +6,7 @@
 
 import { UsageError } from "../errors.ts";
 import { PreparedFrame, prepareFrame } from "./prepared-frame.ts";
-import { SENT } from "./response-stream.ts";
+import { SENT } from "./sent.ts";
 import type { WebSocket } from "./websocket.ts";
 
 /**

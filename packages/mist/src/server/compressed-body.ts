@@ -9,7 +9,8 @@ import type { ContentCoding } from "../http/content-negotiation.ts";
 import type { BodySource } from "./body-source.ts";
 import { ContentCoder, toBytes } from "./content-coder.ts";
 import type { ActorBody, ActorBodyWriter, IterableBody, SourceBody } from "./response-body.ts";
-import { type ResponseStream, SENT } from "./response-stream.ts";
+import type { ResponseStream } from "./response-stream.ts";
+import { newWaiter, refused, SENT, type Waiter } from "./sent.ts";
 
 type Chunks = IterableBody["chunks"];
 type Chunk = string | Uint8Array;
@@ -210,7 +211,7 @@ class CompressedStream implements ResponseStream {
   readonly #coder: ContentCoder;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
-  #waiting: { fulfil(): void; reject(error: unknown): void }[] = [];
+  #waiting: Waiter[] = [];
   #pumping = false;
   #ending: { trailers: Parameters<ResponseStream["end"]>[0] } | undefined;
 
@@ -232,16 +233,16 @@ class CompressedStream implements ResponseStream {
   }
 
   send(data: string | Uint8Array): Promise<void> {
-    if (!this.open) return Promise.reject(new TransportError("closed", "the response is over"));
+    if (!this.open) return refused(new TransportError("closed", "the response is over"));
     const bytes = toBytes(data);
     if (bytes.length === 0) return SENT;
     this.#queue.push(bytes);
     this.#queuedBytes += bytes.length;
     this.#pump();
     if (this.#queuedBytes < highWater) return SENT;
-    const room = new Promise<void>((fulfil, reject) => this.#waiting.push({ fulfil, reject }));
-    room.catch(() => {}); // whoever sent without awaiting does not want to hear of it
-    return room;
+    const room = newWaiter();
+    this.#waiting.push(room);
+    return room.promise;
   }
 
   end(trailers?: Parameters<ResponseStream["end"]>[0]): void {
@@ -286,7 +287,7 @@ class CompressedStream implements ResponseStream {
       await this.#coder.flush();
       await this.#sendCoded();
       for (const bytes of queue) this.#queuedBytes -= bytes.length;
-      if (this.#queuedBytes < highWater) for (const { fulfil } of this.#waiting.splice(0)) fulfil();
+      if (this.#queuedBytes < highWater) for (const { resolve } of this.#waiting.splice(0)) resolve();
     }
     this.#pumping = false;
     if (this.#ending === undefined) return;

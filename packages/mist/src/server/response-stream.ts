@@ -1,8 +1,5 @@
 // The writing end of a response that an actor produces: chunked loops and event streams send through it.
 
-/** What `send` returns while the client keeps up: one promise for all, so that a sender can tell by identity. */
-export const SENT: Promise<void> = Promise.resolve();
-
 /**
  * A streamed response body in progress.
  *

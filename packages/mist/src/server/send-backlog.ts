@@ -2,6 +2,7 @@
 // work on. A peer that keeps up, and sends and gets nothing large, never has one.
 
 import type { Buffer } from "node:buffer";
+import { newWaiter, type Waiter } from "./sent.ts";
 
 /** Something to be sent once the message before it has been compressed. */
 export interface Queued {
@@ -9,13 +10,6 @@ export interface Queued {
   readonly size: number;
   run(): void;
   abandon(error: unknown): void;
-}
-
-/** A promise and what settles it. */
-interface Waiter {
-  readonly promise: Promise<void>;
-  resolve(): void;
-  reject(error: unknown): void;
 }
 
 export class SendBacklog {
@@ -57,16 +51,4 @@ export class SendBacklog {
     this.#queue.length = 0;
     this.#waiter?.reject(error);
   }
-}
-
-function newWaiter(): Waiter {
-  let resolve!: () => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  // Whoever sent without awaiting does not want to hear of it.
-  promise.catch(() => {});
-  return { promise, resolve, reject };
 }

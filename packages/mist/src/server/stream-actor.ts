@@ -16,7 +16,8 @@ import {
   splitInitialised,
 } from "@x/glisten/actor";
 import type { ActorBodyWriter } from "./response-body.ts";
-import { type ResponseStream, SENT } from "./response-stream.ts";
+import type { ResponseStream } from "./response-stream.ts";
+import { SENT } from "./sent.ts";
 
 /** The user's half of a streamed response. `Writer` is what it sends with. */
 export interface StreamHandler<State, Message, Writer> extends MailboxLimits {

@@ -11,8 +11,8 @@ import { BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT } from "../websocket/frame.t
 import { fullBatch, maxBatchedPayload, Outbox } from "../websocket/outbox.ts";
 import type { PermessageDeflate } from "./permessage-deflate.ts";
 import type { PreparedFrame } from "./prepared-frame.ts";
-import { SENT } from "./response-stream.ts";
 import { SendBacklog } from "./send-backlog.ts";
+import { refused, SENT } from "./sent.ts";
 
 /** What the writer tells its owner. */
 export interface WriterHost {
@@ -80,7 +80,7 @@ export class WebSocketWriter {
   // ---- messages ------------------------------------------------------------------------------------------------
 
   text(data: string): Promise<void> {
-    if (this.#ended) return refused();
+    if (this.#ended) return closed();
     const length = Buffer.byteLength(data);
     if (this.#compresses(length)) return this.#compress(TEXT, data, length);
     if (this.#compressing) return this.#wait(length, () => this.#putText(data, length));
@@ -89,7 +89,7 @@ export class WebSocketWriter {
   }
 
   binary(data: Uint8Array): Promise<void> {
-    if (this.#ended) return refused();
+    if (this.#ended) return closed();
     const { length } = data;
     if (this.#compresses(length)) return this.#compress(BINARY, data, length);
     if (this.#compressing) return this.#wait(length, () => this.#put(FIN | BINARY, data));
@@ -98,7 +98,7 @@ export class WebSocketWriter {
   }
 
   prepared(frame: PreparedFrame): Promise<void> {
-    if (this.#ended) return refused();
+    if (this.#ended) return closed();
     const bytes = frame.bytesFor(this.deflate, this.#host.settings.threshold);
     if (this.#compressing) return this.#wait(bytes.length, () => this.#putEncoded(bytes));
     this.#putEncoded(bytes);
@@ -108,7 +108,7 @@ export class WebSocketWriter {
   // ---- control frames, which may overtake messages (RFC 6455 §5.4), but for Close --------------------------------
 
   ping(data: Uint8Array): Promise<void> {
-    if (this.#ended) return refused();
+    if (this.#ended) return closed();
     this.#put(FIN | PING, data);
     return this.#taken(data.length);
   }
@@ -245,7 +245,7 @@ export class WebSocketWriter {
     // However large a message is, there is room for one.
     if (this.bufferedAmount - size > this.#host.settings.maxBufferedBytes) {
       this.#host.overflowed();
-      return refused();
+      return closed();
     }
     return this.whenDrained();
   }
@@ -339,8 +339,6 @@ function flushScheduled(): void {
 
 function nothing(): void {}
 
-function refused(): Promise<void> {
-  const promise = Promise.reject(new TransportError("closed", "the WebSocket is closed"));
-  promise.catch(nothing); // whoever sent without awaiting does not want to hear of it
-  return promise;
+function closed(): Promise<void> {
+  return refused(new TransportError("closed", "the WebSocket is closed"));
 }
