@@ -1,5 +1,6 @@
 // The floor of a broadcast: bare node:net that writes one frame, encoded beforehand, to whoever has said something.
 import { createServer } from "node:net";
+import { answers } from "../src/load/websocket.mjs";
 
 const sockets = new Set();
 
@@ -13,17 +14,8 @@ const server = createServer({ noDelay: true }, (socket) => {
 });
 server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", 1024, () => console.log(server.address().port));
 
-/** An unmasked text frame of more than 125 bytes. */
-function frame(size) {
-  const bytes = Buffer.alloc(4 + size, "x");
-  bytes[0] = 0x81;
-  bytes[1] = 126;
-  bytes.writeUInt16BE(size, 2);
-  return bytes;
-}
-
 globalThis.benchTasks.publish = async ({ size, times }) => {
-  const bytes = frame(size);
+  const { one: bytes } = answers(1, Buffer.alloc(size, "x"), 1);
   for (let i = 0; i < times; i++) {
     for (const socket of sockets) socket.write(bytes);
     await new Promise((resolve) => setImmediate(resolve));

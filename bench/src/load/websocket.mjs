@@ -26,33 +26,29 @@ export function handshake(path, { deflate = false } = {}) {
   return { request: `${request.join("\r\n")}\r\n\r\n`, check };
 }
 
+/** A frame's head (RFC 6455 §5.2), without a mask; `maskBit` says that one follows. */
+function head(first, length, maskBit = 0) {
+  const out = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10);
+  out[0] = first;
+  out[1] = maskBit | (out.length === 2 ? length : out.length === 4 ? 126 : 127);
+  if (out.length === 4) out.writeUInt16BE(length, 2);
+  if (out.length === 10) out.writeBigUInt64BE(BigInt(length), 2);
+  return out;
+}
+
 /** One frame, masked, as a client sends it. */
 export function frame(opcode, payload, { deflate = false } = {}) {
   const data = deflate
     ? deflateRawSync(payload, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4)
     : payload;
-  const { length } = data;
-  const headLength = length < 126 ? 2 : length < 65_536 ? 4 : 10;
-  const out = Buffer.alloc(headLength + 4 + length);
-  out[0] = 0x80 | (deflate ? 0x40 : 0) | opcode;
-  out[1] = 0x80 | (headLength === 2 ? length : headLength === 4 ? 126 : 127);
-  if (headLength === 4) out.writeUInt16BE(length, 2);
-  if (headLength === 10) out.writeBigUInt64BE(BigInt(length), 2);
   const mask = randomBytes(4);
-  mask.copy(out, headLength);
-  for (let i = 0; i < length; i++) out[headLength + 4 + i] = data[i] ^ mask[i & 3];
-  return out;
+  const masked = data.map((octet, i) => octet ^ mask[i & 3]);
+  return Buffer.concat([head(0x80 | (deflate ? 0x40 : 0) | opcode, data.length, 0x80), mask, masked]);
 }
 
 /** The frames that a server answers with, uncompressed: one, and as many as come at once. */
 export function answers(opcode, payload, together) {
-  const head = payload.length < 126 ? 2 : payload.length < 65_536 ? 4 : 10;
-  const one = Buffer.alloc(head + payload.length);
-  one[0] = 0x80 | opcode;
-  one[1] = head === 2 ? payload.length : head === 4 ? 126 : 127;
-  if (head === 4) one.writeUInt16BE(payload.length, 2);
-  if (head === 10) one.writeBigUInt64BE(BigInt(payload.length), 2);
-  payload.copy(one, head);
+  const one = Buffer.concat([head(0x80 | opcode, payload.length), payload]);
   return { one, many: Buffer.concat(Array.from({ length: together }, () => one)) };
 }
 
