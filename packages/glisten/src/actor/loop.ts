@@ -192,7 +192,7 @@ export class Loop<State, Message> implements Runnable {
    * returns. A loop that has ended stays ended, with its first reason.
    */
   stop(reason: ExitReason): void {
-    if (this.#status >= DEAD) return;
+    if (!this.alive) return;
     const running = this.#status === RUNNING;
     this.#status = DEAD;
     this.#endReason = reason;
@@ -259,7 +259,7 @@ export class Loop<State, Message> implements Runnable {
   }
 
   #await(promise: PromiseLike<LoopResult<State, Message>>): void {
-    if (this.#status >= DEAD) this.#tell();
+    if (!this.alive) this.#tell();
     else this.#status = PENDING;
     Promise.resolve(promise).then(
       (result) => scheduler.afterPromise(() => this.#resume(result)),
@@ -384,7 +384,7 @@ export class Loop<State, Message> implements Runnable {
   #listenFirst(selector: Selector<Message>): void {
     this.#status = RUNNING;
     this.#subscribe(selector);
-    if ((this.#status as Status) >= DEAD) {
+    if (!this.alive) {
       setImmediate(() => this.#tell());
       return;
     }
@@ -393,8 +393,7 @@ export class Loop<State, Message> implements Runnable {
   }
 
   #listen(next: Next<State, Message>): void {
-    if (this.#status >= DEAD || this.#endReason !== undefined || next.selector === this.#listening?.selector)
-      return;
+    if (!this.alive || this.#endReason !== undefined || next.selector === this.#listening?.selector) return;
     this.#listening?.leave();
     this.#listening = undefined;
     this.#subscribe(next.selector as Selector<Message>);
@@ -407,6 +406,6 @@ export class Loop<State, Message> implements Runnable {
     );
     this.#listening = { selector, leave };
     // A source may have overflowed the mailbox while it was being subscribed to.
-    if (this.#status >= DEAD) this.#leave();
+    if (!this.alive) this.#leave();
   }
 }

@@ -26,20 +26,15 @@ function crowd(): { looks: number; isListening: boolean } & Parameters<Drain["la
 }
 
 describe("the last arrivals", () => {
-  it("come to an end though clients never cease to, and those who came last may shake hands all the same", async () => {
+  it.each([
+    ["come to an end though clients never cease to, and may shake hands all the same", 60_000, 6],
+    ["are nobody without a deadline to come in", 0, 0],
+  ])("%s", async (_, deadlineMs, looks) => {
     const drain = new Drain();
-    drain.within(60_000);
+    drain.within(deadlineMs);
     const server = crowd();
     await drain.lastArrivals(server);
-    expect([server.isListening, server.looks]).toEqual([false, 6]);
-  });
-
-  it("are nobody without a deadline to come in", async () => {
-    const drain = new Drain();
-    drain.within(0);
-    const server = crowd();
-    await drain.lastArrivals(server);
-    expect([server.isListening, server.looks]).toEqual([false, 0]);
+    expect([server.isListening, server.looks]).toEqual([false, looks]);
   });
 
   it("are waited for no longer once the deadline has come nearer", async () => {
