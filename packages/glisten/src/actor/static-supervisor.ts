@@ -271,8 +271,12 @@ export class StaticSupervisor implements Supervisor {
       entry.child = undefined;
       entry.state = "stopped";
       if (child !== undefined) {
-        const limit = Math.min(shutdownLimit(specification), this.#remaining());
-        const { reason, killed } = await stopChild(child, limit, specification.type, this.#hurry.signal);
+        const { reason, killed } = await stopChild(
+          child,
+          specification,
+          this.#remaining(),
+          this.#hurry.signal,
+        );
         this.#report({ type: "child-stopped", id: specification.id, reason, killed });
       }
       if (specification.restart === "temporary") {
@@ -281,10 +285,9 @@ export class StaticSupervisor implements Supervisor {
     }
   }
 
+  /** How long until the stop deadline; it has passed when `#hurry` says so, and by no other clock. */
   #remaining(): number {
-    const left = this.#deadlineAt - performance.now();
-    // Timers are true to a millisecond: with less than that to go the deadline has come.
-    return this.#hurry.signal.aborted || left < 1 ? 0 : left;
+    return this.#hurry.signal.aborted ? 0 : Math.max(1, this.#deadlineAt - performance.now());
   }
 
   /** Brings the stop deadline nearer; never puts it off. */

@@ -2,7 +2,7 @@
  * Ending one child: ask, wait, kill.
  */
 
-import { type Child, type ChildSpecification, exitOf } from "./child-specification.ts";
+import { type Child, type ChildSpecification, exitOf, shutdownLimit } from "./child-specification.ts";
 import { type ExitReason, killedExit } from "./exit.ts";
 import { within } from "./timer.ts";
 
@@ -19,22 +19,28 @@ export interface Stopped {
 }
 
 /**
- * Asks a child to stop, and kills it when `limitMs` pass (0: without asking). Aborting
- * `hurry` cuts the time short. Never rejects: a child whose `stop` fails is killed.
+ * Asks a child to stop, and kills it when the limit of its specification passes (0: without asking). Never rejects: a
+ * child whose `stop` fails is killed.
+ *
+ * `remainingMs` is how long its supervisor has left. It is what the child is told when that is less, and no more than
+ * that: what ends the wait then is `hurry`, aborted at the deadline all children share. With a second timer for the
+ * same moment here, the child could be killed a millisecond before the deadline has come for the others.
  *
  * A supervisor kills what is left of its own children at that same moment, and is about to tell: it is killed only if
  * it does not.
  */
 export async function stopChild(
   child: Child,
-  limitMs: number,
-  type: ChildSpecification["type"],
-  hurry?: AbortSignal,
+  specification: Pick<ChildSpecification, "shutdownMs" | "type">,
+  remainingMs: number,
+  hurry: AbortSignal,
 ): Promise<Stopped> {
-  if (limitMs > 0) {
-    const exited = Promise.race([exitOf(child), askToStop(child, limitMs)]);
+  const limitMs = shutdownLimit(specification);
+  const toldMs = Math.min(limitMs, remainingMs);
+  if (toldMs > 0) {
+    const exited = Promise.race([exitOf(child), askToStop(child, toldMs)]);
     let reason = await within(exited, limitMs, hurry);
-    if (reason === undefined && type === "supervisor") {
+    if (reason === undefined && specification.type === "supervisor") {
       void askToStop(child, 0);
       reason = await within(exitOf(child), SUPERVISOR_GRACE_MS);
     }
