@@ -1,7 +1,8 @@
-// uWebSockets.js, which is on no registry: `node uwebsockets.mjs PORT`, where a build of it is installed.
+// uWebSockets.js, which is on no registry: `node uwebsockets.mjs PORT`, where a build of it is installed. /ws echoes,
+// /room hears what is published.
 const { default: uws } = await import("uWebSockets.js");
 
-uws
+const app = uws
   .App()
   .get("/", (response) => {
     response.writeHeader("content-type", "text/plain").end("Hello, world!");
@@ -14,7 +15,22 @@ uws
       if (last) response.cork(() => response.end(body));
     });
   })
-  .ws("/ws", { compression: uws.DISABLED, message: (socket, data, binary) => socket.send(data, binary) })
+  .ws("/ws", {
+    compression: uws.DISABLED,
+    maxPayloadLength: 1 << 20,
+    message: (socket, data, binary) => socket.send(data, binary),
+  })
+  .ws("/room", { compression: uws.DISABLED, open: (socket) => socket.subscribe("room") })
   .listen("127.0.0.1", Number(process.argv[2] ?? 0), (socket) => {
     console.log(uws.us_socket_local_port(socket));
   });
+
+if (globalThis.benchTasks) {
+  globalThis.benchTasks.publish = async ({ size, times }) => {
+    const data = "x".repeat(size);
+    for (let i = 0; i < times; i++) {
+      app.publish("room", data);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+}

@@ -1,13 +1,13 @@
 // Who is measured: how each server is started, and why it is left out where it cannot run.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findBun, tools } from "./machine.mjs";
+import { findBun, node, tools } from "./machine.mjs";
 import { fileBytes, fileFill } from "./requests.mjs";
 import { ServerProcess } from "./server-process.mjs";
 
@@ -39,6 +39,12 @@ function needing(module, contestant, why) {
   return { ...contestant, missing };
 }
 
+/** A build of it is for some versions of Node.js, and not for others; so it is loaded. */
+function missingUWebSockets() {
+  const { status } = spawnSync(node, ["-e", 'require("uWebSockets.js")'], { cwd: here("..") });
+  return status === 0 ? undefined : "it is on no registry, and no build of it for this Node.js is installed";
+}
+
 const bun = {
   missing: () => (findBun() === undefined ? "no binary of it runs here" : undefined),
   start: () => ServerProcess.start({ file: server("bun"), bun: findBun() }, [0]),
@@ -65,11 +71,7 @@ export const contestants = {
   ),
   "Hono on mist": needing("hono", program(server("hono-mist")), "Hono is not installed"),
   Bun: bun,
-  "uWebSockets.js": needing(
-    "uWebSockets.js",
-    program(server("uwebsockets")),
-    "it is on no registry, and no build of it is installed",
-  ),
+  "uWebSockets.js": { ...program(server("uwebsockets")), missing: missingUWebSockets },
   nginx,
   glisten: program(packages("glisten/bench/echo.mjs")),
   "node:net": program(packages("glisten/bench/bare-echo.mjs")),

@@ -72,6 +72,7 @@ export function describeMachine() {
     "@hono/node-server": packageVersion("@hono/node-server"),
     hono: packageVersion("hono"),
     ws: packageVersion("ws"),
+    "uWebSockets.js": packageVersion("uWebSockets.js"),
     nginx: tools.nginx && tell(tools.nginx, "-v")?.match(/nginx\/([\d.]+)/)?.[1],
     wrk: tools.wrk ? tell("wrk", "-v")?.match(/[\d.]+/)?.[0] : undefined,
   };
