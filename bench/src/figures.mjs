@@ -118,16 +118,26 @@ export async function memoryPerConnection(server, { kind, ...job }, extent) {
   return { figure: each(kind), heap: each("heap"), rss: each("rss") };
 }
 
-/** Microseconds of CPU per message sent to a client, when each goes to all that are connected. */
-export async function broadcastCost(server, { times, ...job }, extent) {
+/**
+ * Microseconds of CPU per message sent to a client, when each goes to all that are connected: `times` messages, one in
+ * every turn of the server's event loop, or `oneByOne`, the next when all have heard the last.
+ */
+export async function broadcastCost(server, { times, oneByOne = false, ...job }, extent) {
   const { connections } = job;
   const count = Math.max(2, Math.ceil(times * extent.scale));
-  const listeners = { ...job, inFlight: count, listen: true };
+  const atOnce = oneByOne ? 1 : count;
+  const listeners = { ...job, inFlight: atOnce, listen: true };
   return withLoad(server, listeners, extent, async (load) => {
-    const round = async () => {
-      const heard = await load.listen(connections * count);
-      await server.ask("task", { name: "publish", size: job.size, times: count });
+    const publish = async () => {
+      const heard = await load.listen(connections * atOnce);
+      await server.ask("task", { name: "publish", size: job.size, times: atOnce });
       return heard();
+    };
+    const round = async () => {
+      const results = [];
+      for (let published = 0; published < count; published += atOnce) results.push(await publish());
+      const sum = (what) => results.reduce((all, one) => all + one[what], 0);
+      return { count: sum("count"), ms: sum("ms") };
     };
     await round();
     const before = await server.cpuTime();

@@ -1,14 +1,16 @@
 // The sending half of a WebSocket: frames in order, gathered into few writes, with backpressure.
 //
 // What is sent while corked (that is, while a packet or a message is being handled) leaves in one write; what is sent
-// at other times leaves before the event loop goes on. A message that zlib's threads are at work on holds back those
-// behind it, so that order is kept. A peer that takes nothing is bounded: `maxBufferedBytes`.
+// at other times leaves before the event loop goes on or, with a broadcast, soon after (flush-schedule.ts). A message
+// that zlib's threads are at work on holds back those behind it, so that order is kept. A peer that takes nothing is
+// bounded: `maxBufferedBytes`.
 
 import { Buffer } from "node:buffer";
 import { type Connection, TransportError } from "@x/glisten";
 import { encodeClosePayload } from "../websocket/close-code.ts";
 import { BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT } from "../websocket/frame.ts";
 import { fullBatch, maxBatchedPayload, Outbox } from "../websocket/outbox.ts";
+import { joinsFlush, scheduleFlush } from "./flush-schedule.ts";
 import type { PermessageDeflate } from "./permessage-deflate.ts";
 import type { PreparedFrame } from "./prepared-frame.ts";
 import { SendBacklog } from "./send-backlog.ts";
@@ -254,10 +256,11 @@ export class WebSocketWriter {
     const size = this.#gathered();
     if (size >= fullBatch) {
       this.flush();
-    } else if (this.#corked === 0 && size > 0 && !this.#flushScheduled) {
+    } else if (this.#flushScheduled) {
+      joinsFlush();
+    } else if (this.#corked === 0 && size > 0) {
       this.#flushScheduled = true;
-      // One tick for all: a broadcast has thousands of them.
-      if (scheduled.push(this) === 1) process.nextTick(flushScheduled);
+      scheduleFlush(this);
     }
   }
 
@@ -327,14 +330,6 @@ export class WebSocketWriter {
     if (this.bufferedAmount - size > this.#host.settings.maxBufferedBytes) this.#host.overflowed();
     return promise;
   }
-}
-
-let scheduled: WebSocketWriter[] = [];
-
-function flushScheduled(): void {
-  const writers = scheduled;
-  scheduled = [];
-  for (const writer of writers) writer.runScheduledFlush();
 }
 
 function nothing(): void {}

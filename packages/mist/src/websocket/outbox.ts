@@ -9,6 +9,7 @@
 
 import { Buffer } from "node:buffer";
 import { FIN, headerSize, TEXT, textHeader, writeHeader } from "./frame.ts";
+import { SharedBatch } from "./shared-batch.ts";
 
 const slabBytes = 32_768;
 /** Payloads up to this size are copied into the batch; larger ones are worth a write of their own. */
@@ -22,21 +23,21 @@ let slabUsed = 0;
 export class Outbox {
   /** The batch while it is text; empty once it is bytes. */
   #text = "";
-  /** The batch while it is one frame made before, which is not copied unless another joins it. */
-  #alone: Buffer | undefined;
+  /** The batch while it is nothing but frames made before, which are not copied unless another kind joins them. */
+  #shared: SharedBatch | undefined;
   #bytes: Buffer | undefined;
   #start = 0;
   #end = 0;
 
   /** Octets waiting. */
   get size(): number {
-    if (this.#alone !== undefined) return this.#alone.length;
+    if (this.#shared !== undefined) return this.#shared.size;
     return this.#bytes === undefined ? this.#text.length : this.#end - this.#start;
   }
 
   /** Adds a text message of ASCII characters. */
   ascii(text: string): void {
-    if (this.#bytes === undefined && this.#alone === undefined) {
+    if (this.#bytes === undefined && this.#shared === undefined) {
       this.#text += textHeader(text.length) + text;
       return;
     }
@@ -64,8 +65,8 @@ export class Outbox {
 
   /** Adds a frame made before, which nobody changes any more. */
   encoded(frame: Buffer): void {
-    if (this.size === 0) {
-      this.#alone = frame;
+    if (this.#shared !== undefined || this.size === 0) {
+      this.#shared = (this.#shared ?? SharedBatch.empty).with(frame);
       return;
     }
     const at = this.#reserve(frame.length);
@@ -74,10 +75,10 @@ export class Outbox {
 
   /** Gives the batch away: latin1 text or bytes. `own`: the bytes are to be a copy that pins no slab. */
   take(own: boolean): string | Buffer {
-    const alone = this.#alone;
-    if (alone !== undefined) {
-      this.#alone = undefined;
-      return alone;
+    const shared = this.#shared;
+    if (shared !== undefined) {
+      this.#shared = undefined;
+      return shared.bytes;
     }
     const bytes = this.#bytes;
     if (bytes === undefined) {
@@ -92,12 +93,12 @@ export class Outbox {
 
   /** Makes room for `count` octets at the end of the batch and says where it is in `#bytes`. */
   #reserve(count: number): number {
-    const alone = this.#alone;
-    if (alone !== undefined) {
-      this.#alone = undefined;
-      this.#claim(alone.length + count);
-      this.#bytes!.set(alone, this.#end);
-      this.#end += alone.length;
+    const shared = this.#shared;
+    if (shared !== undefined) {
+      this.#shared = undefined;
+      this.#claim(shared.size + count);
+      this.#bytes!.set(shared.bytes, this.#end);
+      this.#end += shared.size;
     } else if (this.#bytes === undefined) this.#openBytes(count);
     else if (this.#bytes !== slab || this.#end !== slabUsed || slabUsed + count > slab.length)
       this.#move(count);

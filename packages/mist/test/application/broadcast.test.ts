@@ -48,6 +48,33 @@ describe("broadcast", () => {
     expect(await staying.text()).toBe("x");
   });
 
+  test("a hundred hear all in order, with what is meant for one of them in its place", async () => {
+    const broadcast = mist.broadcast();
+    const sockets: mist.WebSocket[] = [];
+    const served = await serve(
+      echo({
+        onInit: (websocket) => {
+          sockets.push(websocket);
+          broadcast.join(websocket);
+        },
+      }),
+    );
+    const clients = [];
+    for (let i = 0; i < 100; i++) clients.push(await open(served));
+    for (let i = 0; i < 10; i++) {
+      broadcast.publish(`${i}`);
+      // Some share a tick, some a turn of the event loop, and some neither.
+      if (i === 2) sockets[0]!.sendText("only you");
+      if (i === 3) await Promise.resolve();
+      if (i > 4) await new Promise((resolve) => setImmediate(resolve));
+    }
+    for (const socket of sockets) socket.close(1000, "");
+    const all = Array.from({ length: 10 }, (_, i) => `${i}`);
+    expect(await texts(clients[0]!, 11)).toEqual(all.toSpliced(3, 0, "only you"));
+    for (const client of clients.slice(1)) expect(await texts(client, 10)).toEqual(all);
+    for (const client of clients) expect(await client.frame()).toMatchObject({ opcode: 8 });
+  });
+
   test("topics are apart, and can be left", async () => {
     const broadcast = mist.broadcast();
     const leaves: (() => void)[] = [];
