@@ -274,6 +274,8 @@ describe("in a tree", () => {
     expect(await tree.stop(20)).toEqual({ type: "shutdown" });
     expect(await factory.exited).toMatchObject({ drained: 1, killed: 1 });
     expect(good.said).toHaveLength(1);
-    expect(deaf.said).toEqual([expect.stringMatching(/^shutdown (1[0-9]|20)/), "kill"]);
+    const [asked, ...then] = deaf.said;
+    expect(Number(asked?.replace("shutdown ", ""))).toBeLessThanOrEqual(20);
+    expect(then).toEqual(["kill"]);
   });
 });
