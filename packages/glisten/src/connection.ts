@@ -41,9 +41,9 @@ export interface Connection<UserMessage = never> {
   /**
    * Sends without a promise. False: the peer takes less than it is given; wait for `Protocol.drain`. Also false
    * once the connection is closing, when the bytes go nowhere. `onSent` is called when the kernel has taken these
-   * bytes (or never will), so that their memory may be used again.
+   * bytes (or never will), so that their memory may be used again. Several parts leave in one write.
    */
-  write(data: string | Uint8Array, encoding?: "utf8" | "latin1", onSent?: () => void): boolean;
+  write(data: Sendable, encoding?: "utf8" | "latin1", onSent?: () => void): boolean;
   /** Holds writes back until `uncork`, so that several leave in one. Every `cork` wants its `uncork`. */
   cork(): void;
   /** Lets go of what `cork` held back. */

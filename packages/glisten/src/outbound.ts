@@ -42,11 +42,31 @@ export abstract class Outbound extends WheelEntry {
   protected abstract unholdAfterBlock(): void;
   abstract fail(during: string, error: unknown): void;
 
-  write(data: string | Uint8Array, encoding: "utf8" | "latin1" = "utf8", onSent?: () => void): boolean {
+  write(data: Sendable, encoding: "utf8" | "latin1" = "utf8", onSent?: () => void): boolean {
     const { socket } = this;
     if (this.phase >= CLOSING || !socket.writable) return false;
-    // Node's own mark is low, and it says false even if the kernel has taken everything at once.
-    return socket.write(data as string, encoding, onSent) || this.hasRoom();
+    if (typeof data === "string" || data instanceof Uint8Array) {
+      // Node's own mark is low, and it says false even if the kernel has taken everything at once.
+      return socket.write(data as string, encoding, onSent) || this.hasRoom();
+    }
+    this.writeParts(data, encoding, onSent);
+    return this.hasRoom();
+  }
+
+  /** All in one write. Only behind it can be told whether there is room: the kernel may take all of it at once. */
+  private writeParts(
+    parts: readonly (string | Uint8Array)[],
+    encoding: "utf8" | "latin1",
+    onSent: (() => void) | undefined,
+  ): void {
+    const { socket } = this;
+    const last = parts.length - 1;
+    socket.cork();
+    try {
+      parts.forEach((part, i) => socket.write(part as string, encoding, i === last ? onSent : undefined));
+    } finally {
+      socket.uncork();
+    }
   }
 
   /** Whether more is welcome; if not, reading may stop until the peer has taken what there is. */
@@ -62,18 +82,8 @@ export abstract class Outbound extends WheelEntry {
   }
 
   send(data: Sendable): Promise<void> {
-    const { socket } = this;
-    if (this.phase >= CLOSING || !socket.writable) return refused(new TransportError("closed"));
-    if (typeof data === "string" || data instanceof Uint8Array) {
-      return this.write(data) ? SENT : this.whenTaken();
-    }
-    socket.cork();
-    try {
-      for (const part of data) socket.write(part as string);
-    } finally {
-      socket.uncork();
-    }
-    return this.hasRoom() ? SENT : this.whenTaken();
+    if (this.phase >= CLOSING || !this.socket.writable) return refused(new TransportError("closed"));
+    return this.write(data) ? SENT : this.whenTaken();
   }
 
   private whenTaken(): Promise<void> {

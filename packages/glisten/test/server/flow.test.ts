@@ -238,12 +238,33 @@ describe("send", () => {
         connection.cork();
         connection.write("é", "latin1");
         connection.uncork();
+        connection.write(["\xe8", Buffer.from("!")], "latin1");
         connection.close();
       }, nothing)
       .start(0);
     const peer = await dial(server);
     await peer.whenClosed();
-    expect(peer.received).toEqual(Buffer.concat([Buffer.from("Grüße hi there!"), Buffer.from([0xe9])]));
+    expect(peer.received).toEqual(
+      Buffer.concat([Buffer.from("Grüße hi there!"), Buffer.from([0xe9, 0xe8, 0x21])]),
+    );
+  });
+
+  it("judges whether there is room when all parts are written", async () => {
+    const rooms: boolean[] = [];
+    let sent = 0;
+    await using server = await glisten
+      .protocol((connection) => ({
+        data: () => {
+          const parts = ["head", Buffer.alloc(65_536), "tail"];
+          rooms.push(connection.write(parts, "latin1", () => sent++)); // the kernel takes it all at once
+          rooms.push(connection.write([Buffer.alloc(1 << 26), "tail"]));
+        },
+      }))
+      .start(0);
+    const peer = await dial(server);
+    peer.socket.write("x");
+    await eventually(() => sent === 1);
+    expect(rooms).toEqual([true, false]);
   });
 
   it("rejects when the peer is gone, waiting or not, and nobody has to look", async () => {

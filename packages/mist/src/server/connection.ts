@@ -247,8 +247,8 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
 
   // ── answers ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  write(data: string | Uint8Array, onSent?: () => void): boolean {
-    return this.#out.write(data, onSent);
+  write(data: string | Uint8Array, suffix?: string, onSent?: () => void): boolean {
+    return this.#out.write(data, suffix, onSent);
   }
 
   flushSoon(): void {

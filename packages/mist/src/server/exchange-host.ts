@@ -15,8 +15,8 @@ export interface ExchangeHost {
   readonly stopping: boolean;
   /** The server is stopping, and no request behind this one needs an answer. */
   readonly closing: boolean;
-  /** Queues bytes behind everything written before. False: wait for `drain`. */
-  write(data: string | Uint8Array, onSent?: () => void): boolean;
+  /** Queues bytes, and text that belongs to them, behind everything written before. False: wait for `drain`. */
+  write(data: string | Uint8Array, suffix?: string, onSent?: () => void): boolean;
   /** Has what was queued leave before the event loop goes on. */
   flushSoon(): void;
   /** The response is complete. */

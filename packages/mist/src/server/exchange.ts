@@ -267,8 +267,7 @@ export class Exchange implements RequestContext {
     const { core } = this.host;
     const prefix = core.sendData(length);
     if (prefix !== "") this.host.write(prefix);
-    const room = this.host.write(data, onSent);
-    return core.dataSuffix === "" ? room : this.host.write(core.dataSuffix);
+    return this.host.write(data, core.dataSuffix, onSent);
   }
 
   #writeHead(response: ServerResponse, length: number | undefined): void {

@@ -48,23 +48,25 @@ export class Outbox {
     return this.#text.length + this.#heldBytes;
   }
 
-  /** Queues text in Latin-1, or bytes, behind everything written before. False: wait for the drain. */
-  write(data: string | Uint8Array, onSent?: () => void): boolean {
+  /**
+   * Queues text in Latin-1, or bytes, and text in Latin-1 that belongs to them, behind everything written before.
+   * False: wait for the drain.
+   */
+  write(data: string | Uint8Array, suffix = "", onSent?: () => void): boolean {
     if (typeof data === "string") {
-      this.#gather(data);
+      this.#gather(data + suffix);
     } else if (data.length <= maxCopied && onSent === undefined) {
-      this.#gather(latin1(data));
+      this.#gather(latin1(data) + suffix);
     } else {
-      this.#writeBytes(data, onSent);
+      this.#writeBytes(data, suffix, onSent);
     }
     return !this.blocked;
   }
 
   /** Hands over what the socket should have now. */
   flush(): void {
-    if (this.#text === "") return;
-    const text = this.#text;
-    this.#text = "";
+    const text = this.#takeText();
+    if (text === "") return;
     if (this.#held.length > 0 || text.length > maxHandedOver)
       this.#hold(Buffer.from(text, "latin1"), undefined);
     else if (!this.#connection.write(text, "latin1")) this.#block();
@@ -82,7 +84,7 @@ export class Outbox {
   /** The socket has drained. False: it is full again. */
   drained(): boolean {
     this.blocked = false;
-    this.#handOver();
+    this.#handOver("");
     return !this.blocked;
   }
 
@@ -111,21 +113,29 @@ export class Outbox {
     if (this.#text.length > maxGathered) this.flush();
   }
 
-  #writeBytes(data: Uint8Array, onSent: (() => void) | undefined): void {
-    this.#connection.cork();
-    this.flush();
-    if (this.#held.length > 0 || data.length > maxHandedOver) this.#hold(data, onSent);
-    else if (!this.#connection.write(data, undefined, onSent)) this.#block();
-    this.#connection.uncork();
+  #takeText(): string {
+    const text = this.#text;
+    this.#text = "";
+    return text;
   }
 
-  #hold(data: Uint8Array, onSent: (() => void) | undefined): void {
+  #writeBytes(data: Uint8Array, suffix: string, onSent: (() => void) | undefined): void {
+    if (this.blocked || this.#held.length > 0) this.flush();
+    const text = this.#takeText();
+    if (this.#held.length > 0 || data.length > maxHandedOver) {
+      this.#hold(data, onSent, text);
+      this.#text = suffix;
+    } else if (!this.#send(text, data, suffix, onSent)) this.#block();
+  }
+
+  /** `before`: text that leaves with the first piece; there is none unless that may leave now. */
+  #hold(data: Uint8Array, onSent: (() => void) | undefined, before = ""): void {
     this.#held.push({ data, at: 0, onSent });
     this.#heldBytes += data.length;
-    this.#handOver();
+    this.#handOver(before);
   }
 
-  #handOver(): void {
+  #handOver(before: string): void {
     while (!this.blocked) {
       const first = this.#held[0];
       if (first === undefined) return;
@@ -136,8 +146,15 @@ export class Outbox {
       this.#heldBytes -= end - at;
       if (last) this.#held.shift();
       const piece = at === 0 && last ? data : data.subarray(at, end);
-      if (!this.#connection.write(piece, undefined, last ? first.onSent : undefined)) this.#block();
+      if (!this.#send(before, piece, "", last ? first.onSent : undefined)) this.#block();
+      before = "";
     }
+  }
+
+  #send(text: string, data: Uint8Array, suffix: string, onSent: (() => void) | undefined): boolean {
+    if (text === "" && suffix === "") return this.#connection.write(data, undefined, onSent);
+    const parts = [text, data, suffix].filter((part) => part.length > 0);
+    return this.#connection.write(parts, "latin1", onSent);
   }
 
   #block(): void {

@@ -85,8 +85,11 @@ export class IterableWriter extends PullingWriter {
       if (this.exchange.over) return;
       budget -= next.value.length + pieceCost;
       if (!this.exchange.writeBody(next.value)) await this.room();
-      else if (budget < 0) await nextTurn();
-      if (budget < 0) budget = bytesPerTurn;
+      // Room may be there again within the tick; that is no turn for others.
+      if (budget < 0) {
+        await nextTurn();
+        budget = bytesPerTurn;
+      }
     }
   }
 

@@ -220,10 +220,8 @@ export class WebSocketWriter {
   #putLarge(first: number, payload: Uint8Array): void {
     this.#gathering.header(first, payload.length);
     const { connection } = this.#host;
-    connection.cork();
-    this.flush();
-    if (!connection.write(payload)) this.#blocked = true;
-    connection.uncork();
+    const batch = this.#takeGathered(connection.bufferedAmount > 0);
+    if (!connection.write([batch, payload], "latin1")) this.#blocked = true;
   }
 
   #putLast(payload: Buffer): void {

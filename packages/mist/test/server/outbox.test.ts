@@ -1,0 +1,111 @@
+// The order of what is written, and how much of it leaves together, whatever the socket takes.
+
+import { Buffer } from "node:buffer";
+import type { Connection } from "@x/glisten";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { Outbox } from "../../src/server/outbox.ts";
+
+/** A connection that notes each write, and takes as many as it is told before it is full. */
+class Socket {
+  readonly writes: Buffer[] = [];
+  readonly sent: (() => void)[] = [];
+  takes = Number.POSITIVE_INFINITY;
+  readonly bytesWritten = 0;
+  readonly bufferedAmount = 0;
+
+  write(
+    data: string | Uint8Array | readonly (string | Uint8Array)[],
+    encoding: "utf8" | "latin1" = "utf8",
+    onSent?: () => void,
+  ): boolean {
+    const parts = typeof data === "string" || data instanceof Uint8Array ? [data] : data;
+    this.writes.push(
+      Buffer.concat(
+        parts.map((part) => (typeof part === "string" ? Buffer.from(part, encoding) : Buffer.from(part))),
+      ),
+    );
+    onSent?.();
+    return --this.takes > 0;
+  }
+}
+
+function outboxOn(socket: Socket): Outbox {
+  return new Outbox(socket as unknown as Connection, { outboxBlocked: () => {} });
+}
+
+const kibi = (count: number, fill = "x"): Buffer => Buffer.alloc(count * 1024, fill);
+
+describe("the outbox", () => {
+  it("has text, large content and the text behind it leave in one write", () => {
+    const socket = new Socket();
+    const outbox = outboxOn(socket);
+    outbox.write("10000\r\n");
+    expect(outbox.write(kibi(64), "\r\n")).toBe(true);
+    expect(outbox.length).toBe(0);
+    expect(socket.writes.map(String)).toEqual([`10000\r\n${kibi(64)}\r\n`]);
+  });
+
+  it("has small content leave with everything else in the turn", () => {
+    const socket = new Socket();
+    const outbox = outboxOn(socket);
+    for (const text of ["one", "two"]) outbox.write(Buffer.from(text), ";");
+    expect(socket.writes).toEqual([]);
+    outbox.flush();
+    expect(socket.writes.map(String)).toEqual(["one;two;"]);
+  });
+
+  it("hands over a very large piece bit by bit, the first with what came before it", () => {
+    const socket = new Socket();
+    socket.takes = 1;
+    const outbox = outboxOn(socket);
+    outbox.write("head");
+    expect(outbox.write(kibi(300), "tail")).toBe(false);
+    expect(socket.writes.map(({ length }) => length)).toEqual([4 + 128 * 1024]);
+    socket.takes = 3;
+    outbox.drained();
+    outbox.flush();
+    expect(socket.writes.map(({ length }) => length)).toEqual([4 + 128 * 1024, 128 * 1024, 44 * 1024, 4]);
+  });
+
+  const write = fc.record({
+    size: fc.oneof(fc.nat(300), fc.constantFrom(4096, 4097, 65_536, 131_072, 131_073, 400_000)),
+    asText: fc.boolean(),
+    suffix: fc.constantFrom("", "\r\n"),
+    tellsWhenSent: fc.boolean(),
+  });
+  const step = fc.oneof(
+    { weight: 4, arbitrary: write },
+    { weight: 2, arbitrary: fc.constantFrom("flush" as const, "drain" as const) },
+    { weight: 1, arbitrary: fc.nat(3) },
+  );
+
+  it("keeps the order, and tells of each piece once", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const socket = new Socket();
+        const outbox = outboxOn(socket);
+        const expected: Buffer[] = [];
+        let due = 0;
+        let told = 0;
+        steps.forEach((each, i) => {
+          if (each === "flush") outbox.flush();
+          else if (each === "drain") outbox.drained();
+          else if (typeof each === "number") socket.takes = each;
+          else {
+            const bytes = Buffer.alloc(each.size, String.fromCharCode(97 + (i % 26)));
+            const onSent = each.tellsWhenSent && !each.asText ? () => void told++ : undefined;
+            if (onSent !== undefined) due++;
+            outbox.write(each.asText ? bytes.toString("latin1") : bytes, each.suffix, onSent);
+            expected.push(bytes, Buffer.from(each.suffix));
+          }
+        });
+        outbox.flushAll();
+        expect(Buffer.concat(socket.writes).equals(Buffer.concat(expected))).toBe(true);
+        expect(outbox.length).toBe(0);
+        expect(told).toBe(due);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
