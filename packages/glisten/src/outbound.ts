@@ -63,7 +63,9 @@ export abstract class Outbound extends WheelEntry {
     const last = parts.length - 1;
     socket.cork();
     try {
-      parts.forEach((part, i) => socket.write(part as string, encoding, i === last ? onSent : undefined));
+      for (let i = 0; i <= last; i += 1) {
+        socket.write(parts[i] as string, encoding, i === last ? onSent : undefined);
+      }
     } finally {
       socket.uncork();
     }
