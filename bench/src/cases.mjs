@@ -223,6 +223,7 @@ const websocket = { protocol: "websocket", connections: 64, size: 64, path: "/ws
 // A bare TCP echo of the same frames.
 const bareTcp = { name: "node:net", server: "node:net", job: { protocol: "frame-echo" } };
 
+// A message in each turn of the event loop, or one when all have had the last: writes can be shared, or they cannot.
 const broadcast = { ...websocket, connections: 1000, size: 128, path: "/room", times: 100 };
 const bareRoom = { name: "node:net", server: "node:net (room)", job: { protocol: "frame-room" } };
 const room = ["mist", bareRoom, "ws", "uWebSockets.js"];
@@ -251,7 +252,7 @@ const websocketCases = [
   },
   {
     id: "broadcast",
-    title: "WebSocket broadcast to 1 000 clients, one in every turn of the event loop",
+    title: "WebSocket broadcast to 1 000, each turn",
     contestants: room,
     job: broadcast,
     measure: figures.broadcastCost,
@@ -259,7 +260,7 @@ const websocketCases = [
   },
   {
     id: "broadcast-single",
-    title: "WebSocket broadcast to 1 000 clients, one when all have had the last",
+    title: "WebSocket broadcast to 1 000, one at a time",
     contestants: room,
     job: { ...broadcast, oneByOne: true },
     measure: figures.broadcastCost,
