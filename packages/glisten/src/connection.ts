@@ -9,9 +9,7 @@ import type { PeerCertificate } from "node:tls";
 import type { Subject } from "./actor/subject.ts";
 import type { Protocol } from "./protocol.ts";
 import type { ConnectionInfo as Endpoint } from "./transport/address.ts";
-
-/** What a connection sends: text goes out as UTF-8, an array leaves in one write. */
-export type Sendable = string | Uint8Array | readonly (string | Uint8Array)[];
+import type { Sendable } from "./transport/sendable.ts";
 
 /** An IP address and a port. */
 export type { Endpoint };

@@ -22,7 +22,6 @@ export {
   type ConnectionInfo,
   type Endpoint,
   getConnectionInfo,
-  type Sendable,
   send,
 } from "./connection.ts";
 export type { ConnectionState } from "./connection-host.ts";
@@ -75,6 +74,7 @@ export {
   ipv6,
   parseIpAddress,
 } from "./transport/address.ts";
+export type { Sendable } from "./transport/sendable.ts";
 export type {
   CertificateOptions,
   ClientVerification as ClientVerificationOptions,

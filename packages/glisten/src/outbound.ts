@@ -3,12 +3,12 @@
  */
 
 import type { Socket } from "node:net";
-import type { Sendable } from "./connection.ts";
 import { CLOSING, type ConnectionHost, OPEN, WAITING } from "./connection-host.ts";
 import { TransportError } from "./errors.ts";
 import type { Protocol } from "./protocol.ts";
 import { onDrain } from "./socket-listeners.ts";
 import { WheelEntry } from "./timer-wheel.ts";
+import { type Sendable, writeParts } from "./transport/sendable.ts";
 
 const SENT: Promise<void> = Promise.resolve();
 
@@ -49,26 +49,9 @@ export abstract class Outbound extends WheelEntry {
       // Node's own mark is low, and it says false even if the kernel has taken everything at once.
       return socket.write(data as string, encoding, onSent) || this.hasRoom();
     }
-    this.writeParts(data, encoding, onSent);
+    writeParts(socket, data, encoding, onSent);
+    // Only behind all parts can be told whether there is room: the kernel may take them at once.
     return this.hasRoom();
-  }
-
-  /** All in one write. Only behind it can be told whether there is room: the kernel may take all of it at once. */
-  private writeParts(
-    parts: readonly (string | Uint8Array)[],
-    encoding: "utf8" | "latin1",
-    onSent: (() => void) | undefined,
-  ): void {
-    const { socket } = this;
-    const last = parts.length - 1;
-    socket.cork();
-    try {
-      for (let i = 0; i <= last; i += 1) {
-        socket.write(parts[i] as string, encoding, i === last ? onSent : undefined);
-      }
-    } finally {
-      socket.uncork();
-    }
   }
 
   /** Whether more is welcome; if not, reading may stop until the peer has taken what there is. */

@@ -36,9 +36,9 @@ export type { PassiveListener } from "./transport/passive-listener.ts";
 export type {
   ControllingProcess,
   PassiveSocket,
-  Sendable,
   SocketMessage,
 } from "./transport/passive-socket.ts";
+export type { Sendable } from "./transport/sendable.ts";
 export type {
   ActiveMode,
   Interface,

@@ -10,6 +10,7 @@ import type { Socket } from "node:net";
 import { TransportError, UsageError } from "../errors.ts";
 import { type BoundAddress, type ConnectionInfo, connectionInfo } from "./address.ts";
 import { ByteQueue } from "./byte-queue.ts";
+import { type Sendable, writeParts } from "./sendable.ts";
 import {
   type ActiveMode,
   type SocketOptions,
@@ -17,9 +18,6 @@ import {
   withSocketOptions,
 } from "./socket-options.ts";
 import { type Waiter, type WaitOptions, wait } from "./wait.ts";
-
-/** What can be sent: text (as UTF-8), bytes, or several of them in one write. */
-export type Sendable = string | Uint8Array | readonly (string | Uint8Array)[];
 
 /** What a socket tells its controlling process while it is active. */
 export type SocketMessage =
@@ -178,12 +176,7 @@ export class PassiveSocket {
     if (!this.raw.writable) return Promise.reject(this.sendFailure());
     const parts = typeof data === "string" || data instanceof Uint8Array ? [data] : data;
     if (parts.length === 0) return Promise.resolve();
-    return this.bounded("send", (done) => {
-      this.raw.cork();
-      for (const part of parts.slice(0, -1)) this.raw.write(part);
-      this.raw.write(parts.at(-1)!, done);
-      this.raw.uncork();
-    });
+    return this.bounded("send", (done) => writeParts(this.raw, parts, "utf8", done));
   }
 
   private sendFailure(): TransportError {
