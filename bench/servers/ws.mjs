@@ -17,11 +17,7 @@ server.on("upgrade", (request, socket, head) => {
 server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", 1024, () => console.log(server.address().port));
 
 if (globalThis.benchTasks) {
-  globalThis.benchTasks.publish = async ({ size, times }) => {
-    const data = "x".repeat(size);
-    for (let i = 0; i < times; i++) {
-      for (const client of paths["/room"].clients) client.send(data);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+  globalThis.benchTasks.publish = (data) => {
+    for (const client of paths["/room"].clients) client.send(data);
   };
 }

@@ -130,7 +130,7 @@ export async function broadcastCost(server, { times, oneByOne = false, ...job },
   return withLoad(server, listeners, extent, async (load) => {
     const publish = async () => {
       const heard = await load.listen(connections * atOnce);
-      await server.ask("task", { name: "publish", size: job.size, times: atOnce });
+      await server.ask("publish", { size: job.size, times: atOnce });
       return heard();
     };
     const round = async () => {

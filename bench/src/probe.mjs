@@ -17,6 +17,14 @@ const commands = {
     return { heap: heapUsed + external, rss };
   },
   versions: () => ({ ...process.versions }),
+  /** So many messages of so many bytes, one in every turn of the event loop. */
+  async publish({ size, times }) {
+    const data = "x".repeat(size);
+    for (let i = 0; i < times; i++) {
+      globalThis.benchTasks.publish(data);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  },
   task: ({ name, ...more }) => globalThis.benchTasks[name](more),
 };
 
