@@ -18,9 +18,8 @@ const longestWait = 25;
 
 let scheduled: Flushable[] = [];
 let broadcast: Flushable[] = [];
-/** How often somebody who was scheduled already has been sent more. */
+/** How often in this turn somebody who was scheduled already has been sent more. */
 let joined = 0;
-let joinedBefore = 0;
 let waitUntil = 0;
 /** How long writing the last broadcast took, in milliseconds. */
 let lastTook = 0;
@@ -46,15 +45,15 @@ function flushScheduled(): void {
 
 function holdBack(writers: Flushable[]): void {
   broadcast = writers;
-  joinedBefore = joined;
+  joined = 0;
   waitUntil = performance.now() + lastTook;
   setImmediate(flushBroadcast);
 }
 
 function flushBroadcast(): void {
   const start = performance.now();
-  if (joined - joinedBefore >= many && start < waitUntil) {
-    joinedBefore = joined;
+  if (joined >= many && start < waitUntil) {
+    joined = 0;
     setImmediate(flushBroadcast);
     return;
   }

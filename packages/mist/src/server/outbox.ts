@@ -84,7 +84,7 @@ export class Outbox {
   /** The socket has drained. False: it is full again. */
   drained(): boolean {
     this.blocked = false;
-    this.#handOver("");
+    this.#handOver();
     return !this.blocked;
   }
 
@@ -135,7 +135,7 @@ export class Outbox {
     this.#handOver(before);
   }
 
-  #handOver(before: string): void {
+  #handOver(before = ""): void {
     while (!this.blocked) {
       const first = this.#held[0];
       if (first === undefined) return;
