@@ -3,9 +3,9 @@
  */
 
 import { channel } from "node:diagnostics_channel";
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./connection/connection.ts";
+import type { CloseReason } from "./connection/protocol.ts";
 import type { HandlerError } from "./errors.ts";
-import type { CloseReason } from "./protocol.ts";
 
 /** Why a socket was turned away before it became a connection. */
 export type Rejection =

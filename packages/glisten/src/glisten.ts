@@ -4,8 +4,7 @@
 
 import type { ChildSpecification, MailboxLimits } from "./actor/index.ts";
 import { checkMailboxLimits } from "./actor/mailbox.ts";
-import type { ConnectionSettings } from "./connection-host.ts";
-import { UsageError } from "./errors.ts";
+import type { ConnectionSettings } from "./connection/connection-host.ts";
 import {
   type Handler,
   type HandlerLoop,
@@ -13,8 +12,10 @@ import {
   type Init,
   type OnClose,
   type OnShutdown,
-} from "./handler.ts";
-import { handshake, type ProxySettings } from "./handshake.ts";
+} from "./connection/handler.ts";
+import { handshake, type ProxySettings } from "./connection/handshake.ts";
+import type { CreateProtocol } from "./connection/protocol.ts";
+import { UsageError } from "./errors.ts";
 import { checkNames } from "./option-names.ts";
 import {
   type ActiveState,
@@ -24,9 +25,8 @@ import {
   type ServerOptions,
   withOptions,
 } from "./options.ts";
-import type { CreateProtocol } from "./protocol.ts";
-import { RunningServer } from "./server.ts";
-import type { ErrorHandler, Server } from "./server-interface.ts";
+import { RunningServer } from "./server/server.ts";
+import type { ErrorHandler, Server } from "./server/server-interface.ts";
 import { trustedPeers } from "./transport/proxy-protocol.ts";
 import { type ClientVerification, TlsContext, type TlsOptions } from "./transport/tls.ts";
 import type { DescriptorTarget, SystemdTarget, TcpTarget, UnixTarget } from "./transport/transport.ts";

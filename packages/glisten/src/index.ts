@@ -23,8 +23,10 @@ export {
   type Endpoint,
   getConnectionInfo,
   send,
-} from "./connection.ts";
-export type { ConnectionState } from "./connection-host.ts";
+} from "./connection/connection.ts";
+export type { ConnectionState } from "./connection/connection-host.ts";
+export type { HandlerLoop, Init, Message, OnClose, OnShutdown } from "./connection/handler.ts";
+export type { CloseReason, CreateProtocol, Protocol } from "./connection/protocol.ts";
 export {
   CertificateError,
   type CertificateErrorReason,
@@ -50,9 +52,7 @@ export {
   protocol,
   type ServerSpecification,
 } from "./glisten.ts";
-export type { HandlerLoop, Init, Message, OnClose, OnShutdown } from "./handler.ts";
 export type { ActiveState, ProxyProtocolOptions } from "./options.ts";
-export type { CloseReason, CreateProtocol, Protocol } from "./protocol.ts";
 export type {
   ErrorHandler,
   Server,
@@ -62,7 +62,7 @@ export type {
   StopCount,
   StopOptions,
   StopReport,
-} from "./server-interface.ts";
+} from "./server/server-interface.ts";
 export {
   type BoundAddress,
   type IpAddress,

@@ -5,7 +5,7 @@
 import { isIP } from "node:net";
 import { UsageError } from "./errors.ts";
 import { checkNames } from "./option-names.ts";
-import type { ErrorHandler } from "./server-interface.ts";
+import type { ErrorHandler } from "./server/server-interface.ts";
 import { trustedPeers } from "./transport/proxy-protocol.ts";
 import {
   type ClientVerification,

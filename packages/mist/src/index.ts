@@ -21,7 +21,6 @@ export {
 } from "@x/glisten";
 export { type Next, type Selector, type Subject, selector, subject } from "@x/glisten/actor";
 export { cluster } from "./cluster.ts";
-export { type CompressOptions, compress } from "./compress.ts";
 export {
   BodyError,
   type BodyErrorReason,
@@ -54,31 +53,7 @@ export {
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
 export { Server, type ServerAddress } from "./running-server.ts";
-export type { BodySource } from "./server/body-source.ts";
-export {
-  type Broadcast,
-  type BroadcastOptions,
-  broadcast,
-  type SlowClientPolicy,
-} from "./server/broadcast.ts";
-export { type ChunkedOptions, type ChunkedStream, chunked } from "./server/chunked-response.ts";
-export {
-  type EventStream,
-  type ServerSentEventsOptions,
-  serverSentEvents,
-} from "./server/event-stream.ts";
-export { type SendFileOptions, sendFile } from "./server/file.ts";
-export type { DotfilesPolicy } from "./server/file-path.ts";
-export { type PreparedFrame, prepareFrame } from "./server/prepared-frame.ts";
-export {
-  type BodyPart,
-  type BodyReader,
-  IncomingBody,
-  type ReadBodyOptions,
-  readBody,
-  stream,
-} from "./server/request-body.ts";
-export { getConnectionInfo, sendInformational, waitUntil } from "./server/request-services.ts";
+export type { BodySource } from "./server/body/body-source.ts";
 export {
   type ActorBody,
   type ActorBodyWriter,
@@ -90,22 +65,52 @@ export {
   type ServerResponse,
   type SourceBody,
   type UpgradeBody,
-} from "./server/response-body.ts";
-export type { ResponseStream } from "./server/response-stream.ts";
-export type { ErrorReport, Handler } from "./server/service.ts";
-export type { RequestEndEvent, RequestErrorEvent, RequestStartEvent } from "./server/telemetry.ts";
+} from "./server/body/response-body.ts";
+export type { ResponseStream } from "./server/body/response-stream.ts";
+export { type CompressOptions, compress } from "./server/compression/compress.ts";
+export {
+  type BodyPart,
+  type BodyReader,
+  IncomingBody,
+  type ReadBodyOptions,
+  readBody,
+  stream,
+} from "./server/exchange/request-body.ts";
+export { getConnectionInfo, sendInformational, waitUntil } from "./server/exchange/request-services.ts";
+export type { ErrorReport, Handler } from "./server/exchange/service.ts";
+export type { RequestEndEvent, RequestErrorEvent, RequestStartEvent } from "./server/exchange/telemetry.ts";
+export { type SendFileOptions, sendFile } from "./server/files/file.ts";
+export type { DotfilesPolicy } from "./server/files/file-path.ts";
+export {
+  type SiblingCoding,
+  type StaticFile,
+  type StaticFilesOptions,
+  staticFiles,
+} from "./server/files/static-files.ts";
+export { type ChunkedOptions, type ChunkedStream, chunked } from "./server/streams/chunked-response.ts";
+export {
+  type EventStream,
+  type ServerSentEventsOptions,
+  serverSentEvents,
+} from "./server/streams/event-stream.ts";
+export {
+  type Broadcast,
+  type BroadcastOptions,
+  broadcast,
+  type SlowClientPolicy,
+} from "./server/websocket/broadcast.ts";
+export type { CompressionOptions, WebSocketTuning } from "./server/websocket/options.ts";
+export { type PreparedFrame, prepareFrame } from "./server/websocket/prepared-frame.ts";
+export type {
+  WebSocketCloseEvent,
+  WebSocketErrorEvent,
+  WebSocketOpenEvent,
+} from "./server/websocket/telemetry.ts";
 export {
   type WebSocket,
   type WebSocketHandler,
   type WebSocketMessage,
   type WebSocketOptions,
   websocket,
-} from "./server/websocket.ts";
-export type { CompressionOptions, WebSocketTuning } from "./server/websocket-options.ts";
-export type {
-  WebSocketCloseEvent,
-  WebSocketErrorEvent,
-  WebSocketOpenEvent,
-} from "./server/websocket-telemetry.ts";
+} from "./server/websocket/websocket.ts";
 export { event, type ServerSentEvent } from "./sse/event.ts";
-export { type SiblingCoding, type StaticFile, type StaticFilesOptions, staticFiles } from "./static-files.ts";

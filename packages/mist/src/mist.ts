@@ -4,11 +4,11 @@ import * as glisten from "@x/glisten";
 import { UsageError } from "./errors.ts";
 import { type Deadlines, defaultDeadlines, defaultLimits, type Limits, withOverrides } from "./options.ts";
 import { Server, type ServerAddress } from "./running-server.ts";
-import { BackgroundWork } from "./server/background-work.ts";
-import { HttpConnection } from "./server/connection.ts";
-import { type IncomingBody, readBody } from "./server/request-body.ts";
-import type { ServerResponse } from "./server/response-body.ts";
-import type { ErrorReport, Handler, Service } from "./server/service.ts";
+import type { ServerResponse } from "./server/body/response-body.ts";
+import { BackgroundWork } from "./server/exchange/background-work.ts";
+import { HttpConnection } from "./server/exchange/connection.ts";
+import { type IncomingBody, readBody } from "./server/exchange/request-body.ts";
+import type { ErrorReport, Handler, Service } from "./server/exchange/service.ts";
 
 /** Called when the server listens. `port` and `host` are undefined on a unix socket or an inherited one without. */
 export type AfterStart = (address: ServerAddress) => void;

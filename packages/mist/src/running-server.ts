@@ -2,7 +2,7 @@
 
 import * as glisten from "@x/glisten";
 import type { ExitReason, Supervisor } from "@x/glisten/actor";
-import type { BackgroundWork } from "./server/background-work.ts";
+import type { BackgroundWork } from "./server/exchange/background-work.ts";
 
 // glisten's own default, named here because the work behind the answers shares the deadline.
 const defaultStopDeadlineMs = 10_000;

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { defaultDeadlines, defaultLimits } from "../src/options.ts";
-import { websocketDefaults, websocketSettings } from "../src/server/websocket-options.ts";
+import { websocketDefaults, websocketSettings } from "../src/server/websocket/options.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 

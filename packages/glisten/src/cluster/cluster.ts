@@ -14,7 +14,7 @@ import { availableParallelism } from "node:os";
 import { type ExitReason, type Supervisor, SupervisorStartError, supervisor } from "../actor/index.ts";
 import { UsageError } from "../errors.ts";
 import { checkNames } from "../option-names.ts";
-import type { StopCount } from "../server-interface.ts";
+import type { StopCount } from "../server/server-interface.ts";
 import { Fleet } from "./fleet.ts";
 import type { WorkerAddress, WorkerFigures } from "./messages.ts";
 import { type ClusterMember, runWorker } from "./worker.ts";

@@ -1,6 +1,6 @@
 /** All worker processes there are: those in their places, and those that are still draining behind their successors. */
 
-import type { StopCount } from "../server-interface.ts";
+import type { StopCount } from "../server/server-interface.ts";
 import type { WorkerAddress, WorkerFigures } from "./messages.ts";
 import { WorkerProcess } from "./worker-process.ts";
 

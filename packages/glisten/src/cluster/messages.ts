@@ -1,6 +1,6 @@
 /** What primary and workers say to each other over node:cluster's channel. Everything else on it is left alone. */
 
-import type { ServerInfo, StopReport } from "../server-interface.ts";
+import type { ServerInfo, StopReport } from "../server/server-interface.ts";
 
 /** A server's figures without its address, which does not survive the channel as a class would. */
 export type WorkerFigures = Pick<

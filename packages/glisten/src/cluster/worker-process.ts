@@ -3,7 +3,7 @@
 import cluster, { type Worker } from "node:cluster";
 import { abnormalExit, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
 import { StartError } from "../errors.ts";
-import type { StopCount } from "../server-interface.ts";
+import type { StopCount } from "../server/server-interface.ts";
 import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
 
 // How much longer than its stop deadline a worker may live: its server has ended by then.

@@ -2,7 +2,7 @@
 
 import nodeCluster from "node:cluster";
 import process from "node:process";
-import type { ServerInfo, StopReport } from "../server-interface.ts";
+import type { ServerInfo, StopReport } from "../server/server-interface.ts";
 import { ipAddressToString } from "../transport/address.ts";
 import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
 

@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import * as tcp from "../../src/tcp.ts";
+import * as tcp from "../../src/low-level/tcp.ts";
 
 const LOOPBACK: tcp.TcpOptions = { ip: "loopback" };
 const cleanups: (() => unknown)[] = [];

@@ -3,7 +3,7 @@ import { connect as connectRaw, type Socket } from "node:net";
 import { join } from "node:path";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import * as tls from "../../src/tls.ts";
+import * as tls from "../../src/low-level/tls.ts";
 import { type TestCertificates, type TestIdentity, testCertificates } from "../certificates.ts";
 
 let made: TestCertificates;

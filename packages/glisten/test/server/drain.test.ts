@@ -1,7 +1,7 @@
 /** The moment between `stop` and the end of listening, played by a server whose clients do as they are told. */
 
 import { describe, expect, it } from "vitest";
-import { Drain } from "../../src/drain.ts";
+import { Drain } from "../../src/server/drain.ts";
 
 /** Clients that never cease to arrive, one of whom shakes hands until it was looked at five times. */
 function crowd(): { looks: number; isListening: boolean } & Parameters<Drain["lastArrivals"]>[0] {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, describe, expect, it } from "vitest";
 import * as glisten from "../../src/index.ts";
-import { faultOf } from "../../src/listener.ts";
+import { faultOf } from "../../src/server/listener.ts";
 import { builtSources } from "../built.ts";
 import { testCertificates } from "../certificates.ts";
 import { dial, dialTls, eventually, Peer, reports } from "./peer.ts";

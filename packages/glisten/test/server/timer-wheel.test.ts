@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { TimerWheel, TURN_MS, WheelEntry } from "../../src/timer-wheel.ts";
+import { TimerWheel, TURN_MS, WheelEntry } from "../../src/server/timer-wheel.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }));
 afterEach(() => void vi.useRealTimers());

@@ -2,7 +2,7 @@
 
 import { ipAddressToString } from "@x/glisten";
 import type { Request } from "../http/request.ts";
-import { getConnectionInfo } from "../server/request-services.ts";
+import { getConnectionInfo } from "../server/exchange/request-services.ts";
 
 /** Where a request came from. */
 export interface ClientAddress {

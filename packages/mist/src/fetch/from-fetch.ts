@@ -3,9 +3,9 @@
 import { UsageError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
 import { response as mistResponse } from "../http/response.ts";
-import type { IncomingBody } from "../server/request-body.ts";
-import { waitUntil } from "../server/request-services.ts";
-import type { ServerResponse } from "../server/response-body.ts";
+import type { ServerResponse } from "../server/body/response-body.ts";
+import type { IncomingBody } from "../server/exchange/request-body.ts";
+import { waitUntil } from "../server/exchange/request-services.ts";
 import { installGlobals } from "./globals.ts";
 import { toLazyRequest, toNativeRequest } from "./request.ts";
 import { requestOrigin } from "./request-url.ts";

@@ -5,7 +5,7 @@
 
 import { ipAddressToString } from "@x/glisten";
 import type { Request } from "../http/request.ts";
-import { getConnectionInfo } from "../server/request-services.ts";
+import { getConnectionInfo } from "../server/exchange/request-services.ts";
 
 // What the URL parser would change in a path or a query that RFC 9112 lets through: dot segments, a few characters.
 const pathNeedsParser = /\/\.|%2e|[^\w\-.~!$&()*+,;=:@/%]/i;

@@ -5,7 +5,7 @@
 // put in the place of `globalThis.Response` by `globals.ts`, and is a subclass of what stood there.
 
 import { type Field, NO_FIELDS } from "../http/fields.ts";
-import type { ServerResponse } from "../server/response-body.ts";
+import type { ServerResponse } from "../server/body/response-body.ts";
 import { type BodyInit, type PlainResponse, plainResponse } from "./plain-response.ts";
 import { standInFor } from "./stand-in.ts";
 

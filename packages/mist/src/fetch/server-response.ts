@@ -6,8 +6,8 @@
 import { isUint8Array } from "node:util/types";
 import { type Field, field } from "../http/fields.ts";
 import { Response as MistResponse } from "../http/response.ts";
-import type { BodySource } from "../server/body-source.ts";
-import type { ResponseBody, ServerResponse } from "../server/response-body.ts";
+import type { BodySource } from "../server/body/body-source.ts";
+import type { ResponseBody, ServerResponse } from "../server/body/response-body.ts";
 import { hopByHopNames } from "./hop-by-hop.ts";
 import type { PlainResponse } from "./plain-response.ts";
 import { light } from "./response.ts";

@@ -5,8 +5,8 @@
 
 import { Buffer } from "node:buffer";
 import type { Request } from "../http/request.ts";
-import { waitUntil } from "../server/request-services.ts";
-import type { WebSocket } from "../server/websocket.ts";
+import { waitUntil } from "../server/exchange/request-services.ts";
+import type { WebSocket } from "../server/websocket/websocket.ts";
 
 const internalError = 1011;
 

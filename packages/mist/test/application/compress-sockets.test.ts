@@ -3,7 +3,7 @@
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { bytes, compress, response } from "../../src/index.ts";
-import { iterableBody } from "../../src/server/response-body.ts";
+import { iterableBody } from "../../src/server/body/response-body.ts";
 import { readAnswer, serve } from "../server/serve.ts";
 
 function html(chunks: AsyncIterable<string>) {

@@ -4,11 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import zlib from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { type CompressOptions, compress } from "../../src/compress.ts";
 import { Response, response } from "../../src/http/response.ts";
-import { sendFile } from "../../src/server/file.ts";
-import { type ActorBody, bytes, iterableBody, type ServerResponse } from "../../src/server/response-body.ts";
-import type { ResponseStream } from "../../src/server/response-stream.ts";
+import {
+  type ActorBody,
+  bytes,
+  iterableBody,
+  type ServerResponse,
+} from "../../src/server/body/response-body.ts";
+import type { ResponseStream } from "../../src/server/body/response-stream.ts";
+import { type CompressOptions, compress } from "../../src/server/compression/compress.ts";
+import { sendFile } from "../../src/server/files/file.ts";
 import { contentOf, descriptorsBelow, fakeRequest, lengthOf } from "../server/file-request.ts";
 
 // For machines with other things to do.

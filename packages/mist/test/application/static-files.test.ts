@@ -4,7 +4,11 @@ import { join } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Response } from "../../src/http/response.ts";
-import { type StaticFile, type StaticFilesOptions, staticFiles } from "../../src/static-files.ts";
+import {
+  type StaticFile,
+  type StaticFilesOptions,
+  staticFiles,
+} from "../../src/server/files/static-files.ts";
 import { contentOf, descriptorsBelow, fakeRequest } from "../server/file-request.ts";
 
 const script = "console.log(1);".repeat(20);

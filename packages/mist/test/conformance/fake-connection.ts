@@ -2,9 +2,9 @@
 
 import type { Connection, ConnectionInfo, Protocol, Sendable } from "@x/glisten";
 import { defaultDeadlines, defaultLimits, type Limits } from "../../src/options.ts";
-import { BackgroundWork } from "../../src/server/background-work.ts";
-import { HttpConnection } from "../../src/server/connection.ts";
-import type { Handler } from "../../src/server/service.ts";
+import { BackgroundWork } from "../../src/server/exchange/background-work.ts";
+import { HttpConnection } from "../../src/server/exchange/connection.ts";
+import type { Handler } from "../../src/server/exchange/service.ts";
 
 export class FakeConnection implements Connection {
   readonly id = 1;

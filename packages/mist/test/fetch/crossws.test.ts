@@ -5,7 +5,7 @@ import { createWebSocketProxy, defineHooks, type Hooks, type Peer, type SyncMess
 import { WebSocket as UndiciSocket } from "undici";
 import { describe, expect, test } from "vitest";
 import type { WebSocket as Client, ClientOptions } from "ws";
-import { type MistAdapterOptions, mistAdapter } from "../../src/fetch/crossws.ts";
+import { type MistAdapterOptions, mistAdapter } from "../../src/fetch/crossws/crossws.ts";
 import { deferred, serveFetch, socketTo } from "./serve-fetch.ts";
 
 async function served(hooks: Partial<Hooks>, options: MistAdapterOptions = {}) {

@@ -26,7 +26,7 @@ import {
   setCookie,
 } from "h3";
 import { describe, expect, test } from "vitest";
-import { withWebSockets } from "../../src/fetch/crossws.ts";
+import { withWebSockets } from "../../src/fetch/crossws/crossws.ts";
 import { deferred, serveFetch, socketTo } from "./serve-fetch.ts";
 
 async function served(build: (app: H3) => void) {

@@ -8,7 +8,7 @@ import { secureHeaders } from "hono/secure-headers";
 import type { WSEvents } from "hono/ws";
 import { describe, expect, test } from "vitest";
 import type { WebSocket as Client } from "ws";
-import { getConnInfo, type UpgradeOptions, upgradeWebSocket } from "../../src/fetch/hono.ts";
+import { getConnInfo, type UpgradeOptions, upgradeWebSocket } from "../../src/fetch/hono/hono.ts";
 import type * as mist from "../../src/index.ts";
 import { deferred, serveFetch, socketTo } from "./serve-fetch.ts";
 

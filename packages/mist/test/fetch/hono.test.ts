@@ -29,7 +29,7 @@ import { trimTrailingSlash } from "hono/trailing-slash";
 import { validator } from "hono/validator";
 import * as undici from "undici";
 import { describe, expect, test } from "vitest";
-import { getConnInfo } from "../../src/fetch/hono.ts";
+import { getConnInfo } from "../../src/fetch/hono/hono.ts";
 import type { FetchEnvironment } from "../../src/fetch/index.ts";
 import { readAnswer } from "../server/serve.ts";
 import { deferred, serveFetch } from "./serve-fetch.ts";

@@ -10,7 +10,7 @@ import { text } from "node:stream/consumers";
 import { Hono } from "hono";
 import { streamText } from "hono/streaming";
 import { expect, onTestFinished, test } from "vitest";
-import { getConnInfo } from "../../src/fetch/hono.ts";
+import { getConnInfo } from "../../src/fetch/hono/hono.ts";
 import { fromFetch } from "../../src/fetch/index.ts";
 import * as mist from "../../src/index.ts";
 import { certificate } from "../conformance/certificate.ts";

@@ -2,7 +2,7 @@
 
 import { performance } from "node:perf_hooks";
 import { afterEach, expect, it, vi } from "vitest";
-import { ContentWait } from "../../src/server/content-wait.ts";
+import { ContentWait } from "../../src/server/exchange/content-wait.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { currentDate } from "../../src/server/current-date.ts";
+import { currentDate } from "../../src/server/exchange/current-date.ts";
 
 describe("current date", () => {
   beforeEach(() => {

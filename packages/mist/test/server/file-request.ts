@@ -4,8 +4,8 @@ import { Buffer } from "node:buffer";
 import { readdirSync, readlinkSync } from "node:fs";
 import { type Fields, getField } from "../../src/http/fields.ts";
 import { Request } from "../../src/http/request.ts";
-import type { BodySource } from "../../src/server/body-source.ts";
-import type { ServerResponse } from "../../src/server/response-body.ts";
+import type { BodySource } from "../../src/server/body/body-source.ts";
+import type { ServerResponse } from "../../src/server/body/response-body.ts";
 
 const context = { signal: new AbortController().signal, scheme: "http" as const };
 

@@ -19,10 +19,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type SendFileOptions, sendFile } from "../../src/server/file.ts";
-import { fileBufferSize } from "../../src/server/file-body.ts";
-import { openedPathByName, toFileError } from "../../src/server/open-file.ts";
-import type { SourceBody } from "../../src/server/response-body.ts";
+import type { SourceBody } from "../../src/server/body/response-body.ts";
+import { type SendFileOptions, sendFile } from "../../src/server/files/file.ts";
+import { fileBufferSize } from "../../src/server/files/file-body.ts";
+import { openedPathByName, toFileError } from "../../src/server/files/open-file.ts";
 import { contentOf, descriptorsBelow, drain, fakeRequest, lengthOf } from "./file-request.ts";
 
 // For machines with other things to do.

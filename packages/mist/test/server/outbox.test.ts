@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import type { Connection } from "@x/glisten";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Outbox } from "../../src/server/outbox.ts";
+import { Outbox } from "../../src/server/exchange/outbox.ts";
 
 /** A connection that notes each write, and takes as many as it is told before it is full. */
 class Socket {

@@ -3,7 +3,7 @@
 import * as mug from "@x/mug";
 import { onTestFinished } from "vitest";
 import * as mist from "../../src/index.ts";
-import type { ErrorReport, Handler } from "../../src/server/service.ts";
+import type { ErrorReport, Handler } from "../../src/server/exchange/service.ts";
 
 export interface Served {
   readonly server: mist.Server;

@@ -1,7 +1,7 @@
 // Settings are made for every request and held by every connection: equal ones are one object, unequal ones never.
 
 import { describe, expect, test } from "vitest";
-import { type WebSocketTuning, websocketSettings } from "../../src/server/websocket-options.ts";
+import { type WebSocketTuning, websocketSettings } from "../../src/server/websocket/options.ts";
 
 describe("equal settings are shared", () => {
   const equal: [string, WebSocketTuning, WebSocketTuning][] = [

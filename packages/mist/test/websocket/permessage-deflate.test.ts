@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type DeflateSettings, PermessageDeflate } from "../../src/server/permessage-deflate.ts";
+import { type DeflateSettings, PermessageDeflate } from "../../src/server/websocket/permessage-deflate.ts";
 
 const tail = Buffer.from([0, 0, 255, 255]);
 

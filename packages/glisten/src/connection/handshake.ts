@@ -1,0 +1,117 @@
+/**
+ * What comes between an accepted socket and its protocol: first a PROXY header, then TLS.
+ *
+ * Owns the order of the steps. The connection owns the deadline over all of them: when it passes, the socket is
+ * destroyed and whatever step was under way fails. A peer that sends garbage costs its own connection only.
+ */
+
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { DeadlineError, ProxyProtocolError, TransportError } from "../errors.ts";
+import type { ConnectionInfo } from "../transport/address.ts";
+import { parseProxyHeader, type TrustedPeers } from "../transport/proxy-protocol.ts";
+import type { TlsContext } from "../transport/tls.ts";
+
+/** What a handshake found out. */
+export interface Handshaken {
+  /** The real client, where a PROXY header told it. */
+  readonly client: ConnectionInfo | undefined;
+  readonly tls: TLSSocket | undefined;
+}
+
+/** A connection during its handshake. */
+export interface Candidate {
+  /** TLS stands above the socket that was accepted. */
+  wrapped(socket: Socket): void;
+  handshaken(result: Handshaken): void;
+  refuse(error: unknown): void;
+}
+
+/** The steps every accepted socket goes through before an acceptor opens its connection. */
+export interface Handshake {
+  /** Begins; the candidate is told how it ended. */
+  begin(raw: Socket, candidate: Candidate): void;
+  /** What to say when the deadline has passed. */
+  late(timeoutMs: number): Error;
+}
+
+/** Who may send PROXY headers, and how long. */
+export interface ProxySettings {
+  readonly trusted: TrustedPeers;
+  readonly maxHeaderBytes: number | undefined;
+}
+
+/** The handshake of a server with these parts; undefined when there is none of them. */
+export function handshake(
+  proxy: ProxySettings | undefined,
+  tls: TlsContext | undefined,
+): Handshake | undefined {
+  if (proxy === undefined && tls === undefined) return undefined;
+  return {
+    begin(raw, candidate) {
+      shakeHands(raw, candidate, proxy, tls).then(
+        (result) => candidate.handshaken(result),
+        (error: unknown) => candidate.refuse(error),
+      );
+    },
+    late(timeoutMs) {
+      if (tls !== undefined) return new DeadlineError("handshake", timeoutMs);
+      return new ProxyProtocolError("late", `PROXY header: none within ${timeoutMs} ms.`);
+    },
+  };
+}
+
+async function shakeHands(
+  raw: Socket,
+  candidate: Candidate,
+  proxy: ProxySettings | undefined,
+  tls: TlsContext | undefined,
+): Promise<Handshaken> {
+  const told = proxy === undefined ? undefined : await readProxyHeader(raw, proxy);
+  if (tls === undefined) {
+    if (told !== undefined && told.rest.length > 0) raw.unshift(told.rest);
+    return { client: told?.client, tls: undefined };
+  }
+  const secure = await tls.handshake(raw, told?.rest);
+  candidate.wrapped(secure);
+  return { client: told?.client, tls: secure };
+}
+
+interface ProxyTold {
+  readonly client: ConnectionInfo | undefined;
+  /** Bytes behind the header. */
+  readonly rest: Buffer;
+}
+
+/** Reads up to the end of the header. The socket is unread (paused, no "data" listener) before and after. */
+function readProxyHeader(raw: Socket, { trusted, maxHeaderBytes }: ProxySettings): Promise<ProxyTold> {
+  return new Promise((resolve, reject) => {
+    if (!trusted.trusts(raw.remoteAddress)) {
+      reject(new ProxyProtocolError("untrusted", "PROXY header: this peer is not trusted to send one."));
+      return;
+    }
+    let bytes: Buffer = Buffer.alloc(0);
+    const leave = (): void => {
+      raw.pause();
+      raw.off("data", onData);
+      raw.off("end", onGone);
+      raw.off("close", onGone);
+    };
+    const onGone = (): void => {
+      leave();
+      reject(new TransportError("closed"));
+    };
+    const onData = (chunk: Buffer): void => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      const parsed = parseProxyHeader(bytes, maxHeaderBytes);
+      if (parsed.type === "need-more") return;
+      leave();
+      if (parsed.type === "error") reject(parsed.error);
+      else resolve({ client: parsed.header.source, rest: bytes.subarray(parsed.length) });
+    };
+    raw.on("data", onData);
+    raw.on("end", onGone);
+    raw.on("close", onGone);
+    raw.resume();
+  });
+}

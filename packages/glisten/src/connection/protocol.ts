@@ -1,0 +1,54 @@
+/**
+ * What stands on a connection: the seam between the server's shell and the thing that understands the bytes.
+ *
+ * `glisten.new(init, loop)` puts the handler loop here; a server for another protocol puts its own object
+ * here with `glisten.protocol(create)`. One object per connection, one call at a time.
+ */
+
+import type { SocketReason } from "../errors.ts";
+import type { Connection } from "./connection.ts";
+
+/** How a connection ended. Told once, to `Protocol.closed` and to `withClose`. */
+export type CloseReason =
+  /** We or the peer closed in order, or the handler said `stop()`. */
+  | { readonly type: "normal" }
+  /** The transport broke: reset, timed out, unreachable. */
+  | { readonly type: "reset"; readonly code: SocketReason }
+  /** TLS was never agreed upon, or the PROXY header was refused. */
+  | { readonly type: "handshake"; readonly error: unknown }
+  /** A throw or a rejection in the protocol's own code. */
+  | { readonly type: "handler"; readonly error: unknown }
+  /** The server stopped, and this connection ended before the deadline because it was asked to. */
+  | { readonly type: "shutdown" }
+  /** The stop deadline passed. */
+  | { readonly type: "killed" };
+
+/**
+ * The receiving half of a connection. A throw or rejection from any of these methods is a handler failure: it is
+ * reported once, the connection is destroyed, `closed` is told, and nothing else is touched.
+ */
+export interface Protocol {
+  /** A name for the stop report to count by, read when the connection ends (default `"connection"`). */
+  readonly kind?: string;
+  /**
+   * Bytes from the peer. The chunk is the receiver's to keep. A returned promise keeps the socket unread until it
+   * settles, so backpressure reaches the peer.
+   */
+  data(chunk: Buffer): void | Promise<void>;
+  /** The peer's FIN. Reading is over, writing goes on. Absent: the connection closes after flushing. */
+  end?(): void;
+  /** After `write` returned false: what it took has gone to the kernel. */
+  drain?(): void;
+  /** The server is stopping; finish within `deadlineMs`. Absent: the connection may live until that deadline. */
+  shutdown?(deadlineMs: number): void;
+  /** The instant set with `connection.setDeadline` has passed. */
+  deadline?(): void;
+  /**
+   * Exactly once, last, for every way a connection can end. A returned promise keeps the connection in the
+   * server's count (and `stop` waiting for it, up to its deadline) until it settles.
+   */
+  closed?(reason: CloseReason): void | Promise<void>;
+}
+
+/** Makes the protocol of one connection, once TLS (if any) is agreed upon. Nothing is read before it is there. */
+export type CreateProtocol = (connection: Connection) => Protocol | Promise<Protocol>;

@@ -1,0 +1,209 @@
+/**
+ * The listening sockets: opens them, hands out what they accept, and says whose failure an accept error is.
+ *
+ * This socket's: the peer gave up before we got to it, nothing happens. The machine's (no descriptors, no buffers):
+ * for a while every accepted socket is closed at once, so that what descriptors there are go to the connections
+ * being served. The listener's: it crashes, and its supervisor opens it again on the same port. Sockets that were given
+ * to this process cannot be opened again: they stay open and go from one listener to the next.
+ */
+
+import { closeSync, openSync } from "node:fs";
+import type { Socket } from "node:net";
+import { abnormalExit, type Child, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
+import { type SocketReason, toSocketReason } from "../errors.ts";
+import type { Rejection } from "../events.ts";
+import type { BoundAddress } from "../transport/address.ts";
+import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
+
+const BACKOFF_MS = 100;
+const LONGEST_BACKOFF_MS = 1_000;
+
+/** Whose failure an error of `accept` is. */
+export type Fault = "socket" | "machine" | "listener";
+
+const FAULTS: Partial<Record<SocketReason, Fault>> = {
+  // accept(2): errors already pending on the new socket are passed on by accept and mean only that socket.
+  econnaborted: "socket",
+  econnreset: "socket",
+  econnrefused: "socket",
+  etimedout: "socket",
+  eproto: "socket",
+  eperm: "socket",
+  eintr: "socket",
+  eagain: "socket",
+  enetdown: "socket",
+  enetunreach: "socket",
+  ehostdown: "socket",
+  ehostunreach: "socket",
+  enoprotoopt: "socket",
+  eopnotsupp: "socket",
+  emfile: "machine",
+  enfile: "machine",
+  enobufs: "machine",
+  enomem: "machine",
+};
+
+/** Whose failure an error of `accept` is; what is not known is the listener's. */
+export function faultOf(error: unknown): Fault {
+  return FAULTS[toSocketReason(error)] ?? "listener";
+}
+
+/** What the sockets are opened with. */
+export interface SocketOptions {
+  readonly backlog: number;
+}
+
+/** What a listener does with what it accepts. */
+export interface ListenerOwner {
+  accepted(socket: Socket): void;
+  refused(socket: Socket, reason: Rejection): void;
+}
+
+/** What outlives the crash of a listener: sockets given to this process, and who hears of them. */
+export class Inheritance {
+  sockets: OpenListener | undefined = undefined;
+  heir: Listener | undefined = undefined;
+
+  /** There is no next listener. */
+  close(): void {
+    this.sockets?.close();
+    this.sockets = undefined;
+  }
+}
+
+function isInherited(target: ListenTarget): boolean {
+  return "fd" in target || "systemd" in target;
+}
+
+/** The listening sockets as a supervised child. */
+export class Listener implements Child {
+  readonly exited: Promise<ExitReason>;
+  private readonly owner: ListenerOwner;
+  private readonly inheritance: Inheritance;
+  private readonly reserve: DescriptorReserve = new DescriptorReserve();
+  private sockets: OpenListener | undefined = undefined;
+  private alive = true;
+  private backoffMs = 0;
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private tell!: (reason: ExitReason) => void;
+
+  private constructor(owner: ListenerOwner, inheritance: Inheritance) {
+    this.owner = owner;
+    this.inheritance = inheritance;
+    this.exited = new Promise((resolve) => {
+      this.tell = resolve;
+    });
+  }
+
+  /**
+   * Listens, and hands every accepted socket to its owner.
+   *
+   * @throws StartError when the system refuses, UsageError for a target that cannot be meant.
+   */
+  static async open(
+    target: ListenTarget,
+    options: SocketOptions,
+    owner: ListenerOwner,
+    inheritance: Inheritance,
+  ): Promise<Listener> {
+    const listener = new Listener(owner, inheritance);
+    inheritance.heir = listener;
+    try {
+      listener.sockets =
+        inheritance.sockets ??
+        (await openListener(target, {
+          ...options,
+          onConnection: (socket) => inheritance.heir!.accepted(socket),
+          onError: (error) => inheritance.heir!.failed(error),
+        }));
+    } catch (error) {
+      listener.kill();
+      throw error;
+    }
+    if (isInherited(target)) inheritance.sockets = listener.sockets;
+    return listener;
+  }
+
+  get address(): BoundAddress {
+    return this.sockets!.address;
+  }
+
+  get addresses(): readonly BoundAddress[] {
+    return this.sockets!.addresses;
+  }
+
+  private accepted(socket: Socket): void {
+    if (this.backoffMs === 0 && this.alive) this.owner.accepted(socket);
+    else this.owner.refused(socket, this.alive ? "exhausted" : "stopping");
+  }
+
+  /** An error of `accept`, or of the listening socket itself. */
+  failed(error: unknown): void {
+    const fault = faultOf(error);
+    if (fault === "listener") this.exit(abnormalExit(error));
+    else if (fault === "machine") this.backOff();
+  }
+
+  private backOff(): void {
+    if (!this.alive || this.timer !== undefined) return;
+    // With the reserve let go the kernel's queue can be emptied, one socket after the other. Else the listening
+    // socket would stay readable, and the process would do nothing but fail to accept.
+    this.reserve.release();
+    this.backoffMs = Math.min(Math.max(BACKOFF_MS, this.backoffMs * 2), LONGEST_BACKOFF_MS);
+    this.timer = setTimeout(() => this.recover(), this.backoffMs);
+    this.timer.unref();
+  }
+
+  private recover(): void {
+    this.timer = undefined;
+    if (this.reserve.restore()) this.backoffMs = 0;
+    else this.backOff();
+  }
+
+  /** Takes nobody any more, at once; whoever supervises it need not know before it says `stop`. */
+  close(): void {
+    this.sockets?.close();
+  }
+
+  stop(): Promise<ExitReason> {
+    this.exit(shutdownExit);
+    return this.exited;
+  }
+
+  kill(): void {
+    this.exit(killedExit);
+  }
+
+  private exit(reason: ExitReason): void {
+    if (!this.alive) return;
+    this.alive = false;
+    clearTimeout(this.timer);
+    this.reserve.release();
+    if (reason.type !== "abnormal" || this.inheritance.sockets === undefined) this.close();
+    this.tell(reason);
+  }
+}
+
+/** One descriptor kept for bad times. */
+class DescriptorReserve {
+  private descriptor: number | undefined = undefined;
+
+  constructor() {
+    this.restore();
+  }
+
+  release(): void {
+    if (this.descriptor !== undefined) closeSync(this.descriptor);
+    this.descriptor = undefined;
+  }
+
+  /** False: there is still none to be had. */
+  restore(): boolean {
+    try {
+      this.descriptor ??= openSync(process.execPath, "r");
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}

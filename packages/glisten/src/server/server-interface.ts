@@ -1,0 +1,91 @@
+/**
+ * A running server as its user sees it: where it listens, how it fares, how it is stopped.
+ */
+
+import type { Child, ExitReason, Supervisor } from "../actor/index.ts";
+import type { Connection } from "../connection/connection.ts";
+import type { ConnectionState } from "../connection/connection-host.ts";
+import type { HandlerError } from "../errors.ts";
+import type { BoundAddress, IpAddress } from "../transport/address.ts";
+import type { ClientVerification, TlsOptions } from "../transport/tls.ts";
+
+/** Hears of a failure of user code on one connection. */
+export type ErrorHandler = (error: HandlerError, connection: Connection<never>) => void;
+
+/** How to stop. */
+export interface StopOptions {
+  /** How long connections may take, in milliseconds. */
+  readonly deadlineMs?: number | undefined;
+}
+
+/** How many connections ended by themselves, and how many were ended. */
+export interface StopCount {
+  /** Ended by themselves before the deadline. */
+  readonly drained: number;
+  /** Still there at the deadline, and destroyed. */
+  readonly killed: number;
+}
+
+/** What `stop` did; at the same time an exit reason. */
+export interface StopReport extends StopCount {
+  readonly type: "shutdown";
+  /** The same, by `Protocol.kind`. */
+  readonly byKind: Readonly<Record<string, StopCount>>;
+}
+
+/** Where a server listens and how it fares. */
+export type ServerInfo = ServerCounters &
+  ({ readonly port: number; readonly ipAddress: IpAddress } | { readonly path: string });
+
+/** Counters since the start, and connections as they stand. */
+export interface ServerCounters {
+  /** Connections there are now. */
+  readonly connections: number;
+  /** The same, by state. */
+  readonly states: Readonly<Record<ConnectionState, number>>;
+  /** Connections taken in so far. */
+  readonly accepted: number;
+  /** Sockets closed at once: too many connections, a full queue, no descriptors, or too late. */
+  readonly rejected: number;
+  /** Bytes received by all connections so far; with TLS, those inside it. */
+  readonly bytesRead: number;
+  /** Bytes sent, likewise. */
+  readonly bytesWritten: number;
+}
+
+/** TLS of a running server. */
+export interface ServerTls {
+  /**
+   * Replaces certificates, keys, names and client authorities at once, for new connections; none is dropped.
+   * Reads and checks everything first: if the promise rejects (CertificateError, UsageError) nothing has changed.
+   * Without `verification` that of the server stays as it is.
+   */
+  update(options: TlsOptions, verification?: ClientVerification): Promise<void>;
+}
+
+/** A running server. It can be a child of a supervisor. */
+export interface Server extends Child, AsyncDisposable {
+  /** The TCP port. Throws a UsageError on a unix socket. */
+  readonly port: number;
+  /** Where it listens; the first address when there are several. */
+  readonly address: BoundAddress;
+  /** All addresses it listens on: with IPv6 there may be two, and systemd may pass any number. */
+  readonly addresses: readonly BoundAddress[];
+  /** Where it listens, connections by state, and counters. Looks at every connection: not for a hot path. */
+  info(): ServerInfo;
+  /**
+   * Stops accepting, tells every connection, and waits for them; at the deadline (default: the server's
+   * `withStopDeadline`) destroys those that are left. A second call can only bring the deadline nearer.
+   */
+  stop(deadline?: number | StopOptions): Promise<StopReport>;
+  /** Ends the server and all connections now. */
+  kill(): void;
+  /** Resolves when the server has ended: `shutdown`, `killed`, or `abnormal` when it gave up restarting a part. */
+  readonly closed: Promise<ExitReason>;
+  /** The same promise under the name a supervisor looks for. */
+  readonly exited: Promise<ExitReason>;
+  /** Throws a UsageError when the server was started without TLS. */
+  readonly tls: ServerTls;
+  /** The tree itself. */
+  readonly supervisor: Supervisor;
+}

@@ -1,0 +1,350 @@
+/**
+ * The server: its supervision tree, its counters, its stop.
+ *
+ *   server (rest-for-one)
+ *   ├── connections   factory supervisor: one temporary connection per socket
+ *   ├── listener      the listening sockets
+ *   └── acceptors     one-for-one
+ *
+ * Started top to bottom and stopped bottom to top, so draining falls out of the order: acceptors stop taking, the
+ * listening sockets close, connections finish or meet the deadline. A listener that crashes is opened again on its
+ * port, with new acceptors; the connections above it do not notice.
+ */
+
+import type { Socket } from "node:net";
+import {
+  type ChildSpecification,
+  type ExitReason,
+  type FactorySupervisor,
+  factorySupervisor,
+  type Supervisor,
+  type SupervisorEvent,
+  SupervisorStartError,
+  supervisor,
+} from "../actor/index.ts";
+import type { ConnectionHost, ConnectionSettings, ConnectionState } from "../connection/connection-host.ts";
+import { LiveConnection } from "../connection/live-connection.ts";
+import type { CloseReason } from "../connection/protocol.ts";
+import { type HandlerError, StartError, UsageError } from "../errors.ts";
+import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "../events.ts";
+import { keepReadBuffers } from "../memory.ts";
+import { checkNames } from "../option-names.ts";
+import type { ServerOptions } from "../options.ts";
+import type { BoundAddress } from "../transport/address.ts";
+import type { TlsContext } from "../transport/tls.ts";
+import type { ListenTarget } from "../transport/transport.ts";
+import { acceptors } from "./acceptor.ts";
+import { ArrivalQueue } from "./arrivals.ts";
+import { type Arriving, Drain } from "./drain.ts";
+import { Inheritance, Listener, type ListenerOwner } from "./listener.ts";
+import type { Server, ServerInfo, ServerTls, StopOptions, StopReport } from "./server-interface.ts";
+import { TimerWheel } from "./timer-wheel.ts";
+
+const STATES: readonly ConnectionState[] = ["waiting", "handshaking", "initialising", "open", "closing"];
+
+/** The server behind the interface. */
+export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arriving {
+  readonly wheel: TimerWheel = new TimerWheel();
+  readonly settings: ConnectionSettings;
+  readonly closed: Promise<ExitReason>;
+  supervisor!: Supervisor;
+  private readonly options: ServerOptions;
+  private readonly queue: ArrivalQueue;
+  private readonly tlsContext: TlsContext | undefined;
+  private connections!: FactorySupervisor<never>;
+  private listener!: Listener;
+  private readonly inheritance: Inheritance = new Inheritance();
+  private target: ListenTarget;
+  private count = 0;
+  private accepts = 0;
+  private rejections = 0;
+  private bytesIn = 0;
+  private bytesOut = 0;
+  private readonly drain: Drain = new Drain();
+  private treeStops = false;
+  private whenEmpty: (() => void) | undefined = undefined;
+  private reported: Promise<StopReport> | undefined = undefined;
+  private tellClosed!: (reason: ExitReason) => void;
+
+  constructor(
+    options: ServerOptions,
+    settings: ConnectionSettings,
+    target: ListenTarget,
+    tls: TlsContext | undefined,
+  ) {
+    this.options = options;
+    this.settings = settings;
+    this.tlsContext = tls;
+    this.target = target;
+    this.queue = new ArrivalQueue(options.maxQueue);
+    this.closed = new Promise((resolve) => {
+      this.tellClosed = resolve;
+    });
+  }
+
+  // ---- the tree ---------------------------------------------------------------------------------------------
+
+  async start(signal: AbortSignal | undefined): Promise<this> {
+    keepReadBuffers();
+    // Only the start is given up by these; once the server runs, its end is `stop`, at its own turn and in order.
+    const giveUp = new AbortController();
+    const detach = whenAborted([signal, this.options.signal], () => giveUp.abort());
+    try {
+      this.supervisor = await supervisor({
+        strategy: "rest-for-one",
+        intensity: this.options.intensity,
+        children: [
+          this.connectionsChild(),
+          this.listenerChild(),
+          acceptors(this.queue, this.options.poolSize),
+        ],
+        onEvent: (event) => this.happened(event),
+        signal: giveUp.signal,
+      });
+    } catch (error) {
+      throw startError(error);
+    } finally {
+      detach();
+    }
+    void this.supervisor.exited.then((reason) => this.ended(reason));
+    const leave = whenAborted([this.options.signal], () => void this.stop());
+    void this.closed.then(leave);
+    return this;
+  }
+
+  private connectionsChild(): ChildSpecification {
+    const server = this;
+    return {
+      id: "connections",
+      type: "supervisor",
+      // Asked for when the time has come: the deadline is the one `stop` was given.
+      get shutdownMs() {
+        return server.stopping ?? server.options.stopDeadlineMs;
+      },
+      start: () => {
+        this.connections = factorySupervisor<never>({ shutdownMs: "infinity" });
+        return this.connections;
+      },
+    };
+  }
+
+  private listenerChild(): ChildSpecification {
+    return {
+      id: "listener",
+      start: async () => {
+        const { backlog } = this.options;
+        this.listener = await Listener.open(this.target, { backlog }, this, this.inheritance);
+        const { address } = this.listener;
+        // A port the system chose is kept for the next time.
+        if ("port" in this.target && address.type === "tcp")
+          this.target = { ...this.target, port: address.port };
+        return this.listener;
+      },
+    };
+  }
+
+  private happened(event: SupervisorEvent): void {
+    if (event.type === "gave-up") {
+      this.drain.within(this.options.stopDeadlineMs);
+      this.treeStops = true;
+    } else if (event.type === "child-stopped" && event.id === "listener") this.queue.clear();
+  }
+
+  private async ended(reason: ExitReason): Promise<void> {
+    this.inheritance.close();
+    // Destroyed sockets still have their "close" to tell; nothing can keep them from it.
+    if (this.count > 0) {
+      await new Promise<void>((resolve) => {
+        this.whenEmpty = resolve;
+      });
+    }
+    this.wheel.stop();
+    this.tellClosed(reason);
+  }
+
+  // ---- sockets in, connections out --------------------------------------------------------------------------
+
+  accepted(socket: Socket): void {
+    if (this.count >= this.options.maxConnections) {
+      this.refused(socket, "max-connections");
+      return;
+    }
+    const connection = new LiveConnection(this, this.accepts + 1, socket);
+    if (!this.connections.adopt(connection)) {
+      this.refused(socket, "stopping");
+      return;
+    }
+    this.accepts += 1;
+    this.count += 1;
+    connection.prepare();
+  }
+
+  ready(connection: LiveConnection): void {
+    if (this.queue.offer(connection)) return;
+    this.rejections += 1;
+    if (rejectedChannel.hasSubscribers) rejectedChannel.publish({ reason: "queue-full" });
+    connection.drop();
+  }
+
+  refused(socket: Socket, reason: Rejection): void {
+    this.rejections += 1;
+    socket.on("error", ignore);
+    socket.destroy();
+    if (rejectedChannel.hasSubscribers) rejectedChannel.publish({ reason });
+  }
+
+  opened(connection: LiveConnection): void {
+    if (openChannel.hasSubscribers) openChannel.publish({ connection });
+  }
+
+  gone(connection: LiveConnection, reason: CloseReason): void {
+    this.count -= 1;
+    this.bytesIn += connection.bytesRead;
+    this.bytesOut += connection.bytesWritten;
+    this.queue.forget(connection);
+    this.connections.childExited(connection);
+    this.drain.count(connection.kind, reason);
+    if (closeChannel.hasSubscribers) closeChannel.publish({ connection, reason });
+    if (this.count === 0) this.whenEmpty?.();
+  }
+
+  report(error: HandlerError, connection: LiveConnection): void {
+    if (errorChannel.hasSubscribers) errorChannel.publish({ connection, error });
+    const { onError = printError } = this.options;
+    try {
+      onError(error, connection);
+    } catch (second) {
+      console.error(second);
+    }
+  }
+
+  // ---- stopping ---------------------------------------------------------------------------------------------
+
+  get stopping(): number | undefined {
+    return this.drain.left;
+  }
+
+  stop(deadline?: number | StopOptions): Promise<StopReport> {
+    if (typeof deadline === "object") checkNames("stop", deadline, ["deadlineMs"]);
+    const given = typeof deadline === "object" ? deadline.deadlineMs : deadline;
+    const deadlineMs = given ?? this.options.stopDeadlineMs;
+    if (!(deadlineMs >= 0)) throw new UsageError(`deadlineMs must be 0 or more, not ${String(deadlineMs)}`);
+    const isFirst = this.drain.left === undefined;
+    this.drain.within(deadlineMs);
+    if (isFirst) void this.stopInOrder(deadlineMs);
+    else if (this.treeStops) void this.supervisor.stop(deadlineMs);
+    this.reported ??= this.closed.then(() => this.drain.report());
+    return this.reported;
+  }
+
+  private async stopInOrder(deadlineMs: number): Promise<void> {
+    for (const connection of this.connections.adopted()) {
+      if ((connection as LiveConnection).state === "open") connection.shutdown(deadlineMs);
+    }
+    await this.drain.lastArrivals(this);
+    this.treeStops = true;
+    await this.supervisor.stop(this.drain.left);
+  }
+
+  get taken(): number {
+    return this.accepts + this.rejections;
+  }
+
+  get backlog(): number {
+    return this.options.backlog * this.addresses.length;
+  }
+
+  get waiting(): boolean {
+    return this.queue.length > 0;
+  }
+
+  get handshaking(): boolean {
+    for (const child of this.connections.adopted()) {
+      if ((child as LiveConnection).state === "handshaking") return true;
+    }
+    return false;
+  }
+
+  closeListener(): void {
+    this.listener.close();
+  }
+
+  kill(): void {
+    this.drain.within(0);
+    this.treeStops = true;
+    this.supervisor.kill();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  // ---- what it says of itself -------------------------------------------------------------------------------
+
+  get exited(): Promise<ExitReason> {
+    return this.closed;
+  }
+
+  get tls(): ServerTls {
+    const context = this.tlsContext;
+    if (context === undefined) throw new UsageError("this server was started without TLS");
+    return {
+      update: (options, verification = this.options.clientVerification) =>
+        context.update(options, verification),
+    };
+  }
+
+  get address(): BoundAddress {
+    return this.listener.address;
+  }
+
+  get addresses(): readonly BoundAddress[] {
+    return this.listener.addresses;
+  }
+
+  get port(): number {
+    const { address } = this;
+    if (address.type === "tcp") return address.port;
+    throw new UsageError(`a server on the unix socket ${address.path} has no port`);
+  }
+
+  info(): ServerInfo {
+    const states = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<ConnectionState, number>;
+    let bytesRead = this.bytesIn;
+    let bytesWritten = this.bytesOut;
+    for (const child of this.connections.adopted()) {
+      const connection = child as LiveConnection;
+      states[connection.state] += 1;
+      bytesRead += connection.bytesRead;
+      bytesWritten += connection.bytesWritten;
+    }
+    const { address } = this;
+    const where =
+      address.type === "tcp" ? { port: address.port, ipAddress: address.ipAddress } : { path: address.path };
+    const { accepts: accepted, rejections: rejected, count: connections } = this;
+    return { ...where, connections, states, accepted, rejected, bytesRead, bytesWritten };
+  }
+}
+
+/** Calls `then` when one of them aborts, or has aborted; gives the way to call it off. */
+function whenAborted(signals: readonly (AbortSignal | undefined)[], then: () => void): () => void {
+  for (const signal of signals) signal?.addEventListener("abort", then);
+  if (signals.some((signal) => signal?.aborted)) then();
+  return () => {
+    for (const signal of signals) signal?.removeEventListener("abort", then);
+  };
+}
+
+function ignore(): void {}
+
+function printError(error: HandlerError): void {
+  console.error(error);
+}
+
+/** What the tree's failure to start means to whoever called `start`. */
+function startError(error: unknown): unknown {
+  if (!(error instanceof SupervisorStartError)) return error;
+  if (error.reason === "aborted") return new StartError("listener-closed", { cause: error });
+  if (error.childId === "acceptors") return new StartError("acceptor-failed", { cause: error.cause });
+  return error.cause;
+}

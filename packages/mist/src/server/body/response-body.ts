@@ -1,0 +1,123 @@
+// The kinds of body a response can have, and the functions that make the plain ones.
+//
+// `response-writer.ts` has one branch for each. Files (`source`), event streams and chunked actors (`actor`)
+// and WebSockets (`upgrade`) are made beside their features.
+
+import { Buffer } from "node:buffer";
+import type { Connection, Protocol } from "@x/glisten";
+import { UsageError } from "../../errors.ts";
+import type { Fields } from "../../http/fields.ts";
+import type { EmptyBody, Response } from "../../http/response.ts";
+import type { BodySource } from "./body-source.ts";
+import type { ResponseStream } from "./response-stream.ts";
+
+/** A body that is all there. */
+export interface BytesBody {
+  readonly kind: "bytes";
+  /** Text leaves as UTF-8. */
+  readonly data: string | Uint8Array;
+}
+
+/** A body whose length is not known beforehand: sent chunked, or until close to an HTTP/1.0 client. */
+export interface IterableBody {
+  readonly kind: "iterable";
+  /** The pieces, pulled one at a time; text leaves as UTF-8. */
+  readonly chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
+  /** The trailer section, asked for after the last chunk (RFC 9110 §6.5). Left out where the coding has none. */
+  readonly trailers: (() => Fields | Promise<Fields>) | undefined;
+}
+
+/** A body pulled from something that must be opened and closed, such as a file. */
+export interface SourceBody {
+  readonly kind: "source";
+  /** Bytes; undefined if not known beforehand. */
+  readonly length: number | undefined;
+  /** Opens what is read; called once, when the content is about to be sent. */
+  open(): BodySource | Promise<BodySource>;
+  /** Called in place of `open` when the content is not to be sent after all: HEAD, 304, a client that is gone. */
+  discard?(): void;
+}
+
+/** A body written by an actor for as long as it likes. */
+export interface ActorBody {
+  readonly kind: "actor";
+  /**
+   * An event stream has nobody to answer once the client half-closes; a chunked answer has.
+   * Default: false, the half-closed client gets the rest.
+   */
+  readonly endsWithPeer?: boolean;
+  /** Called once the head is written; never for an answer without content. */
+  start(stream: ResponseStream): ActorBodyWriter;
+}
+
+/** What the server tells the writer of an {@link ActorBody}. */
+export interface ActorBodyWriter {
+  /** The server is stopping: finish soon. */
+  shutdown(deadlineMs: number): void;
+  /** The instant set with `stream.setDeadline` has passed. */
+  deadline?(): void;
+  /** The response is over, whoever ended it. Called exactly once. */
+  closed(): void;
+}
+
+/** The connection goes on in another protocol behind a 101 (RFC 9110 §7.8). */
+export interface UpgradeBody {
+  readonly kind: "upgrade";
+  /** Called when the 101 is on its way; `onError` reports a failure of the user's code. Bytes that came behind the request head follow by `data`. */
+  start(connection: Connection, onError: (error: unknown) => void): Protocol;
+}
+
+/** Every body the server knows how to send. */
+export type ResponseBody = EmptyBody | BytesBody | IterableBody | SourceBody | ActorBody | UpgradeBody;
+
+/** A response the server can send. */
+export type ServerResponse = Response<ResponseBody>;
+
+/** What a handler is told that returned something else, which only untyped code can. */
+export function noResponse(value: unknown): UsageError {
+  if (value instanceof globalThis.Response)
+    return new UsageError(
+      "the handler returned a fetch Response: such handlers are for fromFetch of @x/mist/fetch",
+    );
+  return new UsageError(`the handler returned no response of mist.response(…), but ${nameOf(value)}`);
+}
+
+/** What a handler is told whose response has a body of another make. */
+export function noBody(value: unknown): UsageError {
+  return new UsageError(`a response body is made by mist.bytes(…) and the like, and is no ${nameOf(value)}`);
+}
+
+function nameOf(value: unknown): string {
+  return typeof value === "object" && value !== null ? (value.constructor?.name ?? "object") : typeof value;
+}
+
+/**
+ * A body of these bytes. Text is sent as UTF-8; several pieces are sent one behind the other.
+ *
+ * @example `mist.response(200).setBody(mist.bytes("hello"))`
+ */
+export function bytes(data: string | Uint8Array | readonly (string | Uint8Array)[]): BytesBody {
+  if (typeof data === "string" || data instanceof Uint8Array) return { kind: "bytes", data };
+  if (!Array.isArray(data))
+    throw new UsageError(`mist.bytes takes text, bytes or a list, no ${nameOf(data)}`);
+  return {
+    kind: "bytes",
+    data: Buffer.concat(data.map((piece) => (typeof piece === "string" ? Buffer.from(piece) : piece))),
+  };
+}
+
+/** Options of an iterable body. */
+export interface IterableBodyOptions {
+  /** Fields to send behind the last chunk; asked for when the last chunk has been produced. */
+  readonly trailers?: () => Fields | Promise<Fields>;
+}
+
+/** A body of these chunks, pulled one by one as the client takes them. */
+export function iterableBody(
+  chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
+  options: IterableBodyOptions = {},
+): IterableBody {
+  if (typeof chunks !== "object" || chunks === null)
+    throw new UsageError("a chunked body takes an iterable of pieces");
+  return { kind: "iterable", chunks, trailers: options.trailers };
+}

@@ -1,0 +1,217 @@
+// Response compression around a handler (RFC 9110 §8.4, §12.5.3).
+//
+// Decides and adapts the fields; the coding itself is in `server/content-coder.ts` and `server/compressed-body.ts`.
+//
+// Secrets beside text that an attacker chooses (a token and an echoed query in one page) can be guessed from the
+// length of the compressed answer (BREACH). Send such pages with `cache-control: no-transform`, or outside `compress`.
+
+import { Buffer } from "node:buffer";
+import { UsageError } from "../../errors.ts";
+import { acceptableCodings, type ContentCoding, mergeVary } from "../../http/content-negotiation.ts";
+import { parseEntityTag, serializeEntityTag } from "../../http/entity-tag.ts";
+import type { Field, Fields } from "../../http/fields.ts";
+import { isCompressibleType, mediaTypeEssence } from "../../http/media-type.ts";
+import type { Request } from "../../http/request.ts";
+import { Response } from "../../http/response.ts";
+import type { ResponseBody, ServerResponse } from "../body/response-body.ts";
+import { compressedActor, compressedIterable, compressedSource } from "./compressed-body.ts";
+import { codingLevels, encode, encodeSync, toBytes } from "./content-coder.ts";
+
+/** Options of {@link compress}. */
+export interface CompressOptions {
+  /**
+   * Codings to offer, in order of preference where the client has none. Default: br, zstd (where Node has it), gzip.
+   * `"deflate"` is there for clients that know nothing else.
+   */
+  readonly codings?: readonly ContentCoding[];
+  /**
+   * Levels: br 0 to 11, default 4; zstd 1 to 19, default 3; gzip and deflate 1 to 9, default 6. The defaults are for
+   * bodies made anew for each request; what never changes is better compressed once, see `staticFiles`.
+   */
+  readonly levels?: Partial<Readonly<Record<ContentCoding, number>>>;
+  /** Bodies known to be shorter, in bytes, are left as they are. Default 1024. */
+  readonly minLength?: number;
+  /**
+   * Which media types to compress: names such as `"text/html"` and `"text/*"`, or a function that is given the
+   * `content-type`. Default: text, JSON, XML and the like. An answer without a type is never compressed.
+   */
+  readonly types?: readonly string[] | ((contentType: string) => boolean);
+}
+
+interface Settings {
+  readonly codings: readonly ContentCoding[];
+  readonly levels: Readonly<Record<ContentCoding, number>>;
+  readonly minLength: number;
+  readonly isCompressible: (contentType: string) => boolean;
+}
+
+/**
+ * Wraps a handler so that its answers are compressed for clients that accept it.
+ *
+ * Left as they are: answers to clients that do not ask, short ones, types that gain nothing, 206 and anything else
+ * with `content-range`, what has a `content-encoding` already or a digest of its content, `cache-control:
+ * no-transform`, and upgrades. What a client might have got compressed has `vary: accept-encoding`. A compressed answer
+ * has its strong `etag` made weak and loses `accept-ranges`.
+ *
+ * Bodies that are all there keep a `content-length`; others are coded as they are sent. A producer that pauses has what
+ * it gave so far flushed to the client.
+ *
+ * @throws UsageError for an unknown coding, one that this version of Node does not have, or a level out of range.
+ *
+ * @example `mist.new(mist.compress(handler, { codings: ["gzip"] }))`
+ */
+export function compress<Body = unknown>(
+  handler: (request: Request<Body>) => ServerResponse | Promise<ServerResponse>,
+  options: CompressOptions = {},
+): (request: Request<Body>) => ServerResponse | Promise<ServerResponse> {
+  const settings = settingsOf(options);
+  return (request) => {
+    const result = handler(request);
+    if (result instanceof Response) return compressResponse(request, result, settings);
+    return Promise.resolve(result).then((response) => compressResponse(request, response, settings));
+  };
+}
+
+const defaultLevels = { br: 4, deflate: 6, gzip: 6, zstd: 3 } as const;
+const defaultCodings: readonly ContentCoding[] = ["br", "zstd", "gzip"];
+
+function settingsOf(options: CompressOptions): Settings {
+  const { minLength = 1024, types } = options;
+  const levels = { ...defaultLevels, ...options.levels };
+  const codings = options.codings ?? defaultCodings.filter((coding) => codingLevels(coding) !== undefined);
+  for (const coding of codings) {
+    const range = codingLevels(coding);
+    if (range === undefined) throw new UsageError(`this Node has no content coding ${coding}`);
+    const level = levels[coding];
+    if (!Number.isInteger(level) || level < range[0] || level > range[1]) {
+      throw new UsageError(
+        `a level of ${coding} is an integer from ${range[0]} to ${range[1]}, not ${level}`,
+      );
+    }
+  }
+  if (!(minLength >= 0)) throw new UsageError(`minLength is a number of at least 0, not ${minLength}`);
+  return { codings, levels, minLength, isCompressible: typePredicate(types) };
+}
+
+function typePredicate(types: CompressOptions["types"]): (contentType: string) => boolean {
+  if (types === undefined) return isCompressibleType;
+  if (typeof types === "function") return types;
+  const names = new Set(types.map((type) => type.toLowerCase()));
+  return (contentType) => {
+    const type = mediaTypeEssence(contentType);
+    return names.has(type) || names.has(`${type.slice(0, type.indexOf("/"))}/*`);
+  };
+}
+
+function compressResponse(
+  request: Request,
+  response: ServerResponse,
+  settings: Settings,
+): ServerResponse | Promise<ServerResponse> {
+  // Not a response at all: the server says so.
+  if (!(response instanceof Response)) return response;
+  const isUpdate = response.status === 304;
+  if (!isUpdate && !isCandidate(response, settings)) return response;
+  const accepted = acceptableCodings(request.getHeader("accept-encoding"), settings.codings);
+  const coding = accepted[0];
+  if (coding === undefined || coding === "identity") return withFields(response, varied(response.headers));
+  // RFC 9110 §15.4.5: with the tag and the vary that a 200 would have had.
+  if (isUpdate) return withFields(response, weakened(varied(response.headers)));
+  const { body } = response;
+  const level = settings.levels[coding];
+  switch (body.kind) {
+    case "bytes":
+      return compressBytes(response, toBytes(body.data), coding, level, accepted.includes("identity"));
+    case "source":
+      return coded(response, coding, compressedSource(body, coding, level));
+    case "iterable":
+      return coded(response, coding, compressedIterable(body, coding, level));
+    case "actor":
+      return coded(response, coding, compressedActor(body, coding, level));
+    default:
+      return response;
+  }
+}
+
+// Fields that speak of the content as it is, and would be wrong of the coded one.
+const contentBound = ["content-range", "content-digest", "repr-digest", "digest", "content-md5"];
+
+function isCandidate(response: ServerResponse, settings: Settings): boolean {
+  const { status, body } = response;
+  if (body.kind === "empty" || body.kind === "upgrade") return false;
+  if (status === 204 || status === 205 || status === 206) return false;
+  const length = knownLength(body);
+  if (length !== undefined && length < settings.minLength) return false;
+  const contentType = response.getHeader("content-type");
+  if (contentType === undefined || !settings.isCompressible(contentType)) return false;
+  if (contentBound.some((name) => response.getHeader(name) !== undefined)) return false;
+  return !hasMember(response.headers, "content-encoding", isRealCoding) && !isTransformForbidden(response);
+}
+
+function knownLength(body: ResponseBody): number | undefined {
+  if (body.kind === "bytes") return Buffer.byteLength(body.data);
+  return body.kind === "source" ? body.length : undefined;
+}
+
+function isRealCoding(member: string): boolean {
+  return member !== "" && member !== "identity";
+}
+
+function isTransformForbidden({ headers }: ServerResponse): boolean {
+  return hasMember(headers, "cache-control", (member) => member === "no-transform");
+}
+
+function hasMember(fields: Fields, name: string, test: (member: string) => boolean): boolean {
+  return fields.some(
+    (field) => field[0] === name && field[1].split(",").some((member) => test(member.trim().toLowerCase())),
+  );
+}
+
+// Below this the coder takes less time than a trip to the thread pool and back: about a tenth of a millisecond.
+const maxSync = 16 * 1024;
+
+function compressBytes(
+  response: ServerResponse,
+  data: Uint8Array,
+  coding: ContentCoding,
+  level: number,
+  identityAccepted: boolean,
+): ServerResponse | Promise<ServerResponse> {
+  const finish = (bytes: Buffer) =>
+    bytes.length >= data.length && identityAccepted
+      ? withFields(response, varied(response.headers))
+      : coded(response, coding, { kind: "bytes", data: bytes });
+  // The highest levels of brotli and zstd are a hundred times slower.
+  if (data.length <= maxSync && level <= 6) return finish(encodeSync(coding, level, data));
+  return encode(coding, level, data).then(finish);
+}
+
+// A length or a readiness for ranges that was announced for the content as it was.
+const dropped = new Set(["content-length", "content-encoding", "accept-ranges"]);
+
+function coded(response: ServerResponse, coding: ContentCoding, body: ResponseBody): ServerResponse {
+  const fields = weakened(varied(response.headers)).filter((field) => !dropped.has(field[0]));
+  fields.push(["content-encoding", coding]);
+  return new Response(response.status, fields, body);
+}
+
+function withFields(response: ServerResponse, fields: Fields): ServerResponse {
+  return new Response(response.status, fields, response.body);
+}
+
+function varied(fields: Fields): Field[] {
+  let vary: string | undefined;
+  for (const field of fields) {
+    if (field[0] === "vary") vary = vary === undefined ? field[1] : `${vary}, ${field[1]}`;
+  }
+  const others = fields.filter((field) => field[0] !== "vary");
+  return [...others, ["vary", mergeVary(vary, "accept-encoding")]];
+}
+
+// RFC 9110 §8.8.3.3: a strong tag belongs to one coding of the content only.
+function weakened(fields: Field[]): Field[] {
+  return fields.map((field) => {
+    const tag = field[0] === "etag" ? parseEntityTag(field[1]) : undefined;
+    return tag === undefined ? field : ["etag", serializeEntityTag({ ...tag, weak: true })];
+  });
+}

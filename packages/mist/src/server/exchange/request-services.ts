@@ -1,0 +1,36 @@
+// What a handler can ask of the exchange behind its request.
+
+import type { ConnectionInfo } from "@x/glisten";
+import { UsageError } from "../../errors.ts";
+import type { Fields } from "../../http/fields.ts";
+import type { Request } from "../../http/request.ts";
+import { Exchange } from "./exchange.ts";
+
+/**
+ * Sends an informational response, such as 103 Early Hints (RFC 8297), ahead of the final one. An HTTP/1.0 client
+ * gets none.
+ *
+ * @param status 100 to 199, but not 101.
+ * @throws UsageError if the final response is under way or a field is malformed.
+ */
+export function sendInformational(request: Request, status: number, fields: Fields): void {
+  exchangeOf(request).inform(status, fields);
+}
+
+/**
+ * Has `stop` wait for `work`, within its deadline: for what a handler begins and does not want to keep the client
+ * waiting for. A rejection is told to `onError`.
+ */
+export function waitUntil(request: Request, work: Promise<unknown>): void {
+  exchangeOf(request).waitUntil(work);
+}
+
+/** The client's address and port: the real client's, where the PROXY protocol is on. */
+export function getConnectionInfo(request: Request): ConnectionInfo {
+  return exchangeOf(request).host.connection.info();
+}
+
+function exchangeOf(request: Request): Exchange {
+  if (request.context instanceof Exchange) return request.context;
+  throw new UsageError("this request did not come from a connection");
+}

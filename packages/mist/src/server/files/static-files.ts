@@ -1,0 +1,248 @@
+// A handler that serves a directory: index files, redirects of directories, coded siblings, cache-control.
+//
+// What a URL may name is decided in `server/file-path.ts`, what a link may lead to in `server/open-file.ts`.
+
+import { join, relative, resolve, sep } from "node:path";
+import { FileError, UsageError } from "../../errors.ts";
+import { acceptableCodings } from "../../http/content-negotiation.ts";
+import { type Field, fieldValue } from "../../http/fields.ts";
+import { isCompressibleType, mediaTypeEssence, mediaTypeOf } from "../../http/media-type.ts";
+import type { Request } from "../../http/request.ts";
+import { Response } from "../../http/response.ts";
+import { reasonPhrase } from "../../http/status.ts";
+import type { ServerResponse } from "../body/response-body.ts";
+import { answerWithFile } from "./file.ts";
+import { type DotfilesPolicy, pathBelowRoot } from "./file-path.ts";
+import { closeDescriptor, type OpenFile, openRegularFile } from "./open-file.ts";
+
+/** A file about to be served. */
+export interface StaticFile {
+  /** Path below the root, decoded, with slashes: `assets/app.3f2a.js`. For an index, the index file's. */
+  readonly path: string;
+  /** Value of `content-type`. */
+  readonly contentType: string;
+  /** Bytes of the file that is sent: of the coded sibling, if that is it. */
+  readonly size: number;
+  /** Time of its last change. */
+  readonly modified: Date;
+}
+
+/** Options of {@link staticFiles}. */
+export interface StaticFilesOptions<Body = unknown> {
+  /** The directory to serve. */
+  readonly root: string;
+  /** Where it is mounted. Default `"/"`; with `"/assets"`, `/assets/a.js` is the file `a.js`. */
+  readonly prefix?: string;
+  /**
+   * Names to look for in a directory, in order; false for none. Default `"index.html"`. With it, a directory without
+   * its slash is redirected (301).
+   */
+  readonly index?: string | readonly string[] | false;
+  /** Value of `cache-control`, or a function that gives it, or undefined for none. Default: none. */
+  readonly cacheControl?: string | ((file: StaticFile) => string | undefined);
+  /**
+   * Whether to serve `a.js.br`, `a.js.zst` or `a.js.gz` for `a.js` to clients that take it, or which of them in which
+   * order of preference. Looked for beside files of compressible or unknown type. `true` means br, zstd, gzip.
+   * Default: false.
+   */
+  readonly precompressed?: boolean | readonly SiblingCoding[];
+  /** What to do with hidden names. Default `"ignore"`: they do not exist. */
+  readonly dotfiles?: DotfilesPolicy;
+  /** A `Range` field that names more ranges is ignored. Default 32; 0 turns ranges off. */
+  readonly maxRanges?: number;
+  /** Answers what is no file here, and methods other than GET and HEAD. Default: 404, 405. */
+  readonly fallback?: (request: Request<Body>) => ServerResponse | Promise<ServerResponse>;
+}
+
+/** Codings that have a customary file extension. */
+export type SiblingCoding = "br" | "zstd" | "gzip";
+
+const extensions: Readonly<Record<SiblingCoding, string>> = { br: ".br", zstd: ".zst", gzip: ".gz" };
+
+interface Settings {
+  readonly root: string;
+  readonly prefix: string;
+  readonly indexes: readonly string[];
+  readonly codings: readonly SiblingCoding[];
+  readonly cacheControl: StaticFilesOptions["cacheControl"];
+  readonly dotfiles: DotfilesPolicy;
+  readonly maxRanges: number | undefined;
+}
+
+/**
+ * A handler that serves the files of a directory, with everything that `sendFile` does for a request.
+ *
+ * Answers 404 for what is not there (or lies outside, see `sendFile`), 403 without access, 405 with `allow` for methods
+ * other than GET and HEAD, 406 to a client that refuses every coding there is. Failures of the file system are thrown,
+ * as a FileError `unknown`.
+ *
+ * @throws UsageError for an empty root, a prefix that is no absolute path, an index that is no plain name.
+ *
+ * @example `mist.new(mist.staticFiles({ root: "public", cacheControl: "max-age=3600", precompressed: true }))`
+ */
+export function staticFiles<Body = unknown>(
+  options: StaticFilesOptions<Body>,
+): (request: Request<Body>) => Promise<ServerResponse> {
+  const settings = settingsOf(options);
+  const { fallback } = options;
+  return async (request) => {
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return fallback === undefined ? refusal(405, [["allow", "GET, HEAD"]]) : fallback(request);
+    }
+    try {
+      return await serve(request, settings);
+    } catch (error) {
+      if (!(error instanceof FileError) || error.status >= 500) throw error;
+      if (error.status === 404 && fallback !== undefined) return fallback(request);
+      return refusal(error.status);
+    }
+  };
+}
+
+function settingsOf<Body>(options: StaticFilesOptions<Body>): Settings {
+  const { root, prefix = "/", index = "index.html", precompressed = false } = options;
+  if (root === "") throw new UsageError("root is the path of a directory, not an empty string");
+  if (!/^\/(?:[^/\\?#][^\\?#]*)?$/.test(prefix)) throw new UsageError(`prefix ${prefix} is no absolute path`);
+  const indexes = index === false ? [] : [index].flat();
+  for (const name of indexes) {
+    if (!/^[^/\\\0]+$/.test(name)) throw new UsageError(`index ${JSON.stringify(name)} is no file name`);
+  }
+  const codings: readonly SiblingCoding[] =
+    precompressed === true ? ["br", "zstd", "gzip"] : precompressed === false ? [] : precompressed;
+  for (const coding of codings) {
+    if (!Object.hasOwn(extensions, coding)) throw new UsageError(`there is no content coding ${coding}`);
+  }
+  return {
+    root: resolve(root),
+    prefix: prefix.replace(/\/+$/, ""),
+    indexes,
+    codings,
+    cacheControl: options.cacheControl,
+    dotfiles: options.dotfiles ?? "ignore",
+    maxRanges: options.maxRanges,
+  };
+}
+
+async function serve(request: Request, settings: Settings): Promise<ServerResponse> {
+  const { root, prefix, dotfiles } = settings;
+  const { path } = request;
+  if (path !== prefix && !path.startsWith(`${prefix}/`)) throw new FileError("no-entry", path);
+  const below = path.slice(prefix.length);
+  const filePath = pathBelowRoot(root, below, dotfiles);
+  if (below === "" && settings.indexes.length > 0) return redirectToDirectory(request);
+  if (filePath.endsWith("/")) return serveIndex(request, filePath, settings);
+  try {
+    return await serveFile(request, filePath, settings);
+  } catch (error) {
+    if (!isReason(error, "is-dir") || settings.indexes.length === 0) throw error;
+    return redirectToDirectory(request);
+  }
+}
+
+async function serveIndex(request: Request, directory: string, settings: Settings): Promise<ServerResponse> {
+  for (const name of settings.indexes) {
+    try {
+      return await serveFile(request, join(directory, name), settings);
+    } catch (error) {
+      if (!isReason(error, "no-entry") && !isReason(error, "is-dir")) throw error;
+    }
+  }
+  throw new FileError("no-entry", directory);
+}
+
+// The path has passed `pathBelowRoot`: it has no empty segment, so that this never reads as `//another-host/`.
+function redirectToDirectory(request: Request): ServerResponse {
+  const query = request.query === undefined ? "" : `?${request.query}`;
+  return refusal(301, [["location", fieldValue("location", `${request.path}/${query}`)]]);
+}
+
+interface Variant {
+  readonly file: OpenFile;
+  readonly path: string;
+  readonly coding: SiblingCoding | undefined;
+}
+
+async function serveFile(request: Request, path: string, settings: Settings): Promise<ServerResponse> {
+  const contentType = mediaTypeOf(path);
+  const negotiable = settings.codings.length > 0 && mayHaveCodedSiblings(contentType);
+  const vary: readonly Field[] = negotiable ? [["vary", "accept-encoding"]] : [];
+  const variant = negotiable
+    ? await openVariant(request, path, settings)
+    : { file: await openRegularFile(path, settings.root), path, coding: undefined };
+  if (variant === undefined) return refusal(406, vary);
+  const { maxRanges } = settings;
+  const fields = [...vary, ...cacheControlFields(variant, path, contentType, settings)];
+  return answerWithFile(variant.file, {
+    path: variant.path,
+    request,
+    contentType,
+    fields,
+    maxRanges,
+    ...(variant.coding !== undefined && { coding: variant.coding }),
+  });
+}
+
+// To look for siblings costs an `open` each: not for images and the like, which are compressed already.
+function mayHaveCodedSiblings(contentType: string): boolean {
+  return isCompressibleType(contentType) || mediaTypeEssence(contentType) === "application/octet-stream";
+}
+
+/** The variant the client likes best of those there are; undefined if it takes none. */
+async function openVariant(request: Request, path: string, settings: Settings): Promise<Variant | undefined> {
+  for (const coding of acceptableCodings(request.getHeader("accept-encoding"), settings.codings)) {
+    if (coding === "identity") {
+      return { file: await openRegularFile(path, settings.root), path, coding: undefined };
+    }
+    const file = await openSibling(path + extensions[coding], settings.root);
+    if (file !== undefined) return { file, path: path + extensions[coding], coding };
+  }
+  // Tells a missing file and a directory from one that cannot be had in this way.
+  const plain = await openRegularFile(path, settings.root);
+  closeDescriptor(plain.descriptor);
+  return undefined;
+}
+
+async function openSibling(path: string, root: string): Promise<OpenFile | undefined> {
+  try {
+    return await openRegularFile(path, root);
+  } catch (error) {
+    if (isReason(error, "unknown")) throw error;
+    return undefined;
+  }
+}
+
+function cacheControlFields(
+  { file }: Variant,
+  path: string,
+  contentType: string,
+  { cacheControl, root }: Settings,
+): readonly Field[] {
+  if (cacheControl === undefined) return [];
+  try {
+    const value =
+      typeof cacheControl === "string"
+        ? cacheControl
+        : cacheControl({
+            path: relative(root, path).replaceAll(sep, "/"),
+            contentType,
+            size: file.stats.size,
+            modified: file.stats.mtime,
+          });
+    return value === undefined ? [] : [["cache-control", fieldValue("cache-control", value)]];
+  } catch (error) {
+    closeDescriptor(file.descriptor);
+    throw error;
+  }
+}
+
+function isReason(error: unknown, reason: FileError["reason"]): boolean {
+  return error instanceof FileError && error.reason === reason;
+}
+
+function refusal(status: number, fields: readonly Field[] = []): ServerResponse {
+  const type: Field = ["content-type", "text/plain; charset=utf-8"];
+  return new Response(status, [type, ...fields], {
+    kind: "bytes",
+    data: `${status} ${reasonPhrase(status)}\n`,
+  });
+}

@@ -1,0 +1,89 @@
+// `chunked(…)`: a response whose length is not known beforehand, from an iterable or written by a loop.
+
+import type { Fields } from "../../http/fields.ts";
+import type { Request } from "../../http/request.ts";
+import type { Response } from "../../http/response.ts";
+import {
+  type IterableBody,
+  type IterableBodyOptions,
+  iterableBody,
+  type ServerResponse,
+} from "../body/response-body.ts";
+import type { ResponseStream } from "../body/response-stream.ts";
+import { StreamActor, type StreamHandler } from "./stream-actor.ts";
+
+/** A response being written in chunks, as its loop holds it. */
+export class ChunkedStream<Message = never, State = unknown> extends StreamActor<State, Message> {
+  readonly #trailers: (() => Fields) | undefined;
+
+  /** @internal Use {@link chunked}. */
+  constructor(stream: ResponseStream, options: ChunkedOptions<State, Message>) {
+    super(stream);
+    this.#trailers = options.trailers;
+    this.run(options as StreamHandler<State, Message, this>);
+  }
+
+  /**
+   * Sends a chunk; text as UTF-8, nothing for an empty one. The promise is already resolved while the client keeps
+   * up, otherwise it resolves when it has caught up; the loop gets no further message before that, whether it looks
+   * at the promise or not. Rejects with a TransportError when the response is over.
+   */
+  sendChunk(data: string | Uint8Array): Promise<void> {
+    return this.put(data);
+  }
+
+  protected finish(stopping: boolean): void {
+    // A server that stops lets a download finish, up to its deadline; only the loop can end it.
+    if (this.open && !(stopping && this.running)) this.stream.end(this.#trailers?.());
+  }
+}
+
+/** Options of a chunked response written by a loop. */
+export interface ChunkedOptions<State, Message = never>
+  extends StreamHandler<State, Message, ChunkedStream<Message>> {
+  /** The request that is answered. */
+  readonly request: Request;
+  /** Status and fields; its body is not looked at. */
+  readonly response: Response;
+  /** The trailer section, asked for when the loop has said `stop()` (RFC 9110 §6.5). */
+  readonly trailers?: () => Fields;
+}
+
+// The options come first: the other order would have TypeScript take `init: () => [state, selector]` for an array.
+
+/**
+ * Answers with a response that `init` and `loop` send in chunks. `stop()` ends it in order; `stopAbnormal(reason)` and
+ * failures break it off, so that the client sees that it is not whole. A client that leaves ends the loop at once.
+ *
+ * @example
+ * ```ts
+ * mist.chunked({
+ *   request,
+ *   response: mist.response(200),
+ *   init: () => [0, selector<string>().select(lines)],
+ *   loop(count, line, chunks) {
+ *     chunks.sendChunk(`${line}\n`);
+ *     return count < 9 ? mist.continue(count + 1) : mist.stop();
+ *   },
+ * });
+ * ```
+ */
+export function chunked<State, Message = never>(options: ChunkedOptions<State, Message>): ServerResponse;
+/**
+ * A body of these chunks, pulled one by one as the client takes them.
+ *
+ * @example `mist.response(200).setBody(mist.chunked(lines()))`
+ */
+export function chunked(
+  chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
+  options?: IterableBodyOptions,
+): IterableBody;
+export function chunked<State, Message>(
+  source: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array> | ChunkedOptions<State, Message>,
+  options?: IterableBodyOptions,
+): IterableBody | ServerResponse {
+  if (typeof source === "string" || !("loop" in source))
+    return iterableBody(source as Iterable<string>, options);
+  const start = (stream: ResponseStream) => new ChunkedStream(stream, source);
+  return source.response.setBody({ kind: "actor", start });
+}
