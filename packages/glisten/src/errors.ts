@@ -51,8 +51,8 @@ export class DeadlineError extends TransportError {
   readonly timeoutMs: number | undefined;
 
   constructor(deadline: string, timeoutMs?: number, options?: ErrorOptions) {
-    const within = timeoutMs === undefined ? "in time" : `within ${timeoutMs} ms`;
-    super("timeout", `The ${deadline} did not finish ${within}.`, options);
+    const length = timeoutMs === undefined ? "" : ` of ${timeoutMs} ms`;
+    super("timeout", `The ${deadline} deadline${length} passed.`, options);
     this.deadline = deadline;
     this.timeoutMs = timeoutMs;
   }

@@ -3,13 +3,18 @@
  *
  * - `ProtocolError`  the peer's; it can be told (a status for HTTP, a close code for WebSocket)
  * - `LimitError`     the peer asked for more than we allow; a ProtocolError with the limit's name
- * - `DeadlineError`  the peer was too slow; names the deadline
+ * - `RequestTimeoutError`  the client was too slow; a DeadlineError that names the option
  * - `BodyError`      reading a request body failed; uncaught, it becomes the status it carries
  * - `FileError`      a file could not be served
  * - `UsageError`     our caller's; thrown at the call that was wrong
  *
- * This file is pure: the sans-IO cores import it.
+ * This file is pure: the sans-IO cores import it. `UsageError` and `DeadlineError` are glisten's own classes, so that
+ * `instanceof` holds across the packages.
  */
+
+import { DeadlineError } from "@x/glisten/kit";
+
+export { DeadlineError, UsageError } from "@x/glisten/kit";
 
 /** What a `ProtocolError` says besides its message. */
 export interface ProtocolErrorOptions {
@@ -69,27 +74,11 @@ export class LimitError extends ProtocolError {
   }
 }
 
-/** The caller used the library wrongly; thrown at the call, never sent to the peer. */
-export class UsageError extends Error {
-  override readonly name: string = "UsageError";
-}
-
-/** A deadline passed. `deadline` is its option name; `status` what a waiting HTTP peer is told. */
-export class DeadlineError extends Error {
-  override readonly name: string = "DeadlineError";
-  /** The option that set the deadline, for example `"bodyIdleMs"`. */
-  readonly deadline: string;
-  /** The length of the deadline, in milliseconds. */
-  readonly ms: number;
-  /** The HTTP status a waiting peer is told: 408. */
-  readonly status: number;
-
-  constructor(deadline: string, ms: number, status = 408) {
-    super(`the ${deadline} deadline of ${ms} ms passed`);
-    this.deadline = deadline;
-    this.ms = ms;
-    this.status = status;
-  }
+/** The client was too slow with its request. Left uncaught in a handler it is answered with `status`. */
+export class RequestTimeoutError extends DeadlineError {
+  override name = "RequestTimeoutError";
+  /** 408 (RFC 9110 §15.5.9). */
+  readonly status = 408;
 }
 
 /**

@@ -31,6 +31,7 @@ export {
   type LimitErrorOptions,
   ProtocolError,
   type ProtocolErrorOptions,
+  RequestTimeoutError,
   UsageError,
 } from "./errors.ts";
 export {

@@ -69,8 +69,8 @@ describe("error classes", () => {
       deadline: "accept",
       timeoutMs: 50,
     });
-    expect(error.message).toBe("The accept did not finish within 50 ms.");
-    expect(new DeadlineError("stop").message).toBe("The stop did not finish in time.");
+    expect(error.message).toBe("The accept deadline of 50 ms passed.");
+    expect(new DeadlineError("stop").message).toBe("The stop deadline passed.");
   });
 
   it("a handler error names the handler, a start error says why in one sentence", () => {

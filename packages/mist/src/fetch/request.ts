@@ -5,7 +5,7 @@
 // incoming one as a stream. `instanceof Request` holds either way; `globals.ts` has `fetch` and `new Request` take it.
 
 import { Buffer } from "node:buffer";
-import { BodyError, DeadlineError } from "../errors.ts";
+import { BodyError, RequestTimeoutError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
 import { reasonPhrase } from "../http/status.ts";
 import { type IncomingBody, readBody, stream } from "../server/exchange/request-body.ts";
@@ -240,7 +240,7 @@ function usedStream(): ReadableStream<Uint8Array> {
 
 // Hono asks an error for its answer, and makes a 500 of one that has none: the client is to hear what it did.
 function withAnswer(error: unknown): unknown {
-  if (!(error instanceof BodyError || error instanceof DeadlineError)) return error;
+  if (!(error instanceof BodyError || error instanceof RequestTimeoutError)) return error;
   const { status } = error;
   const getResponse = () => new Response(`${status} ${reasonPhrase(status)}\n`, { status });
   return Object.defineProperty(error, "getResponse", { value: getResponse, configurable: true });

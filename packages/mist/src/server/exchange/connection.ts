@@ -14,7 +14,7 @@
 
 import type { Buffer } from "node:buffer";
 import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
-import { DeadlineError, ProtocolError, UsageError } from "../../errors.ts";
+import { ProtocolError, RequestTimeoutError, UsageError } from "../../errors.ts";
 import { Http1Connection } from "../../http1/connection.ts";
 import type { Http1Event } from "../../http1/events.ts";
 import type { RequestHead } from "../../http1/request-head.ts";
@@ -192,7 +192,7 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
 
   // What came is no request: say so once and hang up. Nothing behind it is looked at.
   #refuse(error: unknown): void {
-    if (!(error instanceof ProtocolError || error instanceof DeadlineError)) {
+    if (!(error instanceof ProtocolError || error instanceof RequestTimeoutError)) {
       this.connection.destroy(error); // ours, then; thrown from here it might find nobody to catch it
       return;
     }
@@ -370,10 +370,11 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
   #readLate(): void {
     if (this.#phase === "head") {
       this.core.giveUp();
-      this.#refuse(new DeadlineError("headMs", this.service.deadlines.headMs));
+      this.#refuse(new RequestTimeoutError("headMs", this.service.deadlines.headMs));
     } else if (this.#phase === "exchange") {
       if (this.#draining) this.#close();
-      else this.#exchange?.body.fail(new DeadlineError("bodyIdleMs", this.service.deadlines.bodyIdleMs));
+      else
+        this.#exchange?.body.fail(new RequestTimeoutError("bodyIdleMs", this.service.deadlines.bodyIdleMs));
     } else {
       this.connection.close();
     }

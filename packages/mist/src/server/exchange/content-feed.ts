@@ -1,7 +1,7 @@
 // The content of a request between the core and whoever reads it: at the reader's pace, at the peer's risk of being
 // too slow; or, if nobody wants it, out of the way of the next request.
 
-import { BodyError, DeadlineError, ProtocolError } from "../../errors.ts";
+import { BodyError, ProtocolError, RequestTimeoutError } from "../../errors.ts";
 import type { Http1Connection } from "../../http1/connection.ts";
 import type { Http1Event } from "../../http1/events.ts";
 import { ContentWait } from "./content-wait.ts";
@@ -51,7 +51,7 @@ export class ContentFeed {
     const { core, service } = this.#host;
     this.#wait.count();
     const slow = this.#wait.tooSlow(body.received + core.retainedBytes, service.deadlines.minBodyRate);
-    if (slow) body.fail(new DeadlineError("minBodyRate", Math.round(this.#wait.totalMs)));
+    if (slow) body.fail(new RequestTimeoutError("minBodyRate", Math.round(this.#wait.totalMs)));
     else body.resume();
   }
 

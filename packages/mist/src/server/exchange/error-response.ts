@@ -1,6 +1,6 @@
 // Errors as answers: which status an error stands for, and whose fault it is.
 
-import { BodyError, DeadlineError, FileError, ProtocolError } from "../../errors.ts";
+import { BodyError, FileError, ProtocolError, RequestTimeoutError } from "../../errors.ts";
 import { response } from "../../http/response.ts";
 import { reasonPhrase } from "../../http/status.ts";
 import { bytes, type ServerResponse } from "../body/response-body.ts";
@@ -8,7 +8,7 @@ import { bytes, type ServerResponse } from "../body/response-body.ts";
 /** The status to answer when `error` was not handled. 500 for anything that is our side's fault. */
 export function statusOfError(error: unknown): number {
   if (error instanceof ProtocolError || error instanceof BodyError) return error.status ?? 400;
-  if (error instanceof DeadlineError || error instanceof FileError) return error.status;
+  if (error instanceof RequestTimeoutError || error instanceof FileError) return error.status;
   return 500;
 }
 

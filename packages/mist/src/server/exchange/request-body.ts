@@ -130,7 +130,7 @@ export interface ReadBodyOptions {
  * The whole body of a request.
  *
  * @throws BodyError (rejects) `excess-body` if it is longer than `maxBodyLimit` (413 if the handler lets it pass),
- * `malformed-body` if its coding is broken or it was cut off (400), DeadlineError if it stalls (408).
+ * `malformed-body` if its coding is broken or it was cut off (400), RequestTimeoutError if it stalls (408).
  */
 export async function readBody(
   request: Request<IncomingBody>,
@@ -198,7 +198,7 @@ export interface BodyReader extends AsyncIterable<Uint8Array> {
   /**
    * The next `size` bytes: fewer only in the last chunk, then `done`.
    *
-   * @throws UsageError unless `size` is a positive integer; BodyError, DeadlineError as {@link readBody}.
+   * @throws UsageError unless `size` is a positive integer; BodyError, RequestTimeoutError as {@link readBody}.
    */
   consume(size: number): Promise<BodyPart>;
   /** The rest of the body as a web stream, pulled as it is read. */

@@ -1,0 +1,85 @@
+// Backpressure: whether more is welcome, and who waits until it is.
+//
+// One instance stands between one producer side and one consumer. It holds no bytes: whoever writes decides when the
+// flow is blocked, whoever drains opens it again. An unblocked flow allocates nothing.
+
+/** The promise that {@link Flow.whenRoom} gives while nothing is blocked: already resolved, and shared. */
+const roomNow: Promise<void> = Promise.resolve();
+
+interface Waiting {
+  readonly promise: Promise<void>;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** Whether a consumer keeps up with what it is given, and a promise for those who wait until it does. */
+export class Flow {
+  #blocked = false;
+  #waiting: Waiting | undefined = undefined;
+  #end: { readonly error: unknown } | undefined = undefined;
+
+  /** True from {@link block} until {@link open}: more is not welcome. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** True once {@link abandon} was called. */
+  get abandoned(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** The consumer takes less than it is given. */
+  block(): void {
+    if (this.#end === undefined) this.#blocked = true;
+  }
+
+  /** The consumer has caught up: everyone who waits goes on. */
+  open(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.resolve();
+  }
+
+  /** The consumer is gone: everyone who waits, now or later, is rejected with `error`. */
+  abandon(error: unknown): void {
+    if (this.#end !== undefined) return;
+    this.#end = { error };
+    this.#blocked = false;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.reject(error);
+  }
+
+  /**
+   * Resolves when there is room: at once while nothing is blocked. Rejects when the flow is abandoned. All who wait
+   * share one promise, and a promise nobody looks at does no harm.
+   */
+  whenRoom(): Promise<void> {
+    if (this.#end !== undefined) return quietRejection(this.#end.error);
+    if (!this.#blocked) return roomNow;
+    this.#waiting ??= newWaiting();
+    return this.#waiting.promise;
+  }
+}
+
+/** A promise that is rejected with `error`, and does no harm when nobody looks at it. */
+export function quietRejection(error: unknown): Promise<never> {
+  const promise = Promise.reject(error);
+  promise.catch(ignore);
+  return promise;
+}
+
+function newWaiting(): Waiting {
+  let resolve!: () => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<void>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  promise.catch(ignore);
+  return { promise, resolve, reject };
+}
+
+function ignore(): void {}

@@ -1,0 +1,17 @@
+// `@x/glisten/kit`: what a protocol built on glisten shares with it. Opens no socket and starts no timer.
+
+export {
+  CertificateError,
+  type CertificateErrorReason,
+  DeadlineError,
+  describeError,
+  HandlerError,
+  ProxyProtocolError,
+  type SocketReason,
+  StartError,
+  type StartErrorReason,
+  TransportError,
+  UsageError,
+} from "./errors.ts";
+export { Flow, quietRejection } from "./flow.ts";
+export { checkNames } from "./option-names.ts";
