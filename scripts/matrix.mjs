@@ -3,34 +3,30 @@
 // Ends with a table, and `N passed, N failed`.
 
 import { delimiter, dirname } from "node:path";
+import { runTests } from "./run-tests.mjs";
 import { runtime } from "./runtimes.mjs";
-import { runTests } from "./suites.mjs";
 import { build, main, prepare, Stop } from "./workspace.mjs";
 
 const VERSIONS = { 20: "20.19.0", 22: "22.23.3", 24: "24.21.0", 26: "26.10.0" };
-const PACKAGES = ["packages/mug", "packages/glisten", "packages/mist"];
+const PROJECTS = ["@x/mug", "@x/glisten", "@x/mist"].flatMap((name) => ["--project", name]);
 
 await main(async () => {
   const [wanted, vitestArguments] = split(process.argv.slice(2));
   await prepare();
   await build("./packages/*");
   const rows = [];
-  for (const version of wanted)
-    for (const folder of PACKAGES) {
-      console.log(`\n--- ${folder} on Node.js ${version}`);
-      const node = runtime("node", version);
-      // First on the PATH as well, for what the tests start by name.
-      const env = { ...process.env, PATH: dirname(node) + delimiter + process.env.PATH };
-      rows.push({
-        node: version,
-        package: folder,
-        ...(await runTests(folder, vitestArguments, { node, env })),
-      });
-    }
+  for (const version of wanted) {
+    console.log(`\n--- Node.js ${version}`);
+    const node = runtime("node", version);
+    // First on the PATH as well, for programs that tests start by name.
+    const env = { ...process.env, PATH: dirname(node) + delimiter + process.env.PATH };
+    rows.push({ node: version, ...(await runTests([...PROJECTS, ...vitestArguments], { node, env })) });
+  }
   console.table(rows);
-  const sum = (kind) => rows.reduce((total, row) => total + row[kind], 0);
-  console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
-  if (sum("failed") > 0 || sum("passed") === 0) process.exitCode = 1;
+  const passed = rows.reduce((total, row) => total + row.passed, 0);
+  const failed = rows.reduce((total, row) => total + row.failed, 0);
+  console.log(`${passed} passed, ${failed} failed`);
+  if (failed > 0 || passed === 0) process.exitCode = 1;
 });
 
 function split(args) {

@@ -1,13 +1,3 @@
-import { defineConfig } from "vitest/config";
+import { packageTests } from "../../vitest.shared.ts";
 
-export default defineConfig({
-  // Inside the workspace the packages resolve to their sources, so a test never runs against a stale build.
-  resolve: { conditions: ["@x/source"] },
-  ssr: { resolve: { conditions: ["@x/source"], externalConditions: ["@x/source"] } },
-  test: {
-    include: ["test/**/*.test.ts"],
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
-    maxWorkers: 2,
-  },
-});
+export default packageTests("@x/glisten");

@@ -13,7 +13,7 @@ let folder;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "commands-"));
-  for (const file of ["abandoned.mjs", "start.mjs", "suites.mjs", "test.mjs", "workspace.mjs"])
+  for (const file of ["abandoned.mjs", "start.mjs", "run-tests.mjs", "test.mjs", "workspace.mjs"])
     cpSync(join(scripts, file), join(folder, "scripts", file));
   write("package.json", "{}");
   write("pnpm-lock.yaml", "lock");
@@ -132,19 +132,15 @@ test.each([
   expect(code).toBe(expected);
 });
 
-test("test runs in every folder that has tests, and adds up", async () => {
+test("test runs all projects at once and passes its arguments on", async () => {
   installed();
-  write("packages/two/package.json", "{}");
-  write("packages/two/vitest.config.ts", "");
-  write("examples/vitest.config.ts", "");
   program(
     "node_modules/vitest/vitest.mjs",
-    `${report({ numPassedTests: 5, numFailedTests: 0 })}\nconsole.log(process.cwd());`,
+    `${report({ numPassedTests: 5, numFailedTests: 0 })}\nconsole.log(process.cwd(), args.includes("echo"));`,
   );
-  const { output, last } = await run("test.mjs");
-  expect(last).toBe("15 passed, 0 failed");
-  for (const name of ["packages/one", "packages/two", "examples"])
-    expect(output).toContain(join(folder, name));
+  const { output, last } = await run("test.mjs", "echo");
+  expect(output).toContain(`${folder} true`);
+  expect(last).toBe("5 passed, 0 failed");
 });
 
 test("test fails when its runner leaves no report", async () => {

@@ -1,32 +1,36 @@
-// Runs one folder's tests with vitest and counts them.
+// Runs vitest and counts the tests.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root, run } from "./workspace.mjs";
 
-/** Resolves with `{ passed, failed, skipped }`. `node`: the executable to run vitest and the tests in. */
-export async function runTests(folder, args, { node = process.execPath, env = process.env } = {}) {
+/**
+ * Runs the tests of the repository.
+ *
+ * @param {string[]} args arguments of `vitest run`
+ * @param {{ node?: string, env?: NodeJS.ProcessEnv }} [options] `node`: the executable to run vitest and the tests in
+ * @returns {Promise<{ passed: number, failed: number, skipped: number }>}
+ */
+export async function runTests(args, { node = process.execPath, env = process.env } = {}) {
   const place = mkdtempSync(join(tmpdir(), "tests-"));
   const report = join(place, "report.json");
-  const all = [
-    "--reporter=default",
-    "--reporter=json",
-    `--outputFile.json=${report}`,
-    ...args,
-    // A name or a pattern need not be found in every folder.
-    "--passWithNoTests",
-  ];
+  const all = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...args];
   try {
     const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
-    const exitCode = await run(node, [vitest, "run", ...all], { cwd: join(root, folder), env });
+    const exitCode = await run(node, [vitest, "run", ...all], { env });
     return count(report, exitCode);
   } finally {
     rmSync(place, { recursive: true, force: true });
   }
 }
 
-/** A file that could not be loaded holds no counted test but is a failure; so is a crash outside any test. */
+/**
+ * A file that could not be loaded holds no counted test but is a failure; so is a crash outside any test.
+ *
+ * @param {string} report
+ * @param {number} exitCode
+ */
 function count(report, exitCode) {
   let results;
   try {

@@ -1,0 +1,441 @@
+// The packed packages at their main work over loopback sockets, as tests of `node:test`, which Node.js, Bun and Deno run
+// with their own test commands. Started by elsewhere.mjs in a project that has the tarballs installed.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, connect as netConnect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after as afterAll, test } from "node:test";
+import { createServer as createTlsServer } from "node:tls";
+import * as glisten from "@x/glisten";
+import * as mist from "@x/mist";
+import * as mug from "@x/mug";
+import { app, quiet } from "./app.mjs";
+
+const place = mkdtempSync(join(tmpdir(), "elsewhere-"));
+afterAll(() => rmSync(place, { recursive: true, force: true }));
+const tls = { cert: readFileSync("cert.pem", "utf8"), key: readFileSync("key.pem", "utf8") };
+
+/** What does not hold in a runtime, and why; the READMEs say so too. */
+const known = {
+  bun: {
+    reason: "Bun's tls.Server does not take connections that are handed to it",
+    checks: ["glisten: echo over TLS", "glisten: client certificates", "mist: over TLS"],
+  },
+};
+const runtime = "Bun" in globalThis ? "bun" : "Deno" in globalThis ? "deno" : "node";
+
+/** What a check has opened; disposed of in reverse when it is done. Not `await using`, which Node.js 20 cannot parse. */
+const opened = [];
+function use(resource) {
+  opened.push(resource);
+  return resource;
+}
+
+function check(name, body) {
+  const skip = known[runtime]?.checks.includes(name) ? known[runtime].reason : false;
+  test(name, { timeout: 25_000, skip }, async () => {
+    try {
+      await body();
+    } finally {
+      for (const resource of opened.splice(0).reverse()) await resource[Symbol.asyncDispose]();
+    }
+  });
+}
+
+check("mug: echo", async () => {
+  const peer = use(await echoPeer());
+  const socket = use(await mug.new("127.0.0.1", { port: peer.port }).connect());
+  await socket.send(["four ", Buffer.from("words "), "in one ", "write\n"]);
+  same(await socket.receiveLine({ timeout: 2_000 }), "four words in one write");
+});
+
+check("mug: nothing is lost on a timeout", async () => {
+  const peer = use(await echoPeer());
+  const socket = use(await mug.new("127.0.0.1", { port: peer.port }).connect());
+  await socket.send("abc");
+  same(await code(socket.receiveExact(6, { timeout: 100 })), "timeout");
+  await socket.send("def");
+  same(String(await socket.receiveExact(6, { timeout: 2_000 })), "abcdef");
+});
+
+check("mug: half-close", async () => {
+  const peer = use(await echoPeer());
+  const socket = use(await mug.new("127.0.0.1", { port: peer.port }).connect());
+  await socket.send("all of it");
+  await socket.halfClose();
+  same(String(await socket.receiveToEnd({ timeout: 2_000 })), "all of it");
+});
+
+check("mug: a refused connection has its code", async () => {
+  const peer = await echoPeer();
+  await peer.close();
+  const error = await mug
+    .new("127.0.0.1", { port: peer.port })
+    .connect()
+    .catch((reason) => reason);
+  same([error.name, error.family, error.code], ["ConnectError", "ipv4", "econnrefused"]);
+});
+
+check("mug: reset arrives as a reset", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const accepted = once(server, "connection");
+  const socket = await mug.new("127.0.0.1", { port: server.address().port }).connect();
+  const [peer] = await accepted;
+  const failed = once(peer, "error").catch((error) => [error]);
+  peer.resume();
+  await socket.reset();
+  const [error] = await Promise.race([failed, once(peer, "end").then(() => [{ code: "a FIN" }])]);
+  server.close();
+  same(error.code, "ECONNRESET");
+});
+
+check("mug: a peer that is not read is held back", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const accepted = once(server, "connection");
+  const socket = use(await mug.new("127.0.0.1", { port: server.address().port }).connect());
+  const [peer] = await accepted;
+  peer.on("error", () => {});
+  for (let i = 0; i < 64; i++) peer.write(Buffer.alloc(1 << 20));
+  await after(500);
+  const taken = socket.bytesRead;
+  peer.destroy();
+  server.close();
+  if (taken > 32 << 20) throw new Error(`${taken} bytes were read that nobody asked for`);
+});
+
+check("mug: TLS, from the start and by STARTTLS", async () => {
+  const server = createTlsServer(tls, (socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  use({ [Symbol.asyncDispose]: async () => void server.close() });
+  const { port } = server.address();
+  const trust = { ca: tls.cert, serverName: "localhost" };
+  const socket = use(await mug.new("127.0.0.1", { port }).withTls(trust).connect());
+  await socket.send("hello\n");
+  same(await socket.receiveLine({ timeout: 2_000 }), "hello");
+  const later = use(await mug.new("127.0.0.1", { port }).connect());
+  await later.startTls({ ...trust, timeout: 2_000 });
+  await later.send("hello\n");
+  same(await later.receiveLine({ timeout: 2_000 }), "hello");
+});
+
+check("mug: a certificate of nobody we trust is refused", async () => {
+  const server = createTlsServer(tls, (socket) => socket.on("error", () => {})).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  use({ [Symbol.asyncDispose]: async () => void server.close() });
+  const { port } = server.address();
+  same(await code(mug.new("127.0.0.1", { port }).withTls({ serverName: "localhost" }).connect()), "tls");
+});
+
+check("mug: web streams", async () => {
+  const peer = use(await echoPeer());
+  const socket = use(await mug.new("127.0.0.1", { port: peer.port }).connect());
+  const { readable, writable } = socket.toWeb();
+  const writer = writable.getWriter();
+  await writer.write(Buffer.from("streamed"));
+  await writer.close();
+  same(await new Response(readable).text(), "streamed");
+});
+
+check("glisten: echo", async () => {
+  const server = use(await echoServer().start(0));
+  same(await say(server.port, "hello\n"), "hello\n");
+});
+
+check("glisten: echo over TLS", async () => {
+  const server = use(await echoServer().withTls(tls).start(0));
+  const socket = use(
+    await mug
+      .new("127.0.0.1", { port: server.port })
+      .withTls({ ca: tls.cert, serverName: "localhost" })
+      .connect(),
+  );
+  await socket.send("hello\n");
+  same(await socket.receiveLine({ timeout: 2_000 }), "hello");
+});
+
+check("glisten: client certificates", async () => {
+  const server = use(await echoServer().withTls(tls).withClientVerification({ ca: tls.cert }).start(0));
+  const trust = { ca: tls.cert, serverName: "localhost" };
+  const known = use(
+    await mug
+      .new("127.0.0.1", { port: server.port })
+      .withTls({ ...trust, ...tls })
+      .connect(),
+  );
+  await known.send("hello\n");
+  same(await known.receiveLine({ timeout: 2_000 }), "hello");
+  const stranger = await mug
+    .new("127.0.0.1", { port: server.port })
+    .withTls(trust)
+    .connect()
+    .catch(() => undefined);
+  if (stranger === undefined) return;
+  await use(stranger)
+    .send("hello\n")
+    .catch(() => {});
+  same(await stranger.receive({ timeout: 2_000 }).catch(() => "refused"), "refused");
+});
+
+check("glisten: echo on a unix socket", async () => {
+  const path = join(place, "socket");
+  use(await echoServer().start({ path }));
+  const socket = use(await mug.unix(path).connect());
+  await socket.send("hello\n");
+  same(await socket.receiveLine({ timeout: 2_000 }), "hello");
+});
+
+check("glisten: a taken port is said in one line", async () => {
+  const server = use(await echoServer().start(0));
+  const error = await echoServer()
+    .start(server.port)
+    .catch((reason) => reason);
+  same([error.name, error.socketReason], ["StartError", "eaddrinuse"]);
+});
+
+check("glisten: the client's address", async () => {
+  let seen;
+  const server = use(
+    await glisten
+      .new(
+        (conn) => {
+          seen = conn.info();
+        },
+        () => glisten.stop(),
+      )
+      .start(0),
+  );
+  const socket = use(await mug.new("127.0.0.1", { port: server.port }).connect());
+  await socket.send("x");
+  await socket.receiveToEnd({ timeout: 2_000 });
+  same([glisten.ipAddressToString(seen.ipAddress), seen.port], ["127.0.0.1", socket.sockname().port]);
+});
+
+check("glisten: backpressure while a handler is busy", async () => {
+  let release;
+  const busy = new Promise((resolve) => (release = resolve));
+  const server = use(
+    await glisten
+      .new(
+        () => 0,
+        () => busy,
+      )
+      .start(0),
+  );
+  const socket = use(await mug.new("127.0.0.1", { port: server.port }).connect());
+  const sent = socket.send(Buffer.alloc(64 << 20));
+  await after(500);
+  const { bytesRead } = server.info();
+  release();
+  await sent;
+  if (bytesRead > 32 << 20) throw new Error(`${bytesRead} bytes were read while the handler was busy`);
+});
+
+check("glisten: PROXY protocol", async () => {
+  let seen;
+  const server = use(
+    await glisten
+      .new(
+        (conn) => {
+          seen = conn.info();
+        },
+        async (_, message, conn) => {
+          if (message.type === "packet") await conn.send(message.data);
+        },
+      )
+      .withProxyProtocol({ trustedPeers: ["127.0.0.1"] })
+      .start(0),
+  );
+  same(await say(server.port, "PROXY TCP4 192.0.2.7 192.0.2.1 40000 80\r\nhello\n"), "hello\n");
+  same(glisten.ipAddressToString(seen.ipAddress), "192.0.2.7");
+});
+
+check("mist: GET, with fetch", async () => {
+  const server = use(await app().start());
+  const response = await fetch(`${server.url}/`);
+  same([response.status, await response.text()], [200, "hello, mist"]);
+});
+
+check("mist: POST, read whole", async () => {
+  const server = use(await app().start());
+  const response = await fetch(`${server.url}/echo`, { method: "POST", body: "x".repeat(100_000) });
+  same([response.status, (await response.text()).length], [200, 100_000]);
+});
+
+check("mist: POST, streamed", async () => {
+  const server = use(await app().start());
+  const response = await fetch(`${server.url}/length`, { method: "POST", body: Buffer.alloc(8 << 20) });
+  same(await response.text(), String(8 << 20));
+});
+
+check("mist: pipelined requests", async () => {
+  const server = use(await app().start());
+  const one = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+  const last = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+  const answer = await say(server.port, one + one + last);
+  same(answer.split("hello, mist").length - 1, 3);
+});
+
+check("mist: files, with a range", async () => {
+  writeFileSync("file.txt", "0123456789");
+  const server = use(await app().start());
+  const response = await fetch(`${server.url}/file.txt`, { headers: { range: "bytes=2-4" } });
+  same([response.status, await response.text()], [206, "234"]);
+});
+
+check("mist: chunked answers", async () => {
+  const server = use(await app().start());
+  same(await (await fetch(`${server.url}/chunked`)).text(), "one two three");
+});
+
+check("mist: Server-Sent Events", async () => {
+  const server = use(await app().start());
+  same(await (await fetch(`${server.url}/events`)).text(), "data: now\n\n");
+});
+
+check("mist: compressed answers", async () => {
+  const handler = mist.compress(() =>
+    mist
+      .response(200)
+      .setHeader("content-type", "text/plain")
+      .setBody(mist.bytes("long ".repeat(10_000))),
+  );
+  const server = use(await quiet(mist.new(handler)).start());
+  const response = await fetch(server.url, { headers: { "accept-encoding": "gzip" } });
+  same([response.headers.get("content-encoding"), (await response.text()).length], ["gzip", 50_000]);
+});
+
+check("mist: WebSocket, raw", async () => {
+  const server = use(await app().start());
+  const socket = use(await mug.new("127.0.0.1", { port: server.port }).connect());
+  const key = Buffer.from("the sample nonce").toString("base64");
+  await socket.send(
+    `GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n` +
+      `sec-websocket-key: ${key}\r\nsec-websocket-version: 13\r\n\r\n`,
+  );
+  const head = String(await socket.receiveUntil("\r\n\r\n", { timeout: 2_000 }));
+  const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+  if (!head.startsWith("HTTP/1.1 101") || !head.includes(accept)) throw new Error(head);
+  await socket.send(Buffer.concat([Buffer.from([0x81, 0x80 | 5, 0, 0, 0, 0]), Buffer.from("hello")]));
+  same((await socket.receiveExact(7, { timeout: 2_000 })).toString("latin1"), "\x81\x05hello");
+});
+
+check("mist: WebSocket, with the runtime's client", async () => {
+  if (globalThis.WebSocket === undefined) return "not here";
+  const server = use(await app().start());
+  const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws`);
+  const heard = new Promise((resolve, reject) => {
+    socket.onmessage = ({ data }) => resolve(data);
+    socket.onerror = () => reject(new Error("the client failed"));
+    socket.onopen = () => socket.send("hello ".repeat(1_000));
+  });
+  same(await heard, "hello ".repeat(1_000));
+  const closed = new Promise((resolve) => (socket.onclose = resolve));
+  socket.close(1000);
+  same((await closed).code, 1000);
+});
+
+check("mist: over TLS", async () => {
+  const server = use(await app().withTls(tls).start());
+  const socket = use(
+    await mug
+      .new("127.0.0.1", { port: server.port })
+      .withTls({ ca: tls.cert, serverName: "localhost" })
+      .connect(),
+  );
+  await socket.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+  const answer = String(await socket.receiveToEnd({ timeout: 3_000 }));
+  same(answer.split("\r\n\r\n")[1], "hello, mist");
+});
+
+check("mist: fetch handlers", async () => {
+  const { fromFetch } = await import("@x/mist/fetch");
+  const handler = async (request) => new Response(`${request.method} ${await request.text()}`);
+  const server = use(await quiet(mist.new(fromFetch(handler))).start());
+  same(await (await fetch(server.url, { method: "POST", body: "body" })).text(), "POST body");
+});
+
+check("mist: a head that dribbles meets its deadline", async () => {
+  const server = use(await app().withDeadlines({ headMs: 300 }).start());
+  const socket = use(await mug.new("127.0.0.1", { port: server.port }).connect());
+  await socket.send("GET / HT");
+  same(
+    String(await socket.receiveToEnd({ timeout: 4_000 })).split("\r\n")[0],
+    "HTTP/1.1 408 Request Timeout",
+  );
+});
+
+check("mist: a cluster of two", async () => {
+  // In a process of its own: a test command cannot be forked.
+  const [command, ...args] = JSON.parse(process.env.RUN);
+  const child = spawn(command, [...args, "cluster.mjs"], { stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  child.stdout.on("data", (chunk) => (output += chunk));
+  await once(child, "close");
+  same(JSON.parse(output), { answer: "hello, mist", workers: 2, replaced: 2, killed: 0 });
+});
+
+check("mist: stop finishes what is under way", async () => {
+  const server = await app().start();
+  const response = await fetch(`${server.url}/slow`);
+  const stopped = server.stop({ deadlineMs: 5_000 });
+  same(await response.text(), "first, last");
+  same((await stopped).killed, 0);
+});
+
+function echoServer() {
+  return glisten.new(
+    () => 0,
+    async (count, message, conn) => {
+      if (message.type === "packet") await conn.send(message.data);
+      return glisten.continue(count + 1);
+    },
+  );
+}
+
+/** An echo server of the runtime's own. */
+async function echoPeer() {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => {});
+    socket.pipe(socket);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const close = () => new Promise((resolve) => server.close(resolve));
+  return { port: server.address().port, close, [Symbol.asyncDispose]: async () => void server.close() };
+}
+
+/** Sends text with the runtime's own client, and collects until a whole line more than nothing, or the end, is there. */
+function say(port, text) {
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const socket = netConnect({ port, host: "127.0.0.1" }, () => socket.write(text));
+    socket.setTimeout(3_000, () =>
+      socket.destroy(new Error(`no whole answer in time, only ${JSON.stringify(answer)}`)),
+    );
+    socket.on("data", (chunk) => {
+      answer += chunk;
+      if (answer.endsWith("\n")) socket.destroy();
+    });
+    socket.once("error", reject);
+    socket.once("close", () => resolve(answer));
+  });
+}
+
+async function code(promise) {
+  return promise.then(
+    () => "no error",
+    (error) => error.code,
+  );
+}
+
+const same = assert.deepEqual;
+
+function after(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,11 @@
+import { defineConfig, type ViteUserConfig } from "vitest/config";
+
+/** The test settings of the three packages. */
+export function packageTests(name: string): ViteUserConfig {
+  return defineConfig({
+    // Inside the workspace the packages resolve to their sources, so a test never runs against a stale build.
+    resolve: { conditions: ["@x/source"] },
+    ssr: { resolve: { conditions: ["@x/source"], externalConditions: ["@x/source"] } },
+    test: { name, include: ["test/**/*.test.ts"], testTimeout: 20_000, hookTimeout: 20_000, maxWorkers: 2 },
+  });
+}
