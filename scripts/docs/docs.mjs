@@ -1,7 +1,7 @@
-// `pnpm run docs` writes the API reference (docs/api) and the API reports (docs/api-report) from the built packages.
-// `pnpm run docs:check` compares them with what they would be now, looks for missing docstrings and for names in the
-// READMEs that do not exist, follows the links between documents, and type-checks the examples in READMEs and
-// docstrings.
+// `pnpm run docs` writes the API reference (docs/api) from the built packages. It is committed, so that a change of the
+// public surface shows in review. `pnpm run docs:check` compares it with what it would be now, looks for missing
+// docstrings, for types that users meet and cannot import, and for names in the READMEs that do not exist, follows the
+// links between documents, and type-checks the examples in READMEs and docstrings.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,6 @@ import { build, main, prepare, root, Stop } from "../workspace.mjs";
 import { brokenLinks } from "./links.mjs";
 
 const REFERENCE = join("docs", "api");
-const REPORTS = join("docs", "api-report");
 
 await main(async () => {
   await prepare();
@@ -29,20 +28,23 @@ await main(async () => {
 /** What the packages say of themselves: `{ path: text }` for every generated file. */
 async function describe() {
   // Loaded late: before the install there is no compiler to load.
-  const { readSurface } = await import("./surface.mjs");
+  const { readSurface, unnamed } = await import("./surface.mjs");
   const { reference } = await import("./reference.mjs");
-  const { report } = await import("./report.mjs");
   const { checkExamples } = await import("./examples.mjs");
   const { missingDocstrings } = await import("./docstrings.mjs");
   const { unknownNames } = await import("./names.mjs");
   const { entries, missing, checker } = readSurface();
   const files = {};
   for (const [file, text] of Object.entries(reference(entries, checker))) files[join(REFERENCE, file)] = text;
-  for (const entry of entries) files[join(REPORTS, `${entry.slug}.api.md`)] = report(entry, entries, checker);
   const examples = checkExamples(entries);
   console.log(`${examples.count} examples of docstrings type-checked`);
   const findings = [
     ...missingDocstrings(entries, checker),
+    ...entries.flatMap((entry) =>
+      unnamed(entry, entries, checker).map(
+        ({ name }) => `${entry.specifier}: ${name} is part of the surface and not exported`,
+      ),
+    ),
     ...unknownNames(entries, checker),
     ...examples.findings,
   ];
@@ -50,14 +52,13 @@ async function describe() {
 }
 
 function existing() {
-  return [REFERENCE, REPORTS].flatMap((folder) =>
-    existsSync(join(root, folder)) ? readdirSync(join(root, folder)).map((file) => join(folder, file)) : [],
-  );
+  if (!existsSync(join(root, REFERENCE))) return [];
+  return readdirSync(join(root, REFERENCE)).map((file) => join(REFERENCE, file));
 }
 
 function write(files) {
   for (const file of existing()) if (!(file in files)) rmSync(join(root, file));
-  for (const folder of [REFERENCE, REPORTS]) mkdirSync(join(root, folder), { recursive: true });
+  mkdirSync(join(root, REFERENCE), { recursive: true });
   for (const [file, text] of Object.entries(files)) writeFileSync(join(root, file), text);
 }
 

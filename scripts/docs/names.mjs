@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../workspace.mjs";
-import { report } from "./report.mjs";
+import { print } from "./surface.mjs";
 
 /** Words of the language, and what the tables call the things at hand. */
 const GIVEN = new Set(
@@ -14,14 +14,18 @@ const GIVEN = new Set(
   ].flatMap((line) => line.split(" ")),
 );
 
-/** One line for each name that no report of the package knows. */
+/** One line for each name that no declaration of the package knows. */
 export function unknownNames(entries, checker) {
   const words = new Map();
   for (const entry of entries) {
     const known = words.get(entry.folder) ?? new Set(GIVEN);
     // A package's tables may name what stands below it.
     if (entry.folder === "mist") for (const word of words.get("glisten") ?? []) known.add(word);
-    for (const [word] of report(entry, entries, checker).matchAll(/[A-Za-z_$][\w$]*/g)) known.add(word);
+    for (const one of entry.exports) {
+      known.add(one.name);
+      const text = one.from === undefined ? print(one, checker) : "";
+      for (const [word] of text.matchAll(/[A-Za-z_$][\w$]*/g)) known.add(word);
+    }
     words.set(entry.folder, known);
   }
   return [...words].flatMap(([folder, known]) => {

@@ -1,7 +1,7 @@
 // The API reference: one Markdown page for each entry point, made from the declarations and their comments.
 
 import ts from "typescript";
-import { commentOf, print, unnamed } from "./surface.mjs";
+import { commentOf, print } from "./surface.mjs";
 
 /** The pages, `{ [file]: text }`. An export that several entry points share is told once, on the first one's page. */
 export function reference(entries, checker) {
@@ -41,13 +41,11 @@ function page(entry, homes, entries, checker) {
   }
   const nouns = { classes: [], functions: [], types: [] };
   for (const one of own) nouns[groupOf(one)].push(one);
-  const hidden = unnamed(entry, entries, checker);
-  const link = linker(entry, homes, hidden);
+  const link = linker(entry, homes);
   const sections = [
     ["Functions and values", nouns.functions],
     ["Classes", nouns.classes],
     ["Types", nouns.types],
-    ["Shapes met above that have no name to import", hidden],
   ];
   const text = [`# \`${entry.specifier}\``, "", introduction(entry)];
   for (const [title, members] of sections) {
@@ -69,15 +67,16 @@ function introduction({ source }) {
   return `${(end < 0 ? lines : lines.slice(0, end)).join("\n").trim()}\n`;
 }
 
-function groupOf({ declarations }) {
+function groupOf({ declarations, typeOnly }) {
   const first = declarations[0];
+  if (typeOnly) return "types";
   if (ts.isClassDeclaration(first)) return "classes";
   return ts.isFunctionDeclaration(first) || ts.isVariableStatement(first) ? "functions" : "types";
 }
 
 function article(one, link, checker) {
   const told = one.declarations.map((declaration) => commentOf([declaration])).filter(Boolean);
-  const code = print(one, "commented", checker);
+  const code = print(one, checker);
   return [
     `### ${one.name}`,
     "",
@@ -108,8 +107,8 @@ function example(text) {
 }
 
 /** Turns `{@link Name}` into a link where the name has a heading, and into code otherwise. */
-function linker(entry, homes, hidden) {
-  const targets = new Map(hidden.map(({ name }) => [name, `#${name.toLowerCase()}`]));
+function linker(entry, homes) {
+  const targets = new Map();
   for (const { name, symbol, from } of entry.exports) {
     if (from !== undefined) continue;
     const home = homes.get(symbol);
@@ -134,7 +133,7 @@ function elsewhere({ name, symbol, from }, homes, entries) {
   return `- \`${name}\`, of ${target}`;
 }
 
-/** As ordered in the reports. */
+/** By code unit, so that the order is the same everywhere. */
 function byName(a, b) {
   return a.name < b.name ? -1 : 1;
 }

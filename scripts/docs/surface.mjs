@@ -24,8 +24,8 @@ export const OPTIONS = {
  * Every entry point of every package, in the order of the manifests: `{ specifier, packageName, slug, file, exports }`;
  * and, under `missing`, those a manifest names and the build has not made.
  *
- * An export is `{ name, symbol, declarations, from }`; `from` names the package it really comes from, where that is
- * another one.
+ * An export is `{ name, symbol, declarations, typeOnly, from }`; `from` names the package it really comes from, where
+ * that is another one.
  */
 export function readSurface() {
   const entries = readdirSync(join(root, "packages")).flatMap(entriesOf);
@@ -64,8 +64,16 @@ function exportsOf(entry, module, checker) {
   return checker.getExportsOfModule(module).map((exported) => {
     const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
     const declarations = (symbol.declarations ?? []).map(statementOf);
-    return { name: exported.name, symbol, declarations, from: originOf(entry, declarations) };
+    const typeOnly = (exported.declarations ?? []).some(isTypeOnly);
+    return { name: exported.name, symbol, declarations, typeOnly, from: originOf(entry, declarations) };
   });
+}
+
+/** `export type { Name }`: a class that is exported like this can be named and not constructed. */
+function isTypeOnly(declaration) {
+  return (
+    ts.isExportSpecifier(declaration) && (declaration.isTypeOnly || declaration.parent.parent.isTypeOnly)
+  );
 }
 
 /** A constant's declaration is the statement around it: there its comment and its keyword are. */
@@ -84,7 +92,7 @@ function originOf(entry, declarations) {
 
 /**
  * What the exports of an entry point speak of and no entry point exports: `{ name, symbol, declarations }`, by name.
- * Types of other packages have reports of their own.
+ * Types of other packages count there.
  */
 export function unnamed(entry, entries, checker) {
   const known = new Set(entries.flatMap(({ exports }) => exports.map(({ symbol }) => symbol)));
@@ -128,20 +136,17 @@ export function isHidden(node) {
   );
 }
 
-const printers = {
-  plain: ts.createPrinter({ removeComments: true, newLine: ts.NewLineKind.LineFeed }),
-  commented: ts.createPrinter({ newLine: ts.NewLineKind.LineFeed }),
-};
+const printer = ts.createPrinter({ newLine: ts.NewLineKind.LineFeed });
 
 /** The declarations of an export as text, under the name it is exported by, without what is hidden. */
-export function print({ name, symbol, declarations }, style, checker) {
+export function print({ name, symbol, declarations }, checker) {
   return declarations
     .map((declaration) => {
       // What is derived from a constant of ours says nothing by its derivation.
       if (ts.isTypeAliasDeclaration(declaration) && /^keyof typeof/.test(declaration.type.getText()))
         return `type ${name} = ${membersOf(declaration, checker)};`;
       const node = withoutHidden(declaration);
-      const text = printers[style].printNode(ts.EmitHint.Unspecified, node, declaration.getSourceFile());
+      const text = printer.printNode(ts.EmitHint.Unspecified, node, declaration.getSourceFile());
       return text
         .replace(/^(?:\s*\/\*\*[\s\S]*?\*\/\s*)+/, "")
         .replace(/^export (?:declare )?|^declare /, "")
