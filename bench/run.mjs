@@ -4,16 +4,18 @@
 //   --soak        the long run that watches the heap
 //   --rounds N    instead of 5
 //   --no-write    leave docs/bench as it is (it is written when all cases were run)
+//   --against DIR ours beside ours of another checkout, which is built: what a change costs; docs/bench stays
 //   --update      write it for the cases that were run, and keep what it says of the others
 //
 // BENCH_NODE names the Node.js that serves and that makes the load; BENCH_SERVER_FLAGS what else the servers' is told,
 // such as --cpu-prof.
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { cases } from "./src/cases.mjs";
 import { chart } from "./src/chart.mjs";
-import { makeCertificate } from "./src/contestants.mjs";
+import { againstCheckout, makeCertificate } from "./src/contestants.mjs";
 import { full, smoke } from "./src/figures.mjs";
 import { describeMachine } from "./src/machine.mjs";
 import { measureCase, Servers } from "./src/measure.mjs";
@@ -28,6 +30,7 @@ const { values: options, positionals: wanted } = parseArgs({
     "no-write": { type: "boolean", default: false },
     update: { type: "boolean", default: false },
     rounds: { type: "string" },
+    against: { type: "string" },
   },
 });
 
@@ -38,9 +41,12 @@ function choose() {
   const known = new Set(cases.flatMap(({ id, group }) => [id, group]));
   for (const name of wanted)
     if (!known.has(name)) throw new Error(`no case ${name}; there are ${[...known]}`);
-  return cases.filter(
+  const chosen = cases.filter(
     ({ id, group }) => wanted.length === 0 || wanted.includes(id) || wanted.includes(group),
   );
+  const { against } = options;
+  if (against === undefined) return chosen;
+  return chosen.map((one) => againstCheckout(one, resolve(against))).filter((one) => one !== undefined);
 }
 
 const docs = new URL("../docs/bench/", import.meta.url);
@@ -67,7 +73,7 @@ async function measureAll(machine) {
   }
   if (options.smoke) return;
   console.log(summaryLines(results).join("\n"));
-  if (options["no-write"] || (wanted.length > 0 && !options.update)) return;
+  if (options["no-write"] || options.against !== undefined || (wanted.length > 0 && !options.update)) return;
   writeResults(machine, options.update ? withOthers(results) : results);
 }
 

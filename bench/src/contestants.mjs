@@ -13,7 +13,6 @@ import { ServerProcess } from "./server-process.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const server = (name) => here(`../servers/${name}.mjs`);
-const packages = (path) => here(`../../packages/${path}`);
 const require = createRequire(import.meta.url);
 
 function program(file, ...args) {
@@ -52,10 +51,22 @@ const bun = {
 
 const nginx = { missing: () => (tools.nginx ? undefined : "it is not installed"), start: startNginx };
 
+/** Our own servers, of the checkout in `folder`. */
+function ours(folder) {
+  const file = (path) => join(folder, path);
+  return {
+    mist: program(file("packages/mist/bench/server.mjs")),
+    "mist (TLS)": secure(file("packages/mist/bench/server.mjs")),
+    glisten: program(file("packages/glisten/bench/echo.mjs")),
+    "glisten (TLS)": secure(file("packages/glisten/bench/tls-echo.mjs")),
+    "Hono on mist": needing("hono", program(file("bench/servers/hono-mist.mjs")), "Hono is not installed"),
+    "client process": { start: () => ServerProcess.start({ file: file("bench/servers/mug-client.mjs") }) },
+  };
+}
+
 /** Every contestant by its name. */
 export const contestants = {
-  mist: program(packages("mist/bench/server.mjs")),
-  "mist (TLS)": secure(packages("mist/bench/server.mjs")),
+  ...ours(here("../..")),
   floor: program(server("floor"), "get"),
   "floor (close)": program(server("floor"), "get-once"),
   "floor (POST)": program(server("floor"), "post-echo"),
@@ -69,18 +80,30 @@ export const contestants = {
     program(server("hono-node-server")),
     "it is not installed",
   ),
-  "Hono on mist": needing("hono", program(server("hono-mist")), "Hono is not installed"),
   Bun: bun,
   "uWebSockets.js": { ...program(server("uwebsockets")), missing: missingUWebSockets },
   nginx,
-  glisten: program(packages("glisten/bench/echo.mjs")),
-  "node:net": program(packages("glisten/bench/bare-echo.mjs")),
+  "node:net": program(here("../../packages/glisten/bench/bare-echo.mjs")),
   "node:net (room)": program(server("bare-room")),
-  "glisten (TLS)": secure(packages("glisten/bench/tls-echo.mjs")),
-  "node:tls": secure(packages("glisten/bench/bare-tls-echo.mjs")),
+  "node:tls": secure(here("../../packages/glisten/bench/bare-tls-echo.mjs")),
   ws: needing("ws", program(server("ws")), "it is not installed"),
-  "client process": { start: () => ServerProcess.start({ file: server("mug-client") }) },
 };
+
+/** What the name of a contestant from another checkout ends with. */
+const before = " (before)";
+
+/**
+ * A case between ours and ours of the checkout in `folder`, built beside this one: at most 5 % more. Undefined where
+ * none of ours takes part.
+ */
+export function againstCheckout(one, folder) {
+  const known = ours(folder);
+  for (const [name, contestant] of Object.entries(known)) contestants[name + before] = contestant;
+  const mine = one.contestants.find(({ server: name }) => name in known);
+  if (mine === undefined) return undefined;
+  const theirs = { ...mine, name: mine.name + before, server: mine.server + before };
+  return { ...one, contestants: [mine, theirs], targets: [{ against: theirs.name, atMost: 1.05 }] };
+}
 
 /** What clients are measured against, on the load's core. */
 export function startPeer() {

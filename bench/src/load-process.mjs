@@ -30,7 +30,7 @@ export class LoadProcess {
   }
 
   static stopKept() {
-    LoadProcess.#kept?.#child.kill("SIGKILL");
+    if (LoadProcess.#kept !== undefined) LoadProcess.#kept.#child.kill("SIGKILL");
     LoadProcess.#kept = undefined;
   }
 
