@@ -1,76 +1,81 @@
-/** The builder form of {@link connect}: each method gives a new builder, and refuses a bad value at once. */
+// The builder form of `connect`: each method returns a new builder and refuses a bad value at once.
 
-import { connect } from "./connect.ts";
+import { connect, connectOptions } from "./connect.ts";
 import {
   type ConnectOptions,
-  checkOptions,
+  checkConnect,
+  checkOption,
+  checkSocket,
   checkTarget,
+  type HostOptions,
   type IpVersionPreference,
   type Lookup,
+  type SocketOptions,
   type TlsOptions,
 } from "./options.ts";
 import type { Socket } from "./socket.ts";
 import type { Tap } from "./tap.ts";
 
-/** A connection described and not made. It never changes: every method gives a new one. */
+/** A connection described but not made. Immutable: every method returns a new builder, so use the result. */
 export class ConnectionBuilder {
-  /** What has been said so far, checked and frozen. */
+  /** The options so far, checked and frozen. */
   readonly options: ConnectOptions;
 
   /** @internal Use `mug.new` or `mug.unix`. */
   constructor(options: ConnectOptions) {
-    checkOptions(options);
     this.options = Object.freeze({ ...options });
   }
 
-  /** Milliseconds to get connected, for each family anew. Default 1000. */
+  /** Milliseconds to connect, for each address family. Default 1000. */
   timeout(ms: number): ConnectionBuilder {
-    return this.#with({ timeout: ms });
+    return this.#set("timeout", ms);
   }
 
-  /** Which IP versions to try, in which order. Default `"ipv6-preferred"`. */
+  /** Which IP versions to try, and in which order. Default `"ipv6-preferred"`. */
   ipVersionPreference(preference: IpVersionPreference): ConnectionBuilder {
-    return this.#with({ ipVersionPreference: preference });
+    return this.#set("ipVersionPreference", preference);
   }
 
-  /** Races the families (RFC 8305); `attemptDelay` is an address's head start in ms, default 250. */
-  happyEyeballs(attemptDelay?: number): ConnectionBuilder {
-    return this.#with({ happyEyeballs: true, ...(attemptDelay === undefined ? {} : { attemptDelay }) });
+  /** Races the families (RFC 8305); `attemptDelayMs` is an address's head start, default 250. */
+  happyEyeballs(attemptDelayMs?: number): ConnectionBuilder {
+    const builder = this.#set("happyEyeballs", true);
+    return attemptDelayMs === undefined ? builder : builder.#set("attemptDelayMs", attemptDelayMs);
   }
 
   /** TLS from the first byte. */
   withTls(options: TlsOptions = {}): ConnectionBuilder {
-    return this.#with({ tls: options });
+    return this.#set("tls", options);
   }
 
-  /** IP address, and if wanted port, to connect from. */
+  /** IP address, and optionally the port, to connect from. */
   localAddress(address: string, port = 0): ConnectionBuilder {
-    return this.#with({ localAddress: address, localPort: port });
+    return this.#set("localAddress", address).#set("localPort", port);
   }
 
-  /** Resolves names with this instead of the system's resolver. */
+  /** Resolves names with this function instead of the system's resolver. */
   lookup(lookup: Lookup): ConnectionBuilder {
-    return this.#with({ lookup });
+    return this.#set("lookup", lookup);
   }
 
   /** Cancels connecting. */
   signal(signal: AbortSignal): ConnectionBuilder {
-    return this.#with({ signal });
+    return this.#set("signal", signal);
   }
 
   /** Sends small writes at once. Default true. */
   noDelay(noDelay: boolean): ConnectionBuilder {
-    return this.#with({ noDelay });
+    return this.#set("noDelay", noDelay);
   }
 
-  /** Bytes held unasked before the socket stops reading; most bytes of one receive. */
-  limits(limits: { readonly highWaterMark?: number; readonly maxReceive?: number }): ConnectionBuilder {
-    return this.#with(limits);
+  /** `highWaterMark`: bytes to buffer before the socket stops reading; `maxReceive`: most bytes of one receive. */
+  limits(limits: Omit<SocketOptions, "tap">): ConnectionBuilder {
+    checkSocket(limits);
+    return new ConnectionBuilder({ ...this.options, ...limits });
   }
 
-  /** Tells every chunk and event. */
+  /** Observes every chunk and event. */
   tap(tap: Tap): ConnectionBuilder {
-    return this.#with({ tap });
+    return this.#set("tap", tap);
   }
 
   /** Connects; see {@link connect}. A builder can connect any number of times. */
@@ -78,24 +83,25 @@ export class ConnectionBuilder {
     return connect(this.options);
   }
 
-  #with(change: ConnectOptions): ConnectionBuilder {
-    return new ConnectionBuilder({ ...this.options, ...change });
+  #set<Name extends keyof ConnectOptions>(name: Name, value: ConnectOptions[Name]): ConnectionBuilder {
+    checkOption(name, value);
+    return new ConnectionBuilder({ ...this.options, [name]: value });
   }
 }
 
 /** A connection to a host and port, to be configured and connected. Exported as `new`. */
-export function create(
-  host: string,
-  options: Omit<ConnectOptions, "host" | "path"> & { readonly port: number },
-): ConnectionBuilder {
-  const builder = new ConnectionBuilder({ ...options, host });
-  checkTarget(builder.options);
-  return builder;
+export function create(host: string, options: HostOptions): ConnectionBuilder {
+  checkOption("host", host);
+  const all = connectOptions(host, options);
+  checkTarget(all);
+  return new ConnectionBuilder(all);
 }
 
 /** A connection to a unix domain socket. */
-export function unix(path: string): ConnectionBuilder {
-  const builder = new ConnectionBuilder({ path });
-  checkTarget(builder.options);
-  return builder;
+export function unix(path: string, options: Omit<ConnectOptions, "path"> = {}): ConnectionBuilder {
+  checkOption("path", path);
+  const all: ConnectOptions = { ...options, path };
+  checkConnect(all);
+  checkTarget(all);
+  return new ConnectionBuilder(all);
 }

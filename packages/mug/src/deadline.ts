@@ -1,12 +1,60 @@
-/**
- * Timeouts. What has already happened when the time is up, and was only not heard of because the process was
- * busy, counts as in time: every timeout lets the event loop poll once more before it expires.
- *
- * There is one timer for all the timeouts of a socket's receives. A receive that is answered in time leaves the timer
- * running and the next one only moves the instant, so a round trip with a timeout costs no timer of its own.
- */
+// Timeouts. Every timeout lets the event loop poll once more before it expires: what arrived in time but went
+// unnoticed because the process was busy still counts as in time.
 
-/** Calls `expired` when the instant last set has passed and was not cleared. Never keeps the process alive. */
+import { abortedError, DeadlineError, type MugError } from "./errors.ts";
+
+/** When to give up waiting: at an instant, or when a signal fires. */
+export class Deadline {
+  readonly #timeoutMs: number;
+  readonly #at: number;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(wait: { readonly timeout?: number | undefined; readonly signal?: AbortSignal | undefined }) {
+    this.#timeoutMs = wait.timeout ?? Number.POSITIVE_INFINITY;
+    this.#at = performance.now() + this.#timeoutMs;
+    this.#signal = wait.signal;
+  }
+
+  /** Settles as the promise does, or rejects at the deadline. */
+  limit<T>(what: string, promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const stop = this.onExpiry(what, reject);
+      promise.finally(stop).then(resolve, reject);
+    });
+  }
+
+  /** Calls back at most once, never inside this call. Returns a function that stops the waiting. */
+  onExpiry(what: string, expired: (error: MugError) => void): () => void {
+    const signal = this.#signal;
+    let immediate: NodeJS.Immediate | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    const expire = (error: MugError): void => {
+      stop();
+      expired(error);
+    };
+    const soon = (error: () => MugError): void => {
+      immediate = setImmediate(() => expire(error()));
+    };
+    const onAbort = (): void => expire(abortedError(what, signal!));
+    const stop = (): void => {
+      clearTimeout(timer);
+      clearImmediate(immediate);
+      signal?.removeEventListener("abort", onAbort);
+    };
+    if (signal?.aborted) soon(() => abortedError(what, signal));
+    else signal?.addEventListener("abort", onAbort, { once: true });
+    if (this.#timeoutMs !== Number.POSITIVE_INFINITY) {
+      const left = Math.max(0, this.#at - performance.now());
+      timer = setTimeout(() => soon(() => new DeadlineError(what, this.#timeoutMs)), left);
+    }
+    return stop;
+  }
+}
+
+/**
+ * One timer for all receives of a socket. A receive that is answered in time leaves the timer running and the next one
+ * only moves the instant, so a round trip with a timeout creates no timer. Never keeps the process alive.
+ */
 export class DeadlineTimer {
   readonly #expired: () => void;
   #timer: NodeJS.Timeout | undefined;
@@ -78,17 +126,4 @@ export class DeadlineTimer {
     this.clear();
     this.#expired();
   }
-}
-
-/** A single timeout; gives the way to call it off. Infinity never expires. */
-export function startTimeout(ms: number, expired: () => void): () => void {
-  if (ms === Number.POSITIVE_INFINITY) return () => {};
-  let immediate: NodeJS.Immediate | undefined;
-  const timer = setTimeout(() => {
-    immediate = setImmediate(expired);
-  }, ms);
-  return () => {
-    clearTimeout(timer);
-    clearImmediate(immediate);
-  };
 }

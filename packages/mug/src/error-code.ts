@@ -1,20 +1,17 @@
-/**
- * The vocabulary of failure: every code a socket can report, its sentence, and the way from a Node error
- * to its code. Names are those of inet and file posix errors, lower-cased, so that a code read in a log is
- * the one found in a manual page.
- */
+// Every code a socket can report, its sentence, and the mapping from Node's errors. The names are the POSIX names of
+// socket and file errors in lower case, so a code in a log is the one in the manual page.
 
 /** Code → sentence. The table is the type: a code that is not here does not exist. */
 const descriptions = {
-  // What a connection can say by itself.
+  // Mug's own.
   closed: "Connection closed",
-  timeout: "Operation timed out before it was done",
-  aborted: "Cancelled by its AbortSignal",
+  timeout: "Operation timed out",
+  aborted: "Aborted by its AbortSignal",
   nxdomain: "Host name not found",
   tls: "TLS handshake or record failed",
-  unknown: "Error without a code of its own; see its cause",
+  unknown: "Unknown error; see its cause",
 
-  // inet posix codes.
+  // POSIX, sockets.
   eaddrinuse: "Address already in use",
   eaddrnotavail: "Cannot assign requested address",
   eafnosupport: "Address family not supported",
@@ -44,7 +41,7 @@ const descriptions = {
   exbadport: "Bad port number",
   exbadseq: "Bad command sequence",
 
-  // file posix codes; unix paths, certificate files and descriptors reach them.
+  // POSIX, files: unix sockets and descriptors can report these.
   eacces: "Permission denied",
   eagain: "Resource temporarily unavailable",
   ebadf: "Bad file descriptor",
@@ -100,12 +97,12 @@ export type ErrorCode = keyof typeof descriptions;
 /** All codes, for tables and exhaustive tests. */
 export const errorCodes: readonly ErrorCode[] = Object.freeze(Object.keys(descriptions) as ErrorCode[]);
 
-/** One sentence for a code, without a full stop: `describeError("econnrefused")` is `"Connection refused"`. */
+/** The sentence for a code, without a full stop: `describeError("econnrefused")` is `"Connection refused"`. */
 export function describeError(code: ErrorCode): string {
   return descriptions[code];
 }
 
-/** Node's own codes that mean one of ours. Getaddrinfo's are all "this name has no address". */
+/** Node's own codes. Those of getaddrinfo (`EAI_…`) all mean that the name has no address. */
 const nodeCodes: Readonly<Record<string, ErrorCode>> = {
   ENOTFOUND: "nxdomain",
   ENODATA: "nxdomain",
@@ -123,7 +120,7 @@ const nodeCodes: Readonly<Record<string, ErrorCode>> = {
 
 /** The code of an error raised by Node's `net`, `tls` or `dns`; `"unknown"` when there is none for it. */
 export function codeOf(error: unknown): ErrorCode {
-  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
+  const { code, syscall } = (error ?? {}) as { code?: unknown; syscall?: unknown };
   if (typeof code !== "string") return "unknown";
   // A TLS socket reports a plain FIN during the handshake as ECONNRESET; a real reset names its system call.
   if (code === "ECONNRESET" && syscall === undefined) return "closed";

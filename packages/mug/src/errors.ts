@@ -1,14 +1,12 @@
-/**
- * The errors mug rejects with. `MugError` is the network's or the peer's doing and carries a code;
- * `UsageError` is the caller's and is thrown by the call itself, before anything is sent or awaited.
- */
+// The errors of mug. A `MugError` is a failure of the network or the peer and carries a code; a `UsageError` is the
+// caller's mistake and is thrown by the call itself, before anything is sent or awaited.
 
 import { codeOf, describeError, type ErrorCode } from "./error-code.ts";
 
-/** Something failed on the way: the peer, the network, or a deadline. `cause` is Node's error if there was one. */
+/** The peer or the network failed, or a deadline passed. `cause` is Node's error, if there was one. */
 export class MugError extends Error {
   override readonly name: string = "MugError";
-  /** Why, as one word; `describeError` puts it into a sentence. */
+  /** Why, as one word; `describeError` gives the sentence. */
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string = describeError(code), options?: ErrorOptions) {
@@ -17,16 +15,16 @@ export class MugError extends Error {
   }
 }
 
-/** A `timeout` passed. Nothing that had arrived is lost: the next receive sees it. */
+/** A timeout passed. Bytes that had arrived are not lost: the next receive returns them. */
 export class DeadlineError extends MugError {
   override readonly name: string = "DeadlineError";
-  /** What was waited for, for example `"receiveExact"` or `"connect"`. */
+  /** What did not finish, for example `"receiveExact"` or `"connect"`. */
   readonly deadline: string;
-  /** How long it was waited for, in milliseconds. */
+  /** The timeout, in milliseconds. */
   readonly timeoutMs: number;
 
   constructor(deadline: string, timeoutMs: number) {
-    super("timeout", `${deadline} was not done within ${timeoutMs} ms`);
+    super("timeout", `${deadline} did not finish within ${Math.round(timeoutMs)} ms`);
     this.deadline = deadline;
     this.timeoutMs = timeoutMs;
   }
@@ -38,24 +36,24 @@ export interface ConnectAttempt {
   readonly address: string;
   /** Its family. */
   readonly family: "ipv4" | "ipv6";
-  /** What came of it. */
+  /** Why it failed. */
   readonly error: MugError;
 }
 
-/** Which families were tried in vain; `"unix"` for a path. */
+/** Which address families failed; `"unix"` for a path. */
 export type FailedFamily = "ipv4" | "ipv6" | "both" | "unix";
 
 /**
- * No connection came about. `ipv4` and `ipv6` hold the cause for each family that was tried, `attempts`
- * every single address in order. `code` and `cause` are those of the family tried last.
+ * Connecting failed. `ipv4` and `ipv6` hold the cause for each family that was tried, `attempts` every address in
+ * order. `code` and `cause` are those of the family tried last.
  */
 export class ConnectError extends MugError {
   override readonly name: string = "ConnectError";
-  /** Which families were tried in vain. */
+  /** Which families failed. */
   readonly family: FailedFamily;
-  /** Why IPv4 failed; undefined if it was not tried. */
+  /** Why IPv4 failed; undefined when it was not tried. */
   readonly ipv4: MugError | undefined;
-  /** Why IPv6 failed; undefined if it was not tried. */
+  /** Why IPv6 failed; undefined when it was not tried. */
   readonly ipv6: MugError | undefined;
   /** Every address that was tried, in order. */
   readonly attempts: readonly ConnectAttempt[];
@@ -95,7 +93,7 @@ function connectMessage(target: string, failure: ConnectFailure): string {
   return `could not connect to ${target} (${parts.join("; ")})`;
 }
 
-/** The caller's mistake: an argument no socket could honour, or a call that makes no sense now. Thrown, not rejected. */
+/** The caller's mistake: a bad argument, or a call that cannot work now. Thrown by the call, never a rejection. */
 export class UsageError extends Error {
   override readonly name: string = "UsageError";
 }
@@ -104,12 +102,28 @@ export class UsageError extends Error {
 export function toMugError(error: unknown, context?: string): MugError {
   if (error instanceof MugError) return error;
   const code = codeOf(error);
-  const detail = error instanceof Error ? error.message : String(error);
-  const sentence = `${describeError(code)}${detail === "" ? "" : `: ${detail}`}`;
+  const detail = detailOf(error);
+  const sentence =
+    detail === "" ? describeError(code) : code === "unknown" ? detail : `${describeError(code)}: ${detail}`;
   return new MugError(code, context === undefined ? sentence : `${context}: ${sentence}`, { cause: error });
 }
 
-/** The error for a call whose signal fired; `cause` is the signal's reason. */
+/** One line about an error. OpenSSL's own message is a trace with line numbers; its `reason` is the readable part. */
+export function detailOf(error: unknown): string {
+  const { message = String(error), reason } = (error ?? {}) as { message?: string; reason?: unknown };
+  const openssl = /(^|\n)(?:[0-9A-F]+:)?error:/.test(message);
+  if (openssl && typeof reason === "string" && reason !== "") return reason;
+  // error:[code]:[library]:[function]:[reason]:[file]:[line]
+  const trace = /error:[0-9A-F]+:[^:]*:[^:]*:([^:\n]+)/.exec(message);
+  return trace?.[1] ?? message.split("\n", 1)[0]!.trim();
+}
+
+/** The same failure for another call, so that its stack shows that call. */
+export function renewed(error: MugError, what: string): MugError {
+  return new MugError(error.code, `${what}: ${error.message}`, { cause: error.cause ?? error });
+}
+
+/** The error of a call whose signal fired; `cause` is the signal's reason. */
 export function abortedError(what: string, signal: AbortSignal): MugError {
-  return new MugError("aborted", `${what} was cancelled`, { cause: signal.reason });
+  return new MugError("aborted", `${what} was aborted`, { cause: signal.reason });
 }

@@ -1,73 +1,67 @@
-/**
- * Happy Eyeballs, RFC 8305: both families are resolved at once, their addresses take turns beginning with the
- * preferred family, each address gets a head start over the next, and the first connection wins.
- */
+// Happy Eyeballs, RFC 8305: both families are resolved at once, their addresses take turns beginning with the preferred
+// family, each address gets a head start over the next, and the first connection wins.
 
 import type { Socket as NetSocket } from "node:net";
-import {
-  addressesOf,
-  type Candidate,
-  type ConnectPlan,
-  connectFailed,
-  Deadline,
-  familyName,
-  openTcp,
-  secureIfAsked,
-} from "./connect.ts";
-import { type ConnectAttempt, type ConnectFailure, MugError, toMugError } from "./errors.ts";
-import { type ConnectOptions, defaults } from "./options.ts";
+import { Deadline } from "./deadline.ts";
+import { type ConnectPlan, connectFailed, openTcp, secureIfAsked } from "./dial.ts";
+import { type ConnectAttempt, type ConnectFailure, type MugError, toMugError } from "./errors.ts";
+import { defaults } from "./options.ts";
+import { addressesOf, type Candidate, type Family, familyName } from "./resolve.ts";
 import type { Socket } from "./socket.ts";
 
-/** RFC 8305 §3: how long an answer for the other family waits for the preferred one's. */
-const RESOLUTION_DELAY_MS = 50;
+/** RFC 8305 §3: how long the addresses of the other family wait for those of the preferred one. */
+const resolutionDelayMs = 50;
 
 interface Won {
   readonly raw: NetSocket;
   readonly candidate: Candidate;
 }
 
-/** Connects to whichever address answers first; one timeout for everything. */
-export async function raceFamilies(options: ConnectPlan, families: readonly (4 | 6)[]): Promise<Socket> {
-  const deadline = new Deadline(options.timeout ?? defaults.timeout, options.signal);
-  const { raw, candidate } = await new Race(options, families, deadline).run();
+/** Connects to whichever address answers first; one deadline for everything. */
+export async function raceFamilies(
+  plan: ConnectPlan,
+  families: readonly Family[],
+  deadline: Deadline,
+): Promise<Socket> {
+  const { raw, candidate } = await new Race(plan, families, deadline).run();
   try {
-    return await secureIfAsked(raw, options, deadline);
+    return await secureIfAsked(raw, plan, deadline);
   } catch (error) {
     const cause = toMugError(error);
     if (cause.code === "aborted") throw cause;
     const family = familyName(candidate.family);
-    throw connectFailed(options, { [family]: cause, attempts: [{ ...candidate, family, error: cause }] });
+    throw connectFailed(plan, { [family]: cause, attempts: [{ ...candidate, family, error: cause }] });
   }
 }
 
 class Race {
-  readonly #options: ConnectOptions;
-  readonly #families: readonly (4 | 6)[];
+  readonly #plan: ConnectPlan;
+  readonly #families: readonly Family[];
   readonly #deadline: Deadline;
-  /** Ends every attempt that is still under way. */
+  /** Aborts every attempt that is still under way. */
   readonly #over: AbortController = new AbortController();
   /** Addresses not tried yet, per family in order of preference. */
-  readonly #waiting: Map<4 | 6, string[]> = new Map();
+  readonly #waiting: Map<Family, string[]> = new Map();
   readonly #attempts: ConnectAttempt[] = [];
-  readonly #causes: Map<4 | 6, MugError> = new Map();
+  readonly #causes: Map<Family, MugError> = new Map();
   #lookups = 0;
   #running = 0;
   /** Families take turns; this one is next. */
   #turn = 0;
   #headStart: NodeJS.Timeout | undefined;
-  /** The next address may start, and there was none. */
+  /** The next address was due when there was none. */
   #due = false;
   #resolve: (won: Won) => void = () => {};
   #reject: (error: MugError) => void = () => {};
 
-  constructor(options: ConnectOptions, families: readonly (4 | 6)[], deadline: Deadline) {
-    this.#options = options;
+  constructor(plan: ConnectPlan, families: readonly Family[], deadline: Deadline) {
+    this.#plan = plan;
     this.#families = families;
     this.#deadline = deadline;
   }
 
   async run(): Promise<Won> {
-    const stop = this.#deadline.onExpiry((error) => this.#expire(error));
+    const stop = this.#deadline.onExpiry("connect", (error) => this.#expire(error));
     try {
       return await new Promise<Won>((resolve, reject) => {
         this.#resolve = resolve;
@@ -82,17 +76,15 @@ class Race {
     }
   }
 
-  async #resolveFamily(family: 4 | 6): Promise<void> {
+  async #resolveFamily(family: Family): Promise<void> {
     try {
-      const addresses = await addressesOf(this.#options, family);
-      if (addresses.length === 0) throw new MugError("nxdomain", `no ${familyName(family)} address`);
-      this.#waiting.set(family, [...addresses]);
+      this.#waiting.set(family, [...(await addressesOf(this.#plan, family))]);
     } catch (error) {
       this.#causes.set(family, toMugError(error));
     }
     this.#lookups--;
     const early = this.#lookups > 0 && family !== this.#families[0];
-    if (early) this.#delay(RESOLUTION_DELAY_MS);
+    if (early) this.#delay(resolutionDelayMs);
     else if (this.#running === 0 || this.#due) this.#startNext();
   }
 
@@ -112,7 +104,7 @@ class Race {
       return;
     }
     void this.#attempt(candidate);
-    this.#delay(this.#options.attemptDelay ?? defaults.attemptDelay);
+    this.#delay(this.#plan.attemptDelayMs ?? defaults.attemptDelayMs);
   }
 
   #takeCandidate(): Candidate | undefined {
@@ -127,8 +119,8 @@ class Race {
   async #attempt(candidate: Candidate): Promise<void> {
     this.#running++;
     try {
-      const own = new Deadline(Number.POSITIVE_INFINITY, this.#over.signal);
-      const raw = await openTcp(this.#options, candidate, own);
+      const own = new Deadline({ signal: this.#over.signal });
+      const raw = await openTcp(this.#plan, candidate, own);
       // Two may connect in one turn of the event loop; the second is not needed.
       if (this.#over.signal.aborted) raw.destroy();
       else this.#resolve({ raw, candidate });
@@ -161,6 +153,6 @@ class Race {
       ipv6: this.#causes.get(6),
       attempts: this.#attempts,
     };
-    this.#reject(connectFailed(this.#options, failure));
+    this.#reject(connectFailed(this.#plan, failure));
   }
 }

@@ -1,28 +1,24 @@
-/**
- * Bytes that have arrived and were not yet asked for. Sans-IO: packets go in, `take…` answers with bytes or
- * `undefined` ("incomplete, ask again"), and nothing is ever lost: what was not taken stays.
- *
- * It owns no limit but those in its arguments; the socket above stops reading when `length` is past its mark.
- * Chunks are kept as they came and are copied only when an answer straddles two of them.
- */
+// Bytes that have arrived and were not received yet. Sans-IO: packets go in, `take…` answers with bytes or `undefined`
+// ("incomplete, ask again"), and what was not taken stays. The only limits are those in the arguments; the socket stops
+// reading when `length` passes its mark. Chunks are kept as they came and copied only when an answer straddles two.
 
 import { Buffer } from "node:buffer";
 
-/** The delimiter did not appear within `max` bytes, or the stream was longer than `max`. */
-export const TOO_LONG: unique symbol = Symbol("too long");
+/** The delimiter did not come within `max` bytes, or the stream was longer than `max`. */
+export const tooLong: unique symbol = Symbol("too long");
 
-const EMPTY: Buffer = Buffer.alloc(0);
+const empty: Buffer = Buffer.alloc(0);
 
 export class Inbound {
   /** Bytes held. */
   length = 0;
 
   #chunks: Buffer[] = [];
-  /** Index of the first live chunk: taking from the front must not shift a long array each time. */
+  /** Index of the first live chunk; taking from the front must not shift a long array each time. */
   #head = 0;
   /** Bytes from the front that are known not to begin the delimiter searched last. */
   #searched = 0;
-  #searchedFor: Buffer = EMPTY;
+  #searchedFor: Buffer = empty;
   /** The chunk in which the search goes on, and the offset at which that chunk begins. */
   #cursor = 0;
   #cursorOffset = 0;
@@ -43,27 +39,27 @@ export class Inbound {
     this.#restartSearch();
   }
 
-  /** All that is there, at least one byte. */
+  /** Everything that is there, at least one byte. */
   takeAny(): Buffer | undefined {
     return this.length === 0 ? undefined : this.#takeFront(this.length);
   }
 
-  /** Exactly `size` bytes. `takeExact(0)` is an empty answer at once. */
+  /** Exactly `size` bytes; 0 bytes are an answer at once. */
   takeExact(size: number): Buffer | undefined {
     return this.length < size ? undefined : this.#takeFront(size);
   }
 
-  /** Through the first `delimiter`, which ends the answer; `TOO_LONG` when the answer would exceed `max` bytes. */
-  takeUntil(delimiter: Buffer, max: number): Buffer | typeof TOO_LONG | undefined {
+  /** Through the first `delimiter`, which ends the answer; `tooLong` when the answer would exceed `max` bytes. */
+  takeUntil(delimiter: Buffer, max: number): Buffer | typeof tooLong | undefined {
     const end = this.#find(delimiter);
-    if (end === -1) return this.length >= max ? TOO_LONG : undefined;
-    return end > max ? TOO_LONG : this.#takeFront(end);
+    if (end === -1) return this.length >= max ? tooLong : undefined;
+    return end > max ? tooLong : this.#takeFront(end);
   }
 
-  /** Everything, for when the end has come; `TOO_LONG` when there is more than `max`. */
-  takeRest(max: number): Buffer | typeof TOO_LONG {
-    if (this.length > max) return TOO_LONG;
-    return this.length === 0 ? EMPTY : this.#takeFront(this.length);
+  /** Everything, after the end has come; `tooLong` when there is more than `max`. */
+  takeRest(max: number): Buffer | typeof tooLong {
+    if (this.length > max) return tooLong;
+    return this.length === 0 ? empty : this.#takeFront(this.length);
   }
 
   clear(): void {
@@ -74,8 +70,8 @@ export class Inbound {
   }
 
   /**
-   * Offset just behind the first delimiter, or -1. Each byte is looked at once over all calls for one
-   * delimiter, so a peer that dribbles a long line costs its length, not its square.
+   * Offset just behind the first delimiter, or -1. Each byte is searched once over all calls for one
+   * delimiter, so a peer that dribbles a long line costs time in proportion to its length, not to its square.
    */
   #find(delimiter: Buffer): number {
     if (!this.#searchedFor.equals(delimiter)) {
@@ -135,7 +131,7 @@ export class Inbound {
   }
 
   #takeFront(size: number): Buffer {
-    if (size === 0) return EMPTY;
+    if (size === 0) return empty;
     this.length -= size;
     const front = this.#cutFront(size);
     this.#restartSearch();
@@ -169,7 +165,7 @@ export class Inbound {
   }
 
   #dropFirst(): void {
-    this.#chunks[this.#head++] = EMPTY;
+    this.#chunks[this.#head++] = empty;
     if (this.#head === this.#chunks.length) {
       this.#chunks.length = 0;
       this.#head = 0;

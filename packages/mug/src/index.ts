@@ -1,17 +1,8 @@
-/** mug: a TCP, TLS and unix socket client. Start at `new` or `connect`; everything else is on the socket. */
+// mug: a client for TCP, TLS and unix sockets. Start at `new` or `connect`; everything else is on the socket.
 
-export {
-  type ActiveState,
-  type MessageSource,
-  type SelectorLike,
-  selectTcpMessages,
-  type TcpMessage,
-  type TcpMessages,
-  tcpMessages,
-} from "./active-mode.ts";
-export type { Address } from "./address.ts";
+export type { ActiveState, MessageSource } from "./active-mode.ts";
 export { ConnectionBuilder, create as new, unix } from "./builder.ts";
-export { connect, fromNodeSocket } from "./connect.ts";
+export { connect } from "./connect.ts";
 export { describeError, type ErrorCode, errorCodes } from "./error-code.ts";
 export {
   type ConnectAttempt,
@@ -24,12 +15,17 @@ export {
 export type {
   CollectOptions,
   ConnectOptions,
+  HostOptions,
   IpVersionPreference,
   Lookup,
+  SocketOptions,
   TlsOptions,
   WaitOptions,
 } from "./options.ts";
-export { Socket } from "./socket.ts";
+export { over } from "./over.ts";
+export { Socket, type TcpMessage } from "./socket.ts";
+export type { Address } from "./stream.ts";
 export type { Tap, TapEvent } from "./tap.ts";
+export { type SelectorLike, selectTcpMessages, type TcpMessages, tcpMessages } from "./tcp-messages.ts";
 export type { WebStreams } from "./web-streams.ts";
 export type { Sendable } from "./writer.ts";

@@ -1,13 +1,12 @@
-/**
- * The receiving half of a socket: at most one receive waits at a time, is answered from the queue as soon as
- * the queue can, and leaves the queue untouched when it times out, is cancelled or finds the end.
- * Knows no stream: packets and the end are told to it.
- */
+// The receiving half of a socket: at most one receive waits at a time, is answered as soon as the queue can, and
+// leaves the queue untouched when it times out, is aborted or meets the end. Knows no stream: packets and the end are
+// told to it.
 
 import { DeadlineTimer } from "./deadline.ts";
-import { abortedError, DeadlineError, MugError } from "./errors.ts";
-import { Inbound, TOO_LONG } from "./inbound.ts";
-import { checkWait, type WaitOptions } from "./options.ts";
+import { abortedError, DeadlineError, MugError, renewed } from "./errors.ts";
+import { Inbound, tooLong } from "./inbound.ts";
+import type { WaitOptions } from "./options.ts";
+import { handled, rejected } from "./unhandled.ts";
 
 /** What a receive asks for. */
 export type ReceiveRequest =
@@ -16,12 +15,13 @@ export type ReceiveRequest =
   | { readonly kind: "until"; readonly what: string; readonly delimiter: Buffer; readonly max: number }
   | { readonly kind: "rest"; readonly what: string; readonly max: number };
 
-export const ANY: ReceiveRequest = { kind: "any", what: "receive" };
+export const anyBytes: ReceiveRequest = { kind: "any", what: "receive" };
 
 interface Waiter {
   readonly request: ReceiveRequest;
   readonly resolve: (bytes: Buffer) => void;
   readonly reject: (error: MugError) => void;
+  promise: Promise<Buffer> | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
   onAbort: (() => void) | undefined;
@@ -47,7 +47,7 @@ export class Reader {
     return this.#waiter !== undefined;
   }
 
-  /** True while more packets are welcome; false asks the socket to stop reading. */
+  /** False asks the socket to stop reading. */
   get hungry(): boolean {
     return this.#waiter !== undefined || this.inbound.length < this.#highWaterMark;
   }
@@ -76,48 +76,50 @@ export class Reader {
     this.#timer.stop();
   }
 
-  /** Drops what was held and refuses from now on, whatever the reason was before. */
+  /** Drops what was held and refuses from now on; the new reason replaces an earlier one. */
   discard(reason: MugError): void {
     this.inbound.clear();
     this.#ended = undefined;
     this.end(reason);
   }
 
-  /** Answers now when it can, else waits. */
+  /** Answers now if it can, else waits. */
   receive(request: ReceiveRequest, options: WaitOptions | undefined): Promise<Buffer> {
-    if (options !== undefined) checkWait(options);
     if (this.#waiter !== undefined) {
-      return Promise.reject(new MugError("ealready", "another receive is waiting on this socket"));
+      return rejected(new MugError("ealready", "another receive is waiting on this socket"));
     }
     const signal = options?.signal;
-    if (signal?.aborted) return Promise.reject(abortedError(request.what, signal));
+    if (signal?.aborted) return rejected(abortedError(request.what, signal));
     const taken = this.#take(request);
     if (taken === undefined) return this.#wait(request, options);
-    return taken instanceof MugError ? Promise.reject(taken) : Promise.resolve(taken);
+    return taken instanceof MugError ? rejected(taken) : Promise.resolve(taken);
   }
 
   #wait(request: ReceiveRequest, options: WaitOptions | undefined): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
+    let waiter: Waiter;
+    const promise = new Promise<Buffer>((resolve, reject) => {
       const timeoutMs = options?.timeout ?? Number.POSITIVE_INFINITY;
       const signal = options?.signal;
-      const waiter: Waiter = { request, resolve, reject, timeoutMs, signal, onAbort: undefined };
+      waiter = { request, resolve, reject, promise: undefined, timeoutMs, signal, onAbort: undefined };
       this.#waiter = waiter;
       if (timeoutMs !== Number.POSITIVE_INFINITY) this.#timer.set(timeoutMs);
       if (signal === undefined) return;
       waiter.onAbort = () => this.#fail(waiter, abortedError(request.what, signal));
       signal.addEventListener("abort", waiter.onAbort, { once: true });
     });
+    waiter!.promise = promise;
+    return promise;
   }
 
-  /** Bytes, the error that stands in their place, or undefined: not yet. */
+  /** Bytes, the error in their place, or undefined for "not yet". */
   #take(request: ReceiveRequest): Buffer | MugError | undefined {
     const taken = this.#takeBytes(request);
-    if (taken === TOO_LONG) return new MugError("emsgsize", tooLongMessage(request));
+    if (taken === tooLong) return new MugError("emsgsize", tooLongMessage(request));
     if (taken !== undefined || this.#ended === undefined) return taken;
     return renewed(this.#ended, request.what);
   }
 
-  #takeBytes(request: ReceiveRequest): Buffer | typeof TOO_LONG | undefined {
+  #takeBytes(request: ReceiveRequest): Buffer | typeof tooLong | undefined {
     switch (request.kind) {
       case "any":
         return this.inbound.takeAny();
@@ -126,7 +128,7 @@ export class Reader {
       case "until":
         return this.inbound.takeUntil(request.delimiter, request.max);
       case "rest":
-        if (this.inbound.length > request.max) return TOO_LONG;
+        if (this.inbound.length > request.max) return tooLong;
         return this.#ended?.code === "closed" ? this.inbound.takeRest(request.max) : undefined;
     }
   }
@@ -144,6 +146,8 @@ export class Reader {
 
   #fail(waiter: Waiter, error: MugError): void {
     this.#release(waiter);
+    // Only now: a receive that succeeds pays nothing for it.
+    if (waiter.promise !== undefined) handled(waiter.promise);
     waiter.reject(error);
   }
 
@@ -159,19 +163,14 @@ export class Reader {
   }
 }
 
-/** True when the packet by itself is just what was asked for: then it never enters the queue. */
+/** True when the packet by itself is the answer; then it skips the queue. */
 function isAnswer(request: ReceiveRequest, chunk: Buffer): boolean {
   return request.kind === "any" || (request.kind === "exact" && request.size === chunk.length);
-}
-
-/** The same failure for another call, so that its stack shows who asked. */
-export function renewed(error: MugError, what: string): MugError {
-  return new MugError(error.code, `${what}: ${error.message}`, { cause: error.cause ?? error });
 }
 
 function tooLongMessage(request: ReceiveRequest): string {
   const { max } = request as { readonly max: number };
   return request.kind === "until"
-    ? `no delimiter within ${max} bytes`
+    ? `the delimiter did not come within ${max} bytes`
     : `the peer sent more than ${max} bytes`;
 }

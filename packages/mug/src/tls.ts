@@ -1,7 +1,8 @@
-/** The client's side of a TLS handshake over a connected socket, with a deadline and a signal. */
+// The client's side of a TLS handshake over a connected stream.
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { isIP, type Socket as NetSocket } from "node:net";
+import { isIP } from "node:net";
+import type { Duplex } from "node:stream";
 import {
   createSecureContext,
   type ConnectionOptions as NodeTlsOptions,
@@ -9,9 +10,9 @@ import {
   type TLSSocket,
   connect as tlsConnect,
 } from "node:tls";
-import { startTimeout } from "./deadline.ts";
-import { abortedError, DeadlineError, MugError, toMugError, UsageError } from "./errors.ts";
-import type { TlsOptions, WaitOptions } from "./options.ts";
+import type { Deadline } from "./deadline.ts";
+import { detailOf, MugError, toMugError, UsageError } from "./errors.ts";
+import type { TlsOptions } from "./options.ts";
 
 /** TLS options with their certificates and keys read. */
 export interface Credentials {
@@ -19,7 +20,7 @@ export interface Credentials {
   readonly context: SecureContext;
 }
 
-/** Reads certificates and keys before anything is connected; what cannot be read is the caller's mistake. */
+/** Reads certificates and keys before anything is connected. Unreadable ones are the caller's mistake. */
 export function readCredentials(options: TlsOptions): Credentials {
   const { ca, cert, key, passphrase, minVersion, maxVersion } = options;
   try {
@@ -33,16 +34,18 @@ export function readCredentials(options: TlsOptions): Credentials {
     });
     return { options, context };
   } catch (error) {
-    throw new UsageError(`tls: ${(error as Error).message}`, { cause: error });
+    throw new UsageError(`tls: cannot read the certificates or the key: ${detailOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
-/** DER is an ASN.1 SEQUENCE, whose tag no PEM text begins with. */
-const DER_SEQUENCE = 0x30;
+/** DER begins with the tag of an ASN.1 SEQUENCE; PEM text never does. */
+const derSequence = 0x30;
 
 function certificatePem(certificate: string | Uint8Array): string | Buffer {
   if (typeof certificate === "string") return certificate;
-  return certificate[0] === DER_SEQUENCE
+  return certificate[0] === derSequence
     ? new X509Certificate(certificate).toString()
     : Buffer.from(certificate);
 }
@@ -50,27 +53,28 @@ function certificatePem(certificate: string | Uint8Array): string | Buffer {
 function keyPem(key: string | Uint8Array): string | Buffer {
   if (typeof key === "string") return key;
   const bytes = Buffer.from(key);
-  if (bytes[0] !== DER_SEQUENCE) return bytes;
+  if (bytes[0] !== derSequence) return bytes;
   const parsed = createPrivateKey({ key: bytes, format: "der", type: "pkcs8" });
   return parsed.export({ format: "pem", type: "pkcs8" });
 }
 
 /**
- * Shakes hands over `raw`. On any failure `raw` is destroyed: half a handshake is no connection.
- * A refused certificate, an alert or a peer that speaks no TLS has the code `tls`, with Node's error as cause.
+ * Shakes hands over `raw`, which any failure destroys. A refused certificate, an alert or a peer that does not speak
+ * TLS is code `tls`, with Node's error as cause.
  */
 export function secure(
-  raw: NetSocket,
+  raw: Duplex,
   host: string | undefined,
   credentials: Credentials,
-  wait: WaitOptions,
+  deadline: Deadline,
 ): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
-    const { timeout = Number.POSITIVE_INFINITY, signal } = wait;
+    // A Duplex may deliver inside write(), so the whole handshake could be over, unheard, before tls.connect returns.
+    raw.cork();
     const stream = tlsConnect(nodeOptions(raw, host, credentials));
+    process.nextTick(() => raw.uncork());
     const settle = (done: () => void): void => {
-      cancel();
-      signal?.removeEventListener("abort", onAbort);
+      stop();
       stream.removeListener("secureConnect", onSecure);
       stream.removeListener("error", onError);
       stream.removeListener("close", onClose);
@@ -87,17 +91,14 @@ export function secure(
     const onSecure = (): void => settle(() => resolve(stream));
     const onError = (error: Error): void => fail(handshakeError(error));
     const onClose = (): void => fail(new MugError("closed", "the peer closed during the TLS handshake"));
-    const onAbort = (): void => fail(abortedError("TLS handshake", signal!));
-    const cancel = startTimeout(timeout, () => fail(new DeadlineError("TLS handshake", timeout)));
+    const stop = deadline.onExpiry("TLS handshake", fail);
     stream.once("secureConnect", onSecure);
     stream.once("error", onError);
     stream.once("close", onClose);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    if (signal?.aborted) onAbort();
   });
 }
 
-function nodeOptions(raw: NetSocket, host: string | undefined, credentials: Credentials): NodeTlsOptions {
+function nodeOptions(raw: Duplex, host: string | undefined, credentials: Credentials): NodeTlsOptions {
   const { context, options } = credentials;
   const name = options.serverName ?? host;
   return {
@@ -110,10 +111,11 @@ function nodeOptions(raw: NetSocket, host: string | undefined, credentials: Cred
   };
 }
 
-/** Certificate verdicts have codes of their own (`CERT_HAS_EXPIRED`, …); all that is no system error is TLS's. */
+/** Refused certificates have codes of their own (`CERT_HAS_EXPIRED`, …); what is no system error is the code `tls`. */
 function handshakeError(error: Error): MugError {
   const mapped = toMugError(error, "TLS handshake");
   if (mapped.code !== "unknown") return mapped;
   const { code } = error as NodeJS.ErrnoException;
-  return new MugError("tls", `TLS handshake: ${error.message}${code ? ` (${code})` : ""}`, { cause: error });
+  const detail = `${detailOf(error)}${code ? ` (${code})` : ""}`;
+  return new MugError("tls", `TLS handshake: ${detail}`, { cause: error });
 }

@@ -1,20 +1,30 @@
-/** A socket as a pair of web streams, in the shape of the sockets API drafted for server runtimes (WinterTC). */
+// A socket as a pair of web streams, in the shape of the sockets API drafted for server runtimes (WinterTC).
 
 import { type ReadableByteStreamController, ReadableStream, WritableStream } from "node:stream/web";
 import { MugError } from "./errors.ts";
-import type { Socket } from "./socket.ts";
+import type { WaitOptions } from "./options.ts";
+import type { Sendable } from "./writer.ts";
 
 /** A socket as web streams. */
 export interface WebStreams {
-  /** Bytes from the peer; ends at its FIN. Nothing is read ahead of demand but the socket's own buffer. */
+  /** Bytes from the peer; ends at its FIN. Only the socket's own buffer is read ahead of demand. */
   readonly readable: ReadableStream<Uint8Array>;
   /** Closing it half-closes the socket, aborting it resets the socket. */
   readonly writable: WritableStream<Uint8Array | string>;
-  /** Resolves when the connection is entirely gone; never rejects. */
+  /** Resolves when the connection is gone; never rejects. */
   readonly closed: Promise<void>;
 }
 
-export function webStreams(socket: Socket): WebStreams {
+/** What the streams need of their socket. */
+interface SocketLike {
+  receive(options: WaitOptions): Promise<Buffer>;
+  send(data: Sendable): Promise<void>;
+  halfClose(): Promise<void>;
+  reset(): Promise<void>;
+  readonly closed: Promise<void>;
+}
+
+export function webStreams(socket: SocketLike): WebStreams {
   const cancelled = new AbortController();
   const readable: ReadableStream<Uint8Array> = new ReadableStream(
     {

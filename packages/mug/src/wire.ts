@@ -1,33 +1,30 @@
-/**
- * The connection below a socket: joins a Node stream to a {@link Reader} and a {@link Writer}, stops reading
- * when nobody asks (so that backpressure reaches the peer's window), puts TLS in between, and ends it: shutdown,
- * close, reset.
- */
+// The connection below a socket: joins a stream to a Reader and a Writer, stops reading when nobody asks (so that
+// backpressure reaches the peer), puts TLS in between, and ends the connection.
 
-import type { Socket as NetSocket } from "node:net";
+import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import { MugError, toMugError, UsageError } from "./errors.ts";
+import { Deadline } from "./deadline.ts";
+import { MugError, renewed, toMugError, UsageError } from "./errors.ts";
 import {
-  checkTls,
   checkVerifiable,
-  checkWait,
   defaults,
+  type SocketOptions,
   type TlsOptions,
   type WaitOptions,
 } from "./options.ts";
-import { Reader, type ReceiveRequest, renewed } from "./reader.ts";
-import type { Tap } from "./tap.ts";
+import { Reader, type ReceiveRequest } from "./reader.ts";
+import { type ByteStream, resetOf } from "./stream.ts";
+import { type SafeTap, safeTap } from "./tap.ts";
 import { type Credentials, readCredentials, secure } from "./tls.ts";
+import { handled } from "./unhandled.ts";
 import { Writer } from "./writer.ts";
 
-/** What `connect` knows that the stream does not tell. */
-export interface WireSettings {
-  readonly highWaterMark: number;
-  readonly maxReceive: number;
+/** Options of a socket, and what `connect` knows that the stream does not tell. */
+export interface WireOptions extends SocketOptions {
   /** Name to verify when TLS is started later. */
-  readonly host: string | undefined;
-  readonly path: string;
-  readonly tap: Tap | undefined;
+  readonly host?: string | undefined;
+  /** The peer's unix path. */
+  readonly path?: string | undefined;
 }
 
 export class Wire {
@@ -35,10 +32,12 @@ export class Wire {
   readonly writer: Writer;
   readonly closed: Promise<void>;
   /** The stream below TLS; a reset has to happen there. */
-  readonly raw: NetSocket;
-  stream: NetSocket;
+  readonly raw: ByteStream;
+  stream: Duplex;
+  /** Bytes that have arrived; with TLS, those of the application. */
+  received = 0;
   readonly #host: string | undefined;
-  readonly #tap: Tap | undefined;
+  readonly #tap: SafeTap | undefined;
   /** Told of every packet and of the end, once the reader has it. */
   readonly #arrived: () => void;
   #paused = false;
@@ -47,14 +46,14 @@ export class Wire {
   #securing = false;
   #resolveClosed: () => void = () => {};
 
-  constructor(raw: NetSocket, stream: NetSocket, settings: WireSettings, arrived: () => void) {
+  constructor(raw: ByteStream, stream: Duplex, options: WireOptions, arrived: () => void) {
     this.raw = raw;
     this.stream = stream;
-    this.#host = settings.host;
-    this.#tap = settings.tap;
+    this.#host = options.host;
+    this.#tap = safeTap(options.tap);
     this.#arrived = arrived;
-    this.reader = new Reader(settings.highWaterMark);
-    this.writer = new Writer(stream, settings.tap);
+    this.reader = new Reader(options.highWaterMark ?? defaults.highWaterMark);
+    this.writer = new Writer(stream, this.#tap);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -81,16 +80,16 @@ export class Wire {
     return packet;
   }
 
-  // ---- parting
+  // ---- ending
 
   halfClose(): Promise<void> {
-    this.#tap?.event?.("half-close");
+    this.#tap?.event("half-close");
     return this.writer.finish();
   }
 
   async shutdown(): Promise<void> {
     if (this.#gone) return;
-    if (!this.#discarding) this.#tap?.event?.("shutdown");
+    if (!this.#discarding) this.#tap?.event("shutdown");
     this.#stopReceiving("the socket was shut down");
     await this.writer.finish();
     const timer = setTimeout(this.#destroy, defaults.linger);
@@ -100,7 +99,7 @@ export class Wire {
 
   close(timeout: number): Promise<void> {
     if (this.#gone) return this.closed;
-    if (!this.#discarding) this.#tap?.event?.("close");
+    if (!this.#discarding) this.#tap?.event("close");
     this.#stopReceiving("the socket was closed");
     if (timeout === 0) {
       this.#destroy();
@@ -114,7 +113,7 @@ export class Wire {
 
   reset(): Promise<void> {
     if (this.#gone) return this.closed;
-    this.#tap?.event?.("reset");
+    this.#tap?.event("reset");
     this.#stopReceiving("the socket was reset");
     this.writer.end(new MugError("closed", "the socket was reset"));
     this.#sendReset();
@@ -123,25 +122,20 @@ export class Wire {
 
   /** libuv refuses to reset while a shutdown is under way, and would leave the descriptor open. */
   #sendReset(): void {
-    const reset = (): void => void this.raw.resetAndDestroy();
-    // A unix socket has no remote port, and no RST.
-    if (this.raw.remotePort === undefined || this.raw instanceof TLSSocket) this.#destroy();
+    const reset = resetOf(this.raw);
+    if (reset === undefined) this.#destroy();
     else if (!this.writer.finishing) reset();
-    else if (this.writer.buffered > 0) this.#destroy();
+    else if (this.writer.flow.buffered > 0) this.#destroy();
     else this.writer.finish().then(reset, this.#destroy);
   }
 
   // ---- TLS
 
   startTls(tls: TlsOptions, wait: WaitOptions): Promise<void> {
-    checkWait(wait);
-    checkTls(tls);
     checkVerifiable(this.#host, tls);
-    if (this.tls !== undefined || this.#securing) {
-      throw new UsageError("the connection is already secured by TLS");
-    }
-    if (this.reader.waiting) throw new UsageError("a receive is waiting on this socket");
-    return this.#startTls(readCredentials(tls), wait);
+    if (this.tls !== undefined || this.#securing) throw new UsageError("the connection already uses TLS");
+    if (this.reader.waiting) throw new UsageError("startTls cannot begin while a receive is waiting");
+    return handled(this.#startTls(readCredentials(tls), wait));
   }
 
   async #startTls(credentials: Credentials, wait: WaitOptions): Promise<void> {
@@ -150,31 +144,31 @@ export class Wire {
     try {
       await this.writer.flush(wait);
       if (this.reader.ended !== undefined) throw renewed(this.reader.ended, "startTls");
-      if (this.reader.inbound.length > 0) throw this.#smuggled();
-      await this.#handshake(credentials, wait);
+      if (this.reader.inbound.length > 0) throw this.#injected();
+      await this.#handshake(credentials, new Deadline(wait));
     } finally {
       this.writer.held = undefined;
       this.#securing = false;
     }
   }
 
-  #smuggled(): MugError {
+  #injected(): MugError {
     void this.reset();
     return new MugError("eproto", "the peer sent plain text ahead of the TLS handshake");
   }
 
-  async #handshake(credentials: Credentials, wait: WaitOptions): Promise<void> {
+  async #handshake(credentials: Credentials, deadline: Deadline): Promise<void> {
     this.#detach();
     try {
-      this.stream = await secure(this.raw, this.#host, credentials, wait);
+      this.stream = await secure(this.raw, this.#host, credentials, deadline);
     } catch (error) {
       this.#lost(toMugError(error));
       this.#leave();
       throw error;
     }
-    this.writer.moveTo(this.stream);
+    this.writer.flow.moveTo(this.stream);
     this.#attach();
-    this.#tap?.event?.("secure");
+    this.#tap?.event("secure");
   }
 
   // ---- the stream's events
@@ -199,7 +193,8 @@ export class Wire {
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#discarding) return;
-    this.#tap?.received?.(chunk);
+    this.received += chunk.length;
+    this.#tap?.received(chunk);
     this.reader.packet(chunk);
     this.#arrived();
     if (!this.reader.hungry) {
@@ -209,22 +204,22 @@ export class Wire {
   };
 
   readonly #onEnd = (): void => {
-    this.#tap?.event?.("end");
+    this.#tap?.event("end");
     this.reader.end(new MugError("closed"));
     this.#arrived();
   };
 
-  readonly #onDrain = (): void => this.writer.drained();
+  readonly #onDrain = (): void => this.writer.flow.drained();
 
   readonly #onError = (error: Error): void => {
     const reason = toMugError(error);
-    this.#tap?.event?.("error", reason.message);
+    this.#tap?.event("error", reason.message);
     this.#lost(reason);
   };
 
   readonly #onClose = (): void => {
     if (this.#gone) return;
-    this.#lost(this.reader.ended ?? new MugError("closed"));
+    this.#lost(this.reader.ended ?? new MugError("econnreset", "the stream was destroyed before its end"));
     this.#leave();
   };
 
@@ -241,7 +236,7 @@ export class Wire {
 
   #leave(): void {
     this.#gone = true;
-    this.#tap?.event?.("closed");
+    this.#tap?.event("closed");
     this.#resolveClosed();
   }
 

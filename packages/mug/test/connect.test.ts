@@ -84,11 +84,11 @@ describe("one host", () => {
     expect(error.message).toContain(`could not connect to 127.0.0.1:${port} (ipv4: Connection refused`);
   });
 
-  test("fromNodeSocket wraps what another accepted", async () => {
+  test("over wraps what another accepted", async () => {
     await using client = await mug.connect({ host: "127.0.0.1", port: server.port });
     const other = await serve();
     await using own = await mug.connect({ host: "127.0.0.1", port: other.port });
-    const accepted = mug.fromNodeSocket(await other.next(), { highWaterMark: 10 });
+    const accepted = mug.over(await other.next(), { highWaterMark: 10 });
     await accepted.send("hello");
     expect(String(await own.receive({ timeout: 2000 }))).toBe("hello");
     // Its FIN does not end what the wrapped side may still say.
@@ -98,7 +98,7 @@ describe("one host", () => {
     expect(String(await own.receive({ timeout: 2000 }))).toBe("still here");
     const stream = other.sockets[0]!;
     await accepted.close();
-    expect(() => mug.fromNodeSocket(stream)).toThrow(mug.UsageError);
+    expect(() => mug.over(stream)).toThrow(mug.UsageError);
     await other[Symbol.asyncDispose]();
     await client.close();
   });
@@ -169,7 +169,7 @@ describe("families, one after the other", () => {
 
   test("a resolver that gives a name is not trusted to mean an address", async () => {
     const error = await failure(connectBy("ipv4-only", async () => ["other.test"]));
-    expect(error.message).toContain("lookup gave other.test, which is no ipv4 address");
+    expect(error.message).toContain("lookup returned other.test, which is not an ipv4 address");
   });
 
   test("a signal ends it at once, whatever family it is at", async () => {
@@ -209,7 +209,7 @@ describe("an address that never answers", () => {
     await using live = await serve(() => {}, { host: "127.0.0.2", port: hole.port });
     const lookup = resolver({ 4: [hole.host, "127.0.0.2"], 6: [] });
     const race = { host: "name.test", port: live.port, lookup, happyEyeballs: true, timeout: 5000 };
-    await using socket = await mug.connect({ ...race, attemptDelay: 20 });
+    await using socket = await mug.connect({ ...race, attemptDelayMs: 20 });
     expect(socket.peername()).toMatchObject({ address: "127.0.0.2" });
     // One after the other it holds up everything until the timeout.
     const patient = { ...race, happyEyeballs: false, timeout: 40, ipVersionPreference: "ipv4-only" } as const;
@@ -232,7 +232,7 @@ describe("an address that never answers", () => {
       port: live.port,
       lookup: preferred,
       happyEyeballs: true,
-      attemptDelay: 10,
+      attemptDelayMs: 10,
     };
     await using socket = await mug.connect({ ...race, timeout: 5000 });
     expect(socket.peername()).toMatchObject({ address: "127.0.0.2" });
@@ -276,7 +276,7 @@ describe("happy eyeballs", () => {
 
   test("an address that refuses gives way to the next at once", async () => {
     const lookup = resolver({ 4: ["127.0.0.2", "127.0.0.3", "127.0.0.1"], 6: [] });
-    await using socket = await race(lookup, { attemptDelay: 2000 });
+    await using socket = await race(lookup, { attemptDelayMs: 2000 });
     expect(socket.peername()).toMatchObject({ address: "127.0.0.1" });
   });
 
@@ -306,7 +306,7 @@ describe("happy eyeballs", () => {
   test("only one connection is left over", async () => {
     // Both are the same server, so the loser may have been accepted before it was given up.
     const lookup = resolver({ 4: ["127.0.0.1", "127.0.0.1", "127.0.0.1"], 6: [] });
-    await using socket = await race(lookup, { attemptDelay: 10 });
+    await using socket = await race(lookup, { attemptDelayMs: 10 });
     await socket.send("the one");
     const stream = await Promise.race([server.next(), server.next()].map(async (next) => next));
     stream.resume();

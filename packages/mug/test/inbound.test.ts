@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Inbound, TOO_LONG } from "../src/inbound.ts";
+import { Inbound, tooLong } from "../src/inbound.ts";
 
 /** A queue filled with the bytes, cut at the offsets. */
 function filled(bytes: Uint8Array, cuts: readonly number[]): Inbound {
@@ -55,8 +55,8 @@ describe("takes", () => {
   test.each([
     ["a\r\nb", "\r\n", 10, "a\r\n"],
     ["a\r\nb", "\r\n", 3, "a\r\n"],
-    ["a\r\nb", "\r\n", 2, TOO_LONG],
-    ["abc", "\r\n", 3, TOO_LONG],
+    ["a\r\nb", "\r\n", 2, tooLong],
+    ["abc", "\r\n", 3, tooLong],
     ["abc", "\r\n", 4, undefined],
     ["abc\r", "\r\n", 9, undefined],
     ["", "\n", 1, undefined],
@@ -68,7 +68,7 @@ describe("takes", () => {
 
   test("rest: all, or too long", () => {
     expect(filled(Buffer.from("abc"), [1]).takeRest(3).toString()).toBe("abc");
-    expect(filled(Buffer.from("abc"), [1]).takeRest(2)).toBe(TOO_LONG);
+    expect(filled(Buffer.from("abc"), [1]).takeRest(2)).toBe(tooLong);
     expect(new Inbound().takeRest(0)).toHaveLength(0);
   });
 });

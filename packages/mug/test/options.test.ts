@@ -29,7 +29,7 @@ describe("refused at the call, before anything is tried", () => {
       { host: "x", port: 1, localAddress: "::1", ipVersionPreference: "ipv4-only" },
     ],
     ["a local port out of range", { ...good, localPort: 65_536 }],
-    ["a head start too short", { ...good, attemptDelay: 9 }],
+    ["a head start too short", { ...good, attemptDelayMs: 9 }],
     ["a high-water mark of 0", { ...good, highWaterMark: 0 }],
     ["maxReceive 0", { ...good, maxReceive: 0 }],
     ["a signal that is none", { ...good, signal: {} as AbortSignal }],
@@ -48,7 +48,7 @@ describe("refused at the call, before anything is tried", () => {
       "TLS versions that exclude each other",
       { ...good, tls: { minVersion: "TLSv1.3", maxVersion: "TLSv1.2" } },
     ],
-    ["a head start without a race", { ...good, attemptDelay: 100 }],
+    ["a head start without a race", { ...good, attemptDelayMs: 100 }],
     ["a path with a race", { path: "/tmp/x", happyEyeballs: true }],
     ["a path with noDelay", { path: "/tmp/x", noDelay: true }],
     ["a path with a lookup", { path: "/tmp/x", lookup: async () => [] }],
@@ -63,7 +63,7 @@ describe("refused at the call, before anything is tried", () => {
   test("by the builder's own methods as well", () => {
     const builder = mug.new("localhost", { port: 1 });
     expect(() => mug.new("", { port: 1 })).toThrow("host must be a non-empty string");
-    expect(() => mug.new("x", { port: 0 })).toThrow("port must be an integer from 1 to 65535, not 0");
+    expect(() => mug.new("x", { port: 0 })).toThrow("port must be an integer from 1 to 65535, got 0");
     expect(() => mug.unix("")).toThrow(mug.UsageError);
     expect(() => builder.timeout(-1)).toThrow(mug.UsageError);
     expect(() => builder.ipVersionPreference("v4" as "ipv4-only")).toThrow(mug.UsageError);

@@ -313,7 +313,7 @@ describe("startTls", () => {
     await using client = await mug.connect({ ...local(port), tls: { ca: certificates.ca } });
     const stream = await next;
     stream.removeAllListeners("data");
-    const wrapped = mug.fromNodeSocket(stream);
+    const wrapped = mug.over(stream);
     expect(wrapped.encrypted).toBe(true);
     await wrapped.send("hello");
     expect(String(await client.receive({ timeout: 5000 }))).toBe("hello");
@@ -358,7 +358,7 @@ describe("startTls", () => {
     socket.receiveNextPacketAsMessage();
     expect(() => socket.startTls()).toThrow(mug.UsageError);
     socket.stopReceivingPacketsAsMessages();
-    const wrapped = mug.fromNodeSocket(stream);
+    const wrapped = mug.over(stream);
     expect(() => wrapped.startTls()).toThrow(mug.UsageError);
     expect(() => socket.startTls({ cert: "x", key: "x" })).toThrow(mug.UsageError);
     const first = socket.startTls({ timeout: 30 });

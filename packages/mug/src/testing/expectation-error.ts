@@ -1,20 +1,20 @@
-/** The one error of the kit: what was expected, what came, and the whole conversation below it. */
+// The error of the testing kit: what was expected, what came, and the conversation so far.
 
 import type { Transcript } from "./transcript.ts";
 
 export interface ExpectationDetails {
   /** For test runners that show a difference. */
-  readonly expected?: string;
-  readonly actual?: string;
+  readonly expected?: string | undefined;
+  readonly actual?: string | undefined;
   readonly cause?: unknown;
 }
 
-/** A scripted peer's expectation did not hold, or its connection failed under it. The message ends with the transcript. */
+/** An expectation of a scripted peer failed, or its connection did. The message ends with the transcript. */
 export class ExpectationError extends Error {
   override readonly name: string = "ExpectationError";
-  /** The conversation so far, as it stands in the message. */
+  /** The conversation so far, as in the message. */
   readonly transcript: string;
-  /** What was expected, escaped, where it is known; test runners show the difference. */
+  /** What was expected, if known; test runners show the difference. */
   readonly expected: string | undefined;
   /** What came, likewise. */
   readonly actual: string | undefined;

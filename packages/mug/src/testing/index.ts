@@ -1,13 +1,19 @@
-/** The harness kit: scripted peers and servers for tests of network programs. Works with any test runner. */
+// The testing kit: scripted peers and servers for tests of network programs, with any test runner.
 
 export { ExpectationError } from "./expectation-error.ts";
 export {
   type CloseKind,
+  type CloseOptions,
+  type CutKind,
   connect,
+  type DribbleOptions,
   type ExpectOptions,
+  type MatchOptions,
+  over,
   type PacingOptions,
   Peer,
   type PeerOptions,
+  type PeerTimeout,
 } from "./peer.ts";
 export { type ListenOptions, listen, type Script, ScriptedServer, type ServerTls } from "./server.ts";
 export {

@@ -1,12 +1,24 @@
-/**
- * A scripted peer: a socket that sends the way networks do, expects what a test says, and writes down all of
- * it. Works the same on either end. Whatever fails throws an ExpectationError that shows the transcript.
- */
+// A scripted peer: a socket that sends the way networks do, expects what a test says, and records all of it. Works the
+// same on either end. Every failure is an ExpectationError that shows the transcript.
 
-import { connect as connectSocket } from "../connect.ts";
-import { MugError, UsageError } from "../errors.ts";
-import type { ConnectOptions } from "../options.ts";
+import type { Duplex } from "node:stream";
+import {
+  type Checks,
+  checkInteger,
+  checkOptions,
+  isBoolean,
+  isBytes,
+  isInteger,
+  isOneOf,
+  isTimeout,
+  refuse,
+} from "../checks.ts";
+import { connectOptions, connect as connectSocket } from "../connect.ts";
+import { MugError } from "../errors.ts";
+import type { ConnectOptions, HostOptions, SocketOptions } from "../options.ts";
+import { over as socketOver } from "../over.ts";
 import type { Socket } from "../socket.ts";
+import { handled } from "../unhandled.ts";
 import type { Sendable } from "../writer.ts";
 import { ExpectationError } from "./expectation-error.ts";
 import { type Bytes, chop, splitAt, toBuffer } from "./splits.ts";
@@ -15,46 +27,83 @@ import { escapeBytes, Transcript } from "./transcript.ts";
 /** Options of a scripted peer. */
 export interface PeerOptions {
   /** Milliseconds every expectation waits at most, unless it says otherwise. Default 2000. */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
 }
 
 /** Options of one expectation. */
 export interface ExpectOptions {
   /** Milliseconds to wait at most. Default: the peer's. */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
+}
+
+/** Options of {@link Peer.expectMatch}. */
+export interface MatchOptions extends ExpectOptions {
+  /** Most bytes to collect. Default 1 048 576. */
+  readonly max?: number | undefined;
+}
+
+/** Options of {@link Peer.expectClose}. */
+export interface CloseOptions extends ExpectOptions {
+  /** How the counterpart must close. Default `"any"`. */
+  readonly kind?: CloseKind | undefined;
+  /** Drop the bytes in front of the close instead of failing. Default false. */
+  readonly discard?: boolean | undefined;
 }
 
 /** How fast pieces follow each other. */
 export interface PacingOptions {
   /** Milliseconds between two pieces. Default 0: one turn of the event loop, enough for a peer in this process. */
-  readonly everyMs?: number;
+  readonly everyMs?: number | undefined;
 }
+
+/** Options of {@link Peer.dribble}. */
+export interface DribbleOptions extends PacingOptions {
+  /** Bytes of a piece. Default 1. */
+  readonly size?: number | undefined;
+}
+
+/** How a message can break off: by FIN, by letting go, by RST, or by silence. */
+export type CutKind = "half-close" | "close" | "reset" | "stall";
 
 /** How a peer can see its counterpart go. */
 export type CloseKind = "fin" | "reset" | "any";
 
-const DEFAULT_TIMEOUT = 2000;
+export const defaultTimeout = 2000;
 
-/** A scripted peer: one end of a connection. Whatever fails throws an ExpectationError with the transcript. */
+const expectChecks: Checks<ExpectOptions> = { timeout: isTimeout };
+const matchChecks: Checks<MatchOptions> = { timeout: isTimeout, max: isInteger(1, 2 ** 31 - 1) };
+const closeChecks: Checks<CloseOptions> = {
+  timeout: isTimeout,
+  kind: isOneOf("fin", "reset", "any"),
+  discard: isBoolean,
+};
+const pacingChecks: Checks<PacingOptions> = { everyMs: isTimeout };
+const dribbleChecks: Checks<DribbleOptions> = { everyMs: isTimeout, size: isInteger(1, 2 ** 31 - 1) };
+const isCutKind = isOneOf("half-close", "close", "reset", "stall");
+
+/**
+ * A scripted peer: one end of a connection. Every failure is an ExpectationError with the transcript. Await every call:
+ * a failure that nobody awaits does not end the process and fails no test.
+ */
 export class Peer implements AsyncDisposable {
-  /** The socket below, for what is not offered here. */
+  /** The socket below, for everything else. */
   readonly socket: Socket;
-  /** All that went over the connection so far. */
+  /** What went over the connection so far. */
   readonly transcript: Transcript;
   readonly #timeout: number;
 
-  /** @internal Use `connect`, or take the peers of `listen`. */
+  /** @internal Use `connect` or `over`, or take the peers of `listen`. */
   constructor(socket: Socket, transcript: Transcript, options: PeerOptions = {}) {
     this.socket = socket;
     this.transcript = transcript;
-    this.#timeout = options.timeout ?? DEFAULT_TIMEOUT;
+    this.#timeout = options.timeout ?? defaultTimeout;
   }
 
   // ---- sending
 
   /** Sends all of it and waits until the operating system has it. */
-  async send(data: Sendable): Promise<void> {
-    await this.#attempt("send", async () => {
+  send(data: Sendable): Promise<void> {
+    return this.#attempt("send", async () => {
       await this.socket.send(data);
       await this.socket.flush();
     });
@@ -66,25 +115,37 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Sends each piece, then lets the receiver have it before the next. */
-  async sendPieces(pieces: readonly Bytes[], options: PacingOptions = {}): Promise<void> {
+  sendPieces(pieces: readonly Bytes[], options: PacingOptions = {}): Promise<void> {
+    if (!Array.isArray(pieces)) refuse("pieces", "an array of strings and bytes", pieces);
+    for (const piece of pieces) isBytes(piece, "a piece");
+    checkOptions(options, pacingChecks);
+    return handled(this.#sendPieces(pieces, options));
+  }
+
+  async #sendPieces(pieces: readonly Bytes[], { everyMs }: PacingOptions): Promise<void> {
     for (const [index, piece] of pieces.entries()) {
-      if (index > 0) await pass(options.everyMs);
+      if (index > 0) await pass(everyMs);
       await this.send(piece);
     }
   }
 
   /** Sends a few bytes at a time, by default one. */
-  dribble(message: Bytes, options: PacingOptions & { readonly size?: number } = {}): Promise<void> {
-    return this.sendPieces(chop(message, options.size), options);
+  dribble(message: Bytes, options: DribbleOptions = {}): Promise<void> {
+    checkOptions(options, dribbleChecks);
+    const { size, everyMs } = options;
+    return this.sendPieces(chop(message, size), { everyMs });
   }
 
   /** Sends the first `at` bytes of a message, lets them arrive, and then breaks off. */
-  async cutShort(message: Bytes, at: number, how: "half-close" | "close" | "reset" | "stall"): Promise<void> {
+  cutShort(message: Bytes, at: number, how: CutKind): Promise<void> {
     const bytes = toBuffer(message);
-    if (!Number.isInteger(at) || at < 0 || at > bytes.length) {
-      throw new UsageError(`at must be 0 to ${bytes.length}, not ${at}`);
-    }
-    if (at > 0) await this.send(bytes.subarray(0, at));
+    checkInteger(at, "at", 0, bytes.length);
+    isCutKind(how, "how");
+    return handled(this.#cutShort(bytes.subarray(0, at), how));
+  }
+
+  async #cutShort(bytes: Buffer, how: CutKind): Promise<void> {
+    if (bytes.length > 0) await this.send(bytes);
     // A reset overtakes what the other side has not read yet.
     await pass();
     if (how === "half-close") await this.halfClose();
@@ -93,18 +154,27 @@ export class Peer implements AsyncDisposable {
     else this.note("stalls");
   }
 
-  /** Says nothing for a time, or until a promise settles. */
-  async stall(until: number | Promise<unknown>): Promise<void> {
-    this.note(typeof until === "number" ? `stalls for ${until} ms` : "stalls");
-    await (typeof until === "number" ? pass(until) : until);
+  /** Says nothing for so many milliseconds, or until a promise settles. */
+  stall(until: number | Promise<unknown>): Promise<void> {
+    if (typeof until !== "number") {
+      if (typeof until?.then !== "function") refuse("until", "milliseconds or a promise", until);
+      this.note("stalls");
+      return handled(Promise.resolve(until).then(() => {}));
+    }
+    isTimeout(until, "until");
+    this.note(`stalls for ${until} ms`);
+    return pass(until);
   }
 
   // ---- expecting
 
-  /** The next bytes are these. Fails at the first byte that differs; what comes behind them stays. */
-  async expect(expected: Bytes, options: ExpectOptions = {}): Promise<void> {
-    const wanted = toBuffer(expected);
-    const clock = this.#clock(options);
+  /** The next bytes are these. Fails at the first byte that differs; the bytes stay for the next expectation. */
+  expect(expected: Bytes, options: ExpectOptions = {}): Promise<void> {
+    checkOptions(options, expectChecks);
+    return handled(this.#expect(toBuffer(expected), this.#clock(options)));
+  }
+
+  async #expect(wanted: Buffer, clock: Clock): Promise<void> {
     let seen: Buffer = Buffer.alloc(0);
     while (seen.length < wanted.length) {
       const what = `expected ${escapeBytes(wanted, 512)}`;
@@ -118,17 +188,18 @@ export class Peer implements AsyncDisposable {
   }
 
   /**
-   * What comes next matches, and is consumed through the match. Bytes are read as latin1, so that one character
-   * is one byte. The pattern is tried with every packet: end it in something that a shorter match cannot have.
+   * What comes next matches, and is consumed through the match. Bytes are read as latin1, so that one character is one
+   * byte. The pattern is tried after every packet, so end it in something that only the whole match has.
    */
-  async expectMatch(
-    pattern: RegExp,
-    options: ExpectOptions & { readonly max?: number } = {},
-  ): Promise<RegExpExecArray> {
+  expectMatch(pattern: RegExp, options: MatchOptions = {}): Promise<RegExpExecArray> {
+    if (!(pattern instanceof RegExp)) refuse("pattern", "a RegExp", pattern);
+    checkOptions(options, matchChecks);
+    return handled(this.#expectMatch(pattern, options.max ?? 1024 * 1024, this.#clock(options)));
+  }
+
+  async #expectMatch(pattern: RegExp, max: number, clock: Clock): Promise<RegExpExecArray> {
     // A sticky or global pattern would carry its position from one packet to the next.
     const plain = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""));
-    const { max = 1024 * 1024 } = options;
-    const clock = this.#clock(options);
     let seen: Buffer = Buffer.alloc(0);
     for (;;) {
       seen = await this.#more(seen, clock, (why) =>
@@ -146,45 +217,48 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Nothing arrives for so many milliseconds, neither bytes nor an end. */
-  async expectSilence(ms: number): Promise<void> {
-    try {
-      const bytes = await this.socket.receive({ timeout: ms });
-      this.socket.unreceive(bytes);
-      throw this.#fail(`expected silence for ${ms} ms, got ${escapeBytes(bytes, 512)}`);
-    } catch (error) {
-      if (error instanceof MugError && error.code === "timeout") return;
-      if (error instanceof MugError)
-        throw this.#fail(`expected silence for ${ms} ms, got: ${error.message}`, error);
-      throw error;
-    }
+  expectSilence(ms: number): Promise<void> {
+    isTimeout(ms, "ms");
+    return handled(this.#expectSilence(ms));
+  }
+
+  async #expectSilence(ms: number): Promise<void> {
+    const next = await this.#receiveOrEnd(ms);
+    if (next instanceof MugError && next.code === "timeout") return;
+    const what = `expected silence for ${ms} ms`;
+    if (next instanceof MugError) throw this.#fail(`${what}, got: ${next.message}`, next);
+    this.socket.unreceive(next);
+    throw this.#fail(`${what}, got ${escapeBytes(next, 512)}`);
   }
 
   /**
-   * The counterpart closes: by FIN, by RST, or either. Bytes in front of it are a failure unless `discard` is
-   * set. Gives the kind it was.
+   * The counterpart closes: by FIN, by RST, or either. Bytes in front of the close are a failure unless `discard` is
+   * set. Resolves with the kind it was.
    */
-  async expectClose(
-    options: ExpectOptions & { readonly kind?: CloseKind; readonly discard?: boolean } = {},
-  ): Promise<"fin" | "reset"> {
+  expectClose(options: CloseOptions = {}): Promise<"fin" | "reset"> {
+    checkOptions(options, closeChecks);
     const { kind = "any", discard = false } = options;
-    const clock = this.#clock(options);
+    return handled(this.#expectClose(kind, discard, this.#clock(options)));
+  }
+
+  async #expectClose(kind: CloseKind, discard: boolean, clock: Clock): Promise<"fin" | "reset"> {
     for (;;) {
-      const end = await this.#receiveOrEnd(clock());
-      if (end instanceof MugError) return this.#judgeEnd(end, kind);
+      const end = await this.#receiveOrEnd(clock.left());
+      if (end instanceof MugError) return this.#judgeEnd(end, kind, clock);
       if (discard) continue;
       this.socket.unreceive(end);
       throw this.#fail(`expected the peer to close, got ${escapeBytes(end, 512)}`);
     }
   }
 
-  // ---- parting
+  // ---- ending
 
-  /** Sends FIN; the counterpart may still speak. */
-  async halfClose(): Promise<void> {
-    await this.#attempt("half-close", () => this.socket.halfClose());
+  /** Sends FIN; the counterpart may still send. */
+  halfClose(): Promise<void> {
+    return this.#attempt("half-close", () => this.socket.halfClose());
   }
 
-  /** Flushes, sends FIN, lets go. */
+  /** Flushes, sends FIN, and releases the socket. */
   close(): Promise<void> {
     return this.socket.close();
   }
@@ -194,7 +268,7 @@ export class Peer implements AsyncDisposable {
     return this.socket.reset();
   }
 
-  /** Puts a line of the test's own into the transcript. */
+  /** Adds a line of the test's own to the transcript. */
   note(text: string): void {
     this.transcript.note(text);
   }
@@ -205,22 +279,21 @@ export class Peer implements AsyncDisposable {
 
   // ---- inside
 
-  /** Milliseconds left, from now on. */
-  #clock(options: ExpectOptions): () => number {
-    const end = performance.now() + (options.timeout ?? this.#timeout);
-    return () => Math.max(0, end - performance.now());
+  #clock(options: ExpectOptions): Clock {
+    const timeout = options.timeout ?? this.#timeout;
+    const end = performance.now() + timeout;
+    return { timeout, left: () => Math.max(0, end - performance.now()) };
   }
 
   /** What was seen and the next packet behind it. On failure everything is put back first. */
-  async #more(
-    seen: Buffer,
-    clock: () => number,
-    failure: (why: string) => ExpectationError,
-  ): Promise<Buffer> {
-    const next = await this.#receiveOrEnd(clock());
+  async #more(seen: Buffer, clock: Clock, failure: (why: string) => ExpectationError): Promise<Buffer> {
+    const next = await this.#receiveOrEnd(clock.left());
     if (!(next instanceof MugError)) return seen.length === 0 ? next : Buffer.concat([seen, next]);
     this.socket.unreceive(seen);
-    throw failure(`got ${escapeBytes(seen, 512)} and then: ${next.message}`);
+    const got = `got ${seen.length === 0 ? "nothing" : escapeBytes(seen, 512)}`;
+    throw failure(
+      next.code === "timeout" ? `${got} within ${clock.timeout} ms` : `${got}, then: ${next.message}`,
+    );
   }
 
   async #receiveOrEnd(timeout: number): Promise<Buffer | MugError> {
@@ -232,23 +305,26 @@ export class Peer implements AsyncDisposable {
     }
   }
 
-  #judgeEnd(end: MugError, kind: CloseKind): "fin" | "reset" {
-    if (end.code === "timeout") throw this.#fail("expected the peer to close, but it stays open", end);
+  #judgeEnd(end: MugError, kind: CloseKind, clock: Clock): "fin" | "reset" {
+    if (end.code === "timeout") {
+      throw this.#fail(`expected the peer to close, but it stayed open for ${clock.timeout} ms`, end);
+    }
     const seen = end.code === "closed" ? "fin" : "reset";
     if (kind !== "any" && kind !== seen) {
-      throw this.#fail(`expected the peer to close by ${kind}, but it was ${seen}: ${end.message}`, end);
+      throw this.#fail(
+        `expected the peer to close by ${kind}, but it closed by ${seen}: ${end.message}`,
+        end,
+      );
     }
     return seen;
   }
 
-  async #attempt(what: string, action: () => Promise<void>): Promise<void> {
-    try {
-      await action();
-    } catch (error) {
-      if (error instanceof MugError)
-        throw this.#fail(`${what} failed with ${error.code}: ${error.message}`, error);
-      throw error;
-    }
+  #attempt(what: string, action: () => Promise<void>): Promise<void> {
+    const attempt = action().catch((error: unknown) => {
+      if (!(error instanceof MugError)) throw error;
+      throw this.#fail(`${what} failed with ${error.code}: ${error.message}`, error);
+    });
+    return handled(attempt);
   }
 
   #fail(what: string, cause?: unknown): ExpectationError {
@@ -264,13 +340,50 @@ export class Peer implements AsyncDisposable {
   }
 }
 
-/** Connects a scripted peer. */
-export async function connect(options: ConnectOptions & { readonly expectTimeout?: number }): Promise<Peer> {
-  const { expectTimeout, ...connectOptions } = options;
-  const transcript = new Transcript(options.path ?? `${options.host}:${options.port}`);
-  const socket = await connectSocket({ ...connectOptions, tap: transcript.tap });
-  transcript.event("connected");
-  return new Peer(socket, transcript, expectTimeout === undefined ? {} : { timeout: expectTimeout });
+/** How long an expectation may take, and what is left of it. */
+interface Clock {
+  readonly timeout: number;
+  left(): number;
+}
+
+/** What a peer made by `connect` or `over` takes besides the options of its socket. */
+export interface PeerTimeout {
+  /** Milliseconds every expectation waits at most, unless it says otherwise. Default 2000. */
+  readonly expectTimeoutMs?: number | undefined;
+}
+
+/** Connects a scripted peer, to a host or to whatever the options say. */
+export function connect(host: string, options: HostOptions & PeerTimeout): Promise<Peer>;
+/** The same with everything in one object: `{ host, port }`, or `{ path }` for a unix socket. */
+export function connect(options: ConnectOptions & PeerTimeout): Promise<Peer>;
+export function connect(
+  target: string | (ConnectOptions & PeerTimeout),
+  options?: HostOptions & PeerTimeout,
+): Promise<Peer> {
+  const given = typeof target === "string" ? options : target;
+  const { expectTimeoutMs, ...rest } = given ?? {};
+  const settings = peerOptions(expectTimeoutMs);
+  const all =
+    typeof target === "string" ? connectOptions(target, rest) : connectOptions(rest, options as undefined);
+  const transcript = new Transcript(all.path ?? `${all.host}:${all.port}`);
+  const connecting = connectSocket({ ...all, tap: transcript.tap }).then((socket) => {
+    transcript.event("connected");
+    return new Peer(socket, transcript, settings);
+  });
+  return handled(connecting);
+}
+
+/** A scripted peer over any Duplex of bytes; see `over` of `@x/mug`. */
+export function over(stream: Duplex, options: Omit<SocketOptions, "tap"> & PeerTimeout = {}): Peer {
+  const { expectTimeoutMs, ...rest } = options;
+  const transcript = new Transcript("a stream");
+  const socket = socketOver(stream, { ...rest, tap: transcript.tap });
+  return new Peer(socket, transcript, peerOptions(expectTimeoutMs));
+}
+
+function peerOptions(timeout: number | undefined): PeerOptions {
+  if (timeout !== undefined) isTimeout(timeout, "expectTimeoutMs");
+  return { timeout };
 }
 
 /** Lets time pass: milliseconds, or without them one whole turn of the event loop, polling included. */

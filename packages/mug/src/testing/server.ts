@@ -1,47 +1,79 @@
-/**
- * A scripted server, for tests of clients: every connection it accepts becomes a Peer that runs a script, or
- * waits to be taken with `accept`. Failures of scripts are kept and thrown by `done` and `close`.
- */
+// A scripted server, for tests of clients: every connection it accepts becomes a Peer that runs a script or waits to be
+// taken with `accept`. Failures of scripts are kept; `done` and `close` reject with them.
 
 import { createServer, type Server as NetServer, type Socket as NetSocket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { DeadlineError, toMugError, UsageError } from "../errors.ts";
-import { defaults } from "../options.ts";
+import {
+  type Check,
+  type Checks,
+  checkOptions,
+  isFunction,
+  isInteger,
+  isListOf,
+  isPem,
+  isText,
+  isTimeout,
+} from "../checks.ts";
+import { Deadline } from "../deadline.ts";
+import { toMugError, UsageError } from "../errors.ts";
 import { Socket } from "../socket.ts";
-import { Peer, type PeerOptions } from "./peer.ts";
+import { handled } from "../unhandled.ts";
+import { defaultTimeout, Peer, type PeerOptions } from "./peer.ts";
 import { Transcript } from "./transcript.ts";
 
-/** What a peer of the server does. The connection is closed when it is through, and reset when it fails. */
+/** What a peer of the server does. The connection is closed when the script returns, and reset when it fails. */
 export type Script = (peer: Peer) => Promise<void>;
 
 /** Options of {@link listen}. */
 export interface ListenOptions extends PeerOptions {
   /** Default 0: the system chooses. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Address to bind. Default `"127.0.0.1"`. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** Unix domain socket, instead of host and port. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   /** Speaks TLS with this certificate and key (PEM). */
-  readonly tls?: ServerTls;
+  readonly tls?: ServerTls | undefined;
 }
 
-/** What a scripted server's TLS is made of. */
+/** TLS options of a scripted server. */
 export interface ServerTls {
-  /** The certificate, PEM. */
+  /** Certificate, PEM. */
   readonly cert: string | Buffer;
-  /** Its key, PEM. */
+  /** Private key, PEM. */
   readonly key: string | Buffer;
-  /** Protocols to choose from by ALPN. */
-  readonly alpnProtocols?: readonly string[];
-  /** Asks for a client certificate of this authority and refuses others. */
-  readonly clientCa?: string | Buffer;
+  /** ALPN protocols to choose from. */
+  readonly alpnProtocols?: readonly string[] | undefined;
+  /** Requires a client certificate of this authority. */
+  readonly clientCa?: string | Buffer | undefined;
 }
 
-/** What `close` gives each connection to part in order. */
-const CLOSE_TIMEOUT = 200;
+/** Milliseconds that `close` gives each connection to flush. */
+const closeTimeout = 200;
 
-/** A server whose connections follow a script. `await using` closes it and throws what its scripts threw. */
+const tlsChecks: Checks<ServerTls> = {
+  cert: isPem,
+  key: isPem,
+  alpnProtocols: isListOf(isText),
+  clientCa: isPem,
+};
+
+const isTls: Check = (value, name) => {
+  checkOptions(value as ServerTls, tlsChecks, name);
+  const { cert, key } = value as ServerTls;
+  if (cert === undefined || key === undefined)
+    throw new UsageError(`${name}.cert and ${name}.key are required`);
+};
+
+const listenChecks: Checks<ListenOptions> = {
+  timeout: isTimeout,
+  port: isInteger(0, 65_535),
+  host: isText,
+  path: isText,
+  tls: isTls,
+};
+
+/** A server whose connections follow a script. `await using` closes it and throws what the scripts threw. */
 export class ScriptedServer implements AsyncDisposable {
   /** Every connection so far, in order. */
   readonly peers: Peer[] = [];
@@ -83,35 +115,35 @@ export class ScriptedServer implements AsyncDisposable {
       : { path: this.#options.path };
   }
 
-  /** The next connection, when there are no scripts. */
-  accept(options: { readonly timeout?: number } = {}): Promise<Peer> {
-    if (this.#scripts.length > 0) throw new UsageError("the connections of this server run scripts");
+  /** The next connection, when there are no scripts. Rejects with code `timeout` after `timeout` ms (default 2000). */
+  accept(options: { readonly timeout?: number | undefined } = {}): Promise<Peer> {
+    checkOptions(options, { timeout: isTimeout });
+    if (this.#scripts.length > 0)
+      throw new UsageError("accept does not work beside scripts: they take the connections");
     const waiting = this.#unclaimed.shift();
     if (waiting !== undefined) return Promise.resolve(waiting);
-    const { timeout = this.#options.timeout ?? 2000 } = options;
-    return new Promise((resolve, reject) => {
-      const take = (peer: Peer): void => {
-        clearTimeout(timer);
-        resolve(peer);
-      };
-      const timer = setTimeout(() => {
-        this.#accepting.delete(take);
-        reject(new DeadlineError("accept", timeout));
-      }, timeout);
-      this.#accepting.add(take);
+    let taken: (peer: Peer) => void = () => {};
+    const next = new Promise<Peer>((resolve) => {
+      taken = resolve;
+      this.#accepting.add(resolve);
     });
+    const deadline = new Deadline({ timeout: options.timeout ?? this.#options.timeout ?? defaultTimeout });
+    return handled(deadline.limit("accept", next).finally(() => this.#accepting.delete(taken)));
   }
 
-  /** Waits for the scripts that are running now; throws what they threw. */
-  async done(): Promise<void> {
-    await Promise.all(this.#running);
-    this.#throwFailures();
+  /** Waits for the scripts that are running now; rejects with what they threw. */
+  done(): Promise<void> {
+    return handled(Promise.all(this.#running).then(() => this.#throwFailures()));
   }
 
-  /** Stops listening, ends every connection, and throws what scripts threw. */
-  async close(): Promise<void> {
+  /** Stops listening, ends every connection, and rejects with what the scripts threw. */
+  close(): Promise<void> {
+    return handled(this.#close());
+  }
+
+  async #close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    await Promise.all(this.peers.map((peer) => peer.socket.close({ timeout: CLOSE_TIMEOUT })));
+    await Promise.all(this.peers.map((peer) => peer.socket.close({ timeout: closeTimeout })));
     for (const stream of this.#streams) stream.destroy();
     await Promise.all([closed, ...this.#running]);
     this.#throwFailures();
@@ -137,12 +169,10 @@ export class ScriptedServer implements AsyncDisposable {
     const transcript = new Transcript(`connection ${++this.#accepted}`);
     try {
       const stream = this.#options.tls === undefined ? raw : await secureServer(raw, this.#options.tls);
-      transcript.event(stream === raw ? "accepted" : "accepted, TLS is up");
-      const { highWaterMark, maxReceive } = defaults;
-      const settings = { highWaterMark, maxReceive, host: undefined, path: "", tap: transcript.tap };
-      this.#take(new Peer(new Socket(raw, stream, settings), transcript, this.#options));
+      transcript.event(stream === raw ? "accepted" : "accepted, TLS established");
+      this.#take(new Peer(new Socket(raw, stream, { tap: transcript.tap }), transcript, this.#options));
     } catch {
-      // A broken handshake is the client's to report; here it only never becomes a peer.
+      // The client reports a failed handshake; here it only never becomes a peer.
       raw.destroy();
     }
   }
@@ -182,20 +212,25 @@ export class ScriptedServer implements AsyncDisposable {
 }
 
 /**
- * Starts a scripted server. With one script every connection runs it; with several, the first connection runs
- * the first, and all from the last on run the last; with none, take connections with `accept`.
+ * Starts a scripted server. With one script every connection runs it; with several, each connection runs the next one
+ * and all further connections the last; with none, take connections with `accept`.
  */
-export async function listen(
+export function listen(
   script?: Script | readonly Script[],
   options: ListenOptions = {},
 ): Promise<ScriptedServer> {
-  const scripts = script === undefined ? [] : typeof script === "function" ? [script] : script;
+  const scripts = script === undefined ? [] : Array.isArray(script) ? script : [script];
+  for (const each of scripts) isFunction(each, "script");
+  checkOptions(options, listenChecks);
+  const { host, path, port } = options;
+  if (path !== undefined && (host ?? port) !== undefined) {
+    throw new UsageError("host and port do not apply to a unix socket");
+  }
   const server = new ScriptedServer(scripts, options);
-  await server.listen();
-  return server;
+  return handled(server.listen().then(() => server));
 }
 
-/** A TLS server of its own per connection, which never listens: only so is the outcome tied to the connection. */
+/** One TLS server per connection, which never listens: this ties the outcome of the handshake to the connection. */
 function secureServer(raw: NetSocket, tls: ServerTls): Promise<TLSSocket> {
   const { cert, key, clientCa, alpnProtocols } = tls;
   return new Promise((resolve, reject) => {

@@ -1,6 +1,17 @@
-/** The ways one message can be cut into packets. A parser must not care which of them the network chose. */
+// The ways one message can be cut into packets. A parser must not care which of them the network chose.
 
+import {
+  type Checks,
+  checkInteger,
+  checkOptions,
+  isBytes,
+  isFunction,
+  isInteger,
+  isOneOf,
+  refuse,
+} from "../checks.ts";
 import { UsageError } from "../errors.ts";
+import { handled } from "../unhandled.ts";
 
 /** A message, or a part of one; strings are UTF-8. */
 export type Bytes = string | Uint8Array;
@@ -13,27 +24,28 @@ export interface Split {
   readonly pieces: readonly Buffer[];
 }
 
-/** How many cuts to try. */
+/** Options of {@link everySplit}. */
 export interface SplitOptions {
   /** 1: every single cut; 2: every pair of cuts too, which is the square of them. Default 1. */
-  readonly cuts?: 1 | 2;
+  readonly cuts?: 1 | 2 | undefined;
 }
 
 export function toBuffer(bytes: Bytes): Buffer {
   if (typeof bytes === "string") return Buffer.from(bytes);
-  if (!(bytes instanceof Uint8Array)) throw new UsageError("a message is a string or bytes");
+  isBytes(bytes, "message");
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The pieces between the offsets, which are byte offsets in rising order inside the message. */
 export function splitAt(message: Bytes, offsets: readonly number[]): Buffer[] {
   const bytes = toBuffer(message);
+  if (!Array.isArray(offsets)) refuse("offsets", "an array of byte offsets", offsets);
   const pieces: Buffer[] = [];
   let from = 0;
   for (const offset of offsets) {
     if (!Number.isInteger(offset) || offset <= from || offset >= bytes.length) {
       throw new UsageError(
-        `offsets must rise and lie inside the message's ${bytes.length} bytes, not ${offset}`,
+        `offsets must rise and lie inside the message of ${bytes.length} bytes, got ${offset}`,
       );
     }
     pieces.push(bytes.subarray(from, offset));
@@ -45,7 +57,7 @@ export function splitAt(message: Bytes, offsets: readonly number[]): Buffer[] {
 
 /** Pieces of `size` bytes; the last may be shorter. */
 export function chop(message: Bytes, size = 1): Buffer[] {
-  if (!Number.isInteger(size) || size < 1) throw new UsageError(`size must be at least 1, not ${size}`);
+  checkInteger(size, "size", 1, 2 ** 31 - 1);
   const bytes = toBuffer(message);
   const pieces: Buffer[] = [];
   for (let from = 0; from < bytes.length; from += size) pieces.push(bytes.subarray(from, from + size));
@@ -53,13 +65,17 @@ export function chop(message: Bytes, size = 1): Buffer[] {
 }
 
 /** The message whole, byte by byte, and with every possible cut. */
-export function* everySplit(message: Bytes, options: SplitOptions = {}): Generator<Split, void, undefined> {
-  const bytes = toBuffer(message);
+export function everySplit(message: Bytes, options: SplitOptions = {}): Generator<Split, void, undefined> {
+  checkOptions(options, splitChecks);
+  return splitsOf(toBuffer(message), options.cuts ?? 1);
+}
+
+function* splitsOf(bytes: Buffer, cuts: 1 | 2): Generator<Split, void, undefined> {
   yield { name: "whole", pieces: [bytes] };
   if (bytes.length < 2) return;
   yield { name: "byte by byte", pieces: chop(bytes) };
   for (let cut = 1; cut < bytes.length; cut++) yield { name: `cut at ${cut}`, pieces: splitAt(bytes, [cut]) };
-  if (options.cuts !== 2) return;
+  if (cuts === 1) return;
   for (let first = 1; first < bytes.length; first++) {
     for (let second = first + 1; second < bytes.length; second++) {
       yield { name: `cut at ${first} and ${second}`, pieces: splitAt(bytes, [first, second]) };
@@ -70,22 +86,32 @@ export function* everySplit(message: Bytes, options: SplitOptions = {}): Generat
 /** Options of {@link forEverySplit}. */
 export interface EverySplitOptions extends SplitOptions {
   /** Runs at the same time. Default 8. */
-  readonly parallel?: number;
+  readonly parallel?: number | undefined;
 }
 
+const splitChecks: Checks<SplitOptions> = { cuts: isOneOf(1, 2) };
+const everySplitChecks: Checks<EverySplitOptions> = { ...splitChecks, parallel: isInteger(1, 65_536) };
+
 /**
- * Runs a test once for every split of a message; each run gets the pieces and brings its own connection. The
- * first failure is thrown, named after its split, when the runs already under way have ended.
+ * Runs a test once for every split of a message; each run gets the pieces and brings its own connection. Rejects with
+ * the first failure, named after its split, once the runs already under way have ended.
  */
-export async function forEverySplit(
+export function forEverySplit(
   message: Bytes,
   run: (pieces: readonly Buffer[], name: string) => Promise<void>,
   options: EverySplitOptions = {},
 ): Promise<void> {
-  const { parallel = 8 } = options;
-  if (!Number.isInteger(parallel) || parallel < 1)
-    throw new UsageError(`parallel must be at least 1, not ${parallel}`);
-  const splits = everySplit(message, options);
+  isFunction(run, "run");
+  checkOptions(options, everySplitChecks);
+  const { parallel = 8, cuts } = options;
+  return handled(runAll(everySplit(message, { cuts }), run, parallel));
+}
+
+async function runAll(
+  splits: Iterable<Split>,
+  run: (pieces: readonly Buffer[], name: string) => Promise<void>,
+  parallel: number,
+): Promise<void> {
   const failures: Error[] = [];
   const worker = async (): Promise<void> => {
     for (const { name, pieces } of splits) {

@@ -1,7 +1,5 @@
-/**
- * What went over one connection and when, readable. Bounded: a long chunk is shown by its beginning, a long
- * conversation by its end.
- */
+// What went over one connection and when, readable. Bounded: of a long chunk the beginning is kept, of a long
+// conversation the end.
 
 import type { Tap } from "../tap.ts";
 
@@ -10,7 +8,7 @@ export type EntryKind = "send" | "receive" | "event" | "note";
 
 /** One line of a transcript. */
 export interface TranscriptEntry {
-  /** Milliseconds since the connection came about. */
+  /** Milliseconds since the transcript began. */
   readonly atMs: number;
   /** Bytes of one direction, an event, or a note. */
   readonly kind: EntryKind;
@@ -22,19 +20,19 @@ const arrows: Readonly<Record<EntryKind, string>> = { send: "→", receive: "←
 
 const sentences: Readonly<Record<string, string>> = {
   end: "the peer sent FIN",
-  "half-close": "we send FIN",
-  shutdown: "we shut down",
-  close: "we close",
-  reset: "we reset",
-  secure: "TLS is up",
-  closed: "the connection is gone",
-  error: "failed",
+  "half-close": "FIN sent",
+  shutdown: "shutdown",
+  close: "close",
+  reset: "RST sent",
+  secure: "TLS established",
+  closed: "connection closed",
+  error: "connection failed",
 };
 
 /** Bytes shown of one chunk. */
-const MAX_SHOWN = 512;
+const maxShownBytes = 512;
 /** Entries kept; the oldest go first. */
-const MAX_ENTRIES = 1000;
+const maxEntries = 1000;
 
 /** What went over one connection: the last 1000 entries, 512 bytes of each chunk. */
 export class Transcript {
@@ -52,11 +50,11 @@ export class Transcript {
     return this.#entries;
   }
 
-  /** To be given to the socket. */
+  /** The tap to give to the socket. */
   get tap(): Tap {
     return {
-      received: (bytes) => this.#add("receive", escapeBytes(bytes, MAX_SHOWN)),
-      sent: (bytes) => this.#add("send", escapeBytes(bytes, MAX_SHOWN)),
+      received: (bytes) => this.#add("receive", escapeBytes(bytes, maxShownBytes)),
+      sent: (bytes) => this.#add("send", escapeBytes(bytes, maxShownBytes)),
       event: (event, detail) => {
         const sentence = sentences[event] ?? event;
         this.#add("event", detail === undefined ? sentence : `${sentence}: ${detail}`);
@@ -64,12 +62,12 @@ export class Transcript {
     };
   }
 
-  /** Writes down what happened to the connection. */
+  /** Records what happened to the connection. */
   event(text: string): void {
     this.#add("event", text);
   }
 
-  /** Writes down a remark of the script's. */
+  /** Records a remark of the script. */
   note(text: string): void {
     this.#add("note", text);
   }
@@ -85,7 +83,7 @@ export class Transcript {
   }
 
   #add(kind: EntryKind, text: string): void {
-    if (this.#entries.length === MAX_ENTRIES) {
+    if (this.#entries.length === maxEntries) {
       this.#entries.shift();
       this.#dropped++;
     }

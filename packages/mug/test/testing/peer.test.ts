@@ -9,7 +9,7 @@ let peer: Peer;
 
 beforeEach(async () => {
   server = await serve();
-  peer = await connect({ host: "127.0.0.1", port: server.port, expectTimeout: 1000 });
+  peer = await connect({ host: "127.0.0.1", port: server.port, expectTimeoutMs: 1000 });
 });
 
 afterEach(async () => {
@@ -47,14 +47,14 @@ describe("expect", () => {
   test("says how far it came when time is up", async () => {
     (await server.next()).write("HEL");
     const error = await failure(peer.expect("HELLO", { timeout: 30 }));
-    expect(error.message).toMatch(/got "HEL" and then: receive was not done within \d/);
+    expect(error.message).toContain('got "HEL" within 30 ms');
     await peer.expect("HEL");
   });
 
   test("says so when the peer closes instead", async () => {
     (await server.next()).end("HEL");
     const error = await failure(peer.expect("HELLO"));
-    expect(error.message).toContain('got "HEL" and then: receive: Connection closed');
+    expect(error.message).toContain('got "HEL", then: receive: Connection closed');
   });
 });
 
@@ -113,7 +113,7 @@ describe("expectClose", () => {
   test("the wrong kind is a failure", async () => {
     (await server.next()).end();
     expect((await failure(peer.expectClose({ kind: "reset" }))).message).toContain(
-      "by reset, but it was fin",
+      "by reset, but it closed by fin",
     );
   });
 
@@ -124,7 +124,7 @@ describe("expectClose", () => {
   });
 
   test("an open connection is a failure", async () => {
-    expect((await failure(peer.expectClose({ timeout: 20 }))).message).toContain("stays open");
+    expect((await failure(peer.expectClose({ timeout: 20 }))).message).toContain("stayed open for 20 ms");
   });
 });
 
@@ -177,7 +177,7 @@ describe("sending", () => {
     const [data] = await once(socket, "data");
     expect(String(data)).toBe("Hello");
     expect(() => peer.transcript.toString()).not.toThrow();
-    await expect(peer.cutShort("abc", 4, "close")).rejects.toThrow(UsageError);
+    expect(() => peer.cutShort("abc", 4, "close")).toThrow(UsageError);
   });
 
   test("sending into a closed connection shows the transcript", async () => {
