@@ -91,7 +91,6 @@ export class ConnectionBuilder {
 
 /** A connection to a host and port, to be configured and connected. Exported as `new`. */
 export function create(host: string, options: HostOptions): ConnectionBuilder {
-  checkOption("host", host);
   const all = connectOptions(host, options);
   checkTarget(all);
   return new ConnectionBuilder(all);

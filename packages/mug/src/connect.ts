@@ -5,7 +5,14 @@ import { Deadline } from "./deadline.ts";
 import { type ConnectPlan, connectFailed, openPath, openTcp, secureIfAsked } from "./dial.ts";
 import { abortedError, type ConnectAttempt, type MugError, toMugError, UsageError } from "./errors.ts";
 import { raceFamilies } from "./happy-eyeballs.ts";
-import { type ConnectOptions, checkConnect, checkTarget, defaults, type HostOptions } from "./options.ts";
+import {
+  type ConnectOptions,
+  checkConnect,
+  checkOption,
+  checkTarget,
+  defaults,
+  type HostOptions,
+} from "./options.ts";
 import { addressesOf, type Family, familiesToTry, familyName } from "./resolve.ts";
 import type { Socket } from "./socket.ts";
 import { readCredentials } from "./tls.ts";
@@ -36,18 +43,17 @@ export function connectOptions(
   target: string | ConnectOptions,
   options: Omit<ConnectOptions, "host" | "path"> | undefined,
 ): ConnectOptions {
-  if (typeof target === "object") {
+  if (typeof target === "object" && target !== null) {
     if (options !== undefined) throw new UsageError("connect takes either a host and options, or one object");
     checkConnect(target);
     return target;
   }
+  checkOption("host", target);
   checkConnect(options ?? {});
   if (options !== undefined && ("host" in options || "path" in options)) {
     throw new UsageError("the host was given twice: as the first argument and in the options");
   }
-  const all: ConnectOptions = { ...options, host: target };
-  checkConnect(all);
-  return all;
+  return { ...options, host: target };
 }
 
 function deadlineOf(plan: ConnectPlan): Deadline {

@@ -297,7 +297,7 @@ describe("scripted peers over a Duplex", () => {
     const client = over(left, { expectTimeoutMs: 20 });
     right.write("HEL");
     await expect(client.expect("HELLO")).rejects.toBeInstanceOf(ExpectationError);
-    await expect(client.expect("HELLO")).rejects.toThrow(/got "HEL" within 20 ms[^]*←\s+"HEL"/);
+    await expect(client.expect("HELLO")).rejects.toThrow(/got "HEL" within 20 ms[\s\S]*←\s+"HEL"/);
     await client.reset();
   });
 

@@ -118,6 +118,78 @@ describe("against a peer that does not read", () => {
   });
 });
 
+describe("a send that still waits when this side ends", () => {
+  /** More than goes into the kernel at once, so that a send waits until the peer reads. */
+  const received = (stream: NetSocket): Promise<number> => {
+    let bytes = 0;
+    stream.on("data", (data) => {
+      bytes += data.length;
+    });
+    return once(stream, "end").then(() => bytes);
+  };
+
+  test.each<[string, (own: mug.Socket) => Promise<void>]>([
+    ["halfClose", (own) => own.halfClose()],
+    ["shutdown", (own) => own.shutdown()],
+    ["close", (own) => own.close()],
+    [
+      "await using",
+      async (own) => {
+        await using _own = own;
+      },
+    ],
+  ])("resolves: %s flushes first", async (_name, end) => {
+    peer.pause();
+    const sends = [socket.send(FLOOD), socket.send(["more"], { timeout: 10_000 }), socket.flush()];
+    const ending = end(socket);
+    const bytes = received(peer);
+    peer.resume();
+    await Promise.all(sends);
+    await ending;
+    expect(await bytes).toBe(FLOOD.length + 4);
+  });
+
+  test("resolves although the peer resets behind the last byte", async () => {
+    peer.pause();
+    const sending = socket.send(FLOOD);
+    void socket.halfClose();
+    let bytes = 0;
+    peer.on("data", (data) => {
+      bytes += data.length;
+    });
+    peer.on("end", () => peer.resetAndDestroy());
+    peer.resume();
+    await sending;
+    await socket.closed;
+    expect(bytes).toBe(FLOOD.length);
+  });
+
+  test.each<[string, (own: mug.Socket, stream: NetSocket) => unknown]>([
+    ["close that may flush nothing", (own) => own.close({ timeout: 0 })],
+    ["close that runs out of time", (own) => own.close({ timeout: 20 })],
+    ["reset", (own) => own.reset()],
+    ["halfClose and the peer's reset", (own, stream) => [own.halfClose(), stream.resetAndDestroy()]],
+    ["shutdown and a reset", (own) => [own.shutdown(), own.reset()]],
+  ])("rejects when its bytes were dropped: %s", async (_name, end) => {
+    peer.pause();
+    const sends = [socket.send(FLOOD), socket.send("more", { timeout: 10_000 }), socket.flush()];
+    end(socket, peer);
+    for (const send of sends) {
+      await expect(send).rejects.toMatchObject({
+        code: expect.stringMatching(/^(closed|econnreset|epipe)$/),
+      });
+    }
+    await socket.closed;
+  });
+
+  test("flush keeps its timeout behind a half-close", async () => {
+    peer.pause();
+    void socket.send(FLOOD);
+    void socket.halfClose();
+    await expect(socket.flush({ timeout: 10 })).rejects.toMatchObject({ code: "timeout" });
+  });
+});
+
 describe("a peer that floods", () => {
   test("is held back by its window: nobody receives, memory stays bounded, nothing is lost", async () => {
     peer.write(FLOOD);

@@ -216,6 +216,49 @@ describe("refused", () => {
     expect(socket.encrypted).toBe(true);
   });
 
+  test("an unverified certificate is not shown as the peer's", async () => {
+    const { port } = await echoTls();
+    const trusting = { ...local(port), tls: { dangerouslyDisableVerification: true } };
+    await using unverified = await mug.connect(trusting);
+    expect(unverified.peerCertificate()).toBeUndefined();
+    await using verified = await mug.connect({ ...local(port), tls: { ca: certificates.ca } });
+    expect(verified.peerCertificate()).toMatchObject({
+      subject: { CN: "server" },
+      issuerCertificate: { subject: expect.objectContaining({}) },
+    });
+  });
+
+  test("messages are one line, in whole milliseconds, without OpenSSL's traces", async () => {
+    const { port } = await echoTls({ requestCert: true, rejectUnauthorized: true, ca: certificates.ca });
+    const old = await echoTls({ maxVersion: "TLSv1.2" });
+    await using text = await serve((socket) => socket.end("220 hello\r\n"));
+    await using silent = await serve((socket) => socket.resume());
+    const tls12 = { ca: certificates.ca, maxVersion: "TLSv1.2" } as const;
+    const messages = await Promise.all([
+      failure(mug.connect({ ...local(port), tls: tls12 })).then((error) => error.message),
+      failure(mug.connect({ ...local(old.port), tls: { minVersion: "TLSv1.3" } })).then(
+        (error) => error.message,
+      ),
+      failure(mug.connect({ ...local(text.port), tls: true })).then((error) => error.message),
+      failure(mug.connect({ ...local(silent.port), tls: true, timeout: 50 })).then((error) => error.message),
+    ]);
+    for (const message of messages) {
+      expect(message).not.toMatch(/\n|\.[ch]:\d|[0-9A-F]{8}:|\d\.\d{3}/);
+    }
+    expect(messages[0]).toMatch(/\(ipv4: TLS handshake: .*alert.*\)$/);
+    expect(messages[1]).toMatch(/protocol version/);
+    expect(messages[2]).toMatch(/wrong version number/);
+    expect(messages[3]).toContain("(ipv4: TLS handshake did not finish within 50 ms)");
+  });
+
+  test("a key that cannot be read is refused in one line", () => {
+    const { cert } = certificates.client;
+    const key = "-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n";
+    const call = (): unknown => mug.connect({ ...local(1), tls: { cert, key } });
+    expect(call).toThrow(mug.UsageError);
+    expect(call).toThrow(/^tls: cannot read the certificates or the key: [^\n:]+$/);
+  });
+
   test("a server that speaks no TLS", async () => {
     await using plain = await serve((socket) => socket.end("220 hello\r\n"));
     const error = await failure(mug.connect({ ...local(plain.port), tls: true }));

@@ -19,7 +19,7 @@ import type { ConnectOptions, HostOptions, SocketOptions } from "../options.ts";
 import { over as socketOver } from "../over.ts";
 import type { Socket } from "../socket.ts";
 import { handled } from "../unhandled.ts";
-import type { Sendable } from "../writer.ts";
+import { checkSendable, type Sendable } from "../writer.ts";
 import { ExpectationError } from "./expectation-error.ts";
 import { type Bytes, chop, splitAt, toBuffer } from "./splits.ts";
 import { escapeBytes, Transcript } from "./transcript.ts";
@@ -103,6 +103,7 @@ export class Peer implements AsyncDisposable {
 
   /** Sends all of it and waits until the operating system has it. */
   send(data: Sendable): Promise<void> {
+    checkSendable(data);
     return this.#attempt("send", async () => {
       await this.socket.send(data);
       await this.socket.flush();
@@ -360,11 +361,10 @@ export function connect(
   target: string | (ConnectOptions & PeerTimeout),
   options?: HostOptions & PeerTimeout,
 ): Promise<Peer> {
-  const given = typeof target === "string" ? options : target;
-  const { expectTimeoutMs, ...rest } = given ?? {};
+  const inOne = typeof target === "object" && target !== null;
+  const { expectTimeoutMs, ...rest } = (inOne ? target : options) ?? {};
   const settings = peerOptions(expectTimeoutMs);
-  const all =
-    typeof target === "string" ? connectOptions(target, rest) : connectOptions(rest, options as undefined);
+  const all = inOne ? connectOptions(rest, options) : connectOptions(target, rest);
   const transcript = new Transcript(all.path ?? `${all.host}:${all.port}`);
   const connecting = connectSocket({ ...all, tap: transcript.tap }).then((socket) => {
     transcript.event("connected");
