@@ -152,7 +152,7 @@ const socketChecks: Checks<SocketOptions> = {
   tap: isTap,
 };
 
-const connectChecks: Checks<ConnectOptions> = {
+export const connectChecks: Checks<ConnectOptions> = {
   host: isText,
   port: isInteger(1, 65_535),
   path: isText,
@@ -171,7 +171,7 @@ const connectChecks: Checks<ConnectOptions> = {
   ...socketChecks,
 };
 
-const tlsChecks: Checks<TlsOptions> = {
+export const tlsChecks: Checks<TlsOptions> = {
   ca: (value, name) => (Array.isArray(value) ? isListOf(isPem)(value, name) : isPem(value, name)),
   serverName: isText,
   alpnProtocols: isListOf(isText),

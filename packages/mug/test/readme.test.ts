@@ -1,4 +1,4 @@
-/** The README's programs: all of them compile as a reader would compile them, the first two run. */
+/** The README's programs: all of them compile as a reader would compile them, the first three run. */
 
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -54,7 +54,9 @@ test("all compile; those that can run do, and end by themselves", { timeout: 60_
   expect(compiled.stdout).toBe("");
   const { stdout } = await run(process.execPath, ["0.js"], { cwd: directory, timeout: 30_000 });
   expect(stdout).toBe("Hello, Joe!\n27 rest\ntimeout\n");
-  await run(process.execPath, ["1.js"], { cwd: directory, timeout: 30_000 });
+  const over = await run(process.execPath, ["1.js"], { cwd: directory, timeout: 30_000 });
+  expect(over.stdout).toBe("in memory\n");
+  await run(process.execPath, ["2.js"], { cwd: directory, timeout: 30_000 });
 });
 
 test("there is something to read", () => {
