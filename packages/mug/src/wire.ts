@@ -88,9 +88,8 @@ export class Wire {
   }
 
   async shutdown(): Promise<void> {
+    this.#stopReceiving("shutdown", "the socket was shut down");
     if (this.#gone) return;
-    if (!this.#discarding) this.#tap?.event("shutdown");
-    this.#stopReceiving("the socket was shut down");
     await this.writer.finish();
     const timer = setTimeout(this.#destroy, defaults.linger);
     timer.unref();
@@ -98,9 +97,8 @@ export class Wire {
   }
 
   close(timeout: number): Promise<void> {
+    this.#stopReceiving("close", "the socket was closed");
     if (this.#gone) return this.closed;
-    if (!this.#discarding) this.#tap?.event("close");
-    this.#stopReceiving("the socket was closed");
     if (timeout === 0) {
       this.#destroy();
       return this.closed;
@@ -112,9 +110,8 @@ export class Wire {
   }
 
   reset(): Promise<void> {
+    this.#stopReceiving("reset", "the socket was reset");
     if (this.#gone) return this.closed;
-    this.#tap?.event("reset");
-    this.#stopReceiving("the socket was reset");
     this.writer.end(new MugError("closed", "the socket was reset"));
     this.#sendReset();
     return this.closed;
@@ -162,8 +159,7 @@ export class Wire {
     try {
       this.stream = await secure(this.raw, this.#host, credentials, deadline);
     } catch (error) {
-      this.#lost(toMugError(error));
-      this.#leave();
+      this.#leave(toMugError(error));
       throw error;
     }
     this.writer.flow.moveTo(this.stream);
@@ -218,9 +214,7 @@ export class Wire {
   };
 
   readonly #onClose = (): void => {
-    if (this.#gone) return;
-    this.#lost(this.reader.ended ?? new MugError("econnreset", "the stream was destroyed before its end"));
-    this.#leave();
+    this.#leave(this.reader.ended ?? new MugError("econnreset", "the stream was destroyed before its end"));
   };
 
   readonly #destroy = (): void => {
@@ -234,13 +228,18 @@ export class Wire {
     this.#arrived();
   }
 
-  #leave(): void {
+  #leave(reason: MugError): void {
+    if (this.#gone) return;
+    this.#lost(reason);
+    this.writer.gone(reason);
     this.#gone = true;
     this.#tap?.event("closed");
     this.#resolveClosed();
   }
 
-  #stopReceiving(why: string): void {
+  /** What is still held is dropped, also when the connection is gone already. */
+  #stopReceiving(event: "shutdown" | "close" | "reset", why: string): void {
+    if (!this.#gone && (!this.#discarding || event === "reset")) this.#tap?.event(event);
     this.#discarding = true;
     this.reader.discard(new MugError("closed", why));
     this.#paused = false;

@@ -22,6 +22,9 @@ export class Writer {
   #finished: Promise<void> | undefined;
   /** FIN was asked for and has not left yet. */
   #finishing = false;
+  /** Why the stream is gone. */
+  #gone: MugError | undefined;
+  #abandonFinish: (reason: MugError) => void = () => {};
   /** Set while nothing may be sent: plain text behind the start of a TLS handshake would leave unencrypted. */
   held: MugError | undefined;
 
@@ -56,6 +59,8 @@ export class Writer {
     this.#finished ??= handled(
       new Promise((resolve, reject) => {
         this.#finishing = true;
+        this.#abandonFinish = reject;
+        if (this.#gone !== undefined) reject(this.#gone);
         this.flow.finish((error) => {
           this.#finishing = false;
           if (error) reject(toMugError(error));
@@ -67,10 +72,17 @@ export class Writer {
     return this.#finished;
   }
 
-  /** The connection is gone. The first reason stands. */
+  /** Nothing more can be sent. The first reason stands. */
   end(reason: MugError): void {
     this.#ended ??= reason;
     this.flow.abandon(reason);
+  }
+
+  /** The stream is gone. A destroyed stream calls nobody back while one of its writes hangs. */
+  gone(reason: MugError): void {
+    this.end(reason);
+    this.#gone = reason;
+    this.#abandonFinish(reason);
   }
 }
 

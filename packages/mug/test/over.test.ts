@@ -156,6 +156,13 @@ test("a write that fails reaches the send that waits for it", async () => {
   await own.closed;
 });
 
+test("ending settles although a write of the stream never calls back", async () => {
+  const own = mug.over(slow({ writableHighWaterMark: 4 }));
+  const stuck = [own.send("12345"), own.flush(), own.halfClose(), own.shutdown()];
+  await own.close({ timeout: 5 });
+  for (const promise of stuck) await expect(promise).rejects.toMatchObject({ code: "closed" });
+});
+
 test("a stream destroyed by others is a reset, not an end", async () => {
   const receiving = socket.receiveToEnd(wait);
   near.destroy();
@@ -205,6 +212,8 @@ test.each<[string, () => unknown, string]>([
   ["objects", () => new PassThrough({ objectMode: true }), "bytes"],
   ["text", () => new PassThrough().setEncoding("utf8"), "bytes"],
   ["a destroyed stream", () => new PassThrough().destroy(), "not connected"],
+  ["a stream somebody reads", () => new PassThrough().on("data", () => {}), "somebody else reads"],
+  ["a stream with a socket on it", () => near, "somebody else reads"],
   ["an ended stream", () => new PassThrough().end(), "already ended"],
 ])("over refuses %s", (_name, stream, message) => {
   expect(() => mug.over(stream() as Duplex)).toThrow(message);

@@ -122,6 +122,27 @@ describe("close", () => {
   });
 });
 
+describe("when the connection is gone already", () => {
+  test("every way to end it settles", async () => {
+    peer.resetAndDestroy();
+    await socket.closed;
+    await expect(socket.halfClose()).rejects.toBeInstanceOf(mug.MugError);
+    await socket.shutdown();
+    await socket.close();
+    await socket.reset();
+  });
+
+  test("close drops what was not received", async () => {
+    peer.end("unread");
+    await socket.halfClose();
+    await socket.closed;
+    expect(socket.bytesAvailable).toBe(6);
+    await socket.close();
+    expect(socket.bytesAvailable).toBe(0);
+    await expect(socket.receive()).rejects.toMatchObject({ code: "closed" });
+  });
+});
+
 describe("reset", () => {
   test("the peer sees a true RST, at once", async () => {
     const seen = partingSeenBy(peer);
