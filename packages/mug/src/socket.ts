@@ -134,7 +134,17 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
   /** Packets until the peer's FIN; other ends throw. Leaving the loop leaves the socket open. */
   [Symbol.asyncIterator](): AsyncIterator<Buffer, undefined> {
     return {
-      next: () => handled(this.receive().then(nextPacket, endOfPackets)),
+      next: () => {
+        // Marked only when it fails: on the path of every packet.
+        const packet: Promise<IteratorResult<Buffer, undefined>> = this.receive().then(
+          nextPacket,
+          (error) => {
+            handled(packet);
+            return endOfPackets(error);
+          },
+        );
+        return packet;
+      },
       return: () => Promise.resolve(noMorePackets),
     };
   }

@@ -4,7 +4,7 @@
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { Deadline } from "./deadline.ts";
-import { MugError, renewed, toMugError, UsageError } from "./errors.ts";
+import { abortedError, MugError, renewed, toMugError, UsageError } from "./errors.ts";
 import {
   checkVerifiable,
   defaults,
@@ -16,7 +16,7 @@ import { Reader, type ReceiveRequest } from "./reader.ts";
 import { type ByteStream, resetOf } from "./stream.ts";
 import { type SafeTap, safeTap } from "./tap.ts";
 import { type Credentials, readCredentials, secure } from "./tls.ts";
-import { handled } from "./unhandled.ts";
+import { handled, rejected } from "./unhandled.ts";
 import { Writer } from "./writer.ts";
 
 /** Options of a socket, and what `connect` knows that the stream does not tell. */
@@ -132,17 +132,19 @@ export class Wire {
     checkVerifiable(this.#host, tls);
     if (this.tls !== undefined || this.#securing) throw new UsageError("the connection already uses TLS");
     if (this.reader.waiting) throw new UsageError("startTls cannot begin while a receive is waiting");
-    return handled(this.#startTls(readCredentials(tls), wait));
+    const credentials = readCredentials(tls);
+    if (wait.signal?.aborted) return rejected(abortedError("startTls", wait.signal));
+    return handled(this.#startTls(credentials, new Deadline(wait)));
   }
 
-  async #startTls(credentials: Credentials, wait: WaitOptions): Promise<void> {
+  async #startTls(credentials: Credentials, deadline: Deadline): Promise<void> {
     this.#securing = true;
     this.writer.held = new MugError("einprogress", "TLS is being started");
     try {
-      await this.writer.flush(wait);
+      await deadline.limit("startTls", this.writer.flush());
       if (this.reader.ended !== undefined) throw renewed(this.reader.ended, "startTls");
       if (this.reader.inbound.length > 0) throw this.#injected();
-      await this.#handshake(credentials, new Deadline(wait));
+      await this.#handshake(credentials, deadline);
     } finally {
       this.writer.held = undefined;
       this.#securing = false;

@@ -390,6 +390,38 @@ describe("startTls", () => {
     await socket.closed;
   });
 
+  test("a signal that has fired already leaves the connection as it was", async () => {
+    await using socket = await ready();
+    const options = { ca: certificates.ca, signal: AbortSignal.abort() };
+    await expect(socket.startTls(options)).rejects.toMatchObject({ code: "aborted" });
+    await socket.startTls({ ca: certificates.ca });
+    expect(socket.encrypted).toBe(true);
+  });
+
+  test("one timeout for the flush and the handshake; one that ends before it leaves plain text", async () => {
+    await using plain = await serve((stream) => stream.pause());
+    const socket = await mug.connect(local(plain.port));
+    void socket.send(Buffer.alloc(32 * 1024 * 1024));
+    await expect(socket.startTls({ timeout: 20 })).rejects.toMatchObject({
+      code: "timeout",
+      deadline: "startTls",
+      timeoutMs: 20,
+    });
+    expect(socket.encrypted).toBe(false);
+    await socket.reset();
+  });
+
+  test("a send that waits when this side ends is flushed behind TLS as well", async () => {
+    const { port } = await echoTls();
+    const socket = await mug.connect({ ...local(port), tls: { ca: certificates.ca } });
+    const block = Buffer.alloc(4_000_000, "x");
+    const sends = [socket.send(block), socket.send("more", { timeout: 10_000 }), socket.flush()];
+    const ending = socket.halfClose();
+    expect(await socket.receiveToEnd({ timeout: 10_000 })).toHaveLength(block.length + 4);
+    await Promise.all([...sends, ending]);
+    await socket.close();
+  });
+
   test("is refused while a receive waits, while armed, while another is under way, and without a name", async () => {
     await using plain = await serve();
     await using socket = await mug.connect(local(plain.port));
