@@ -55,7 +55,7 @@ export class Flow {
   /** Resolves when the backlog has drained. */
   whenRoom(wait: WaitOptions | undefined): Promise<void> {
     if (wait !== undefined) return this.#wait("send", wait);
-    this.#room ??= this.#wait("send", {});
+    this.#room ??= this.#wait("send", undefined);
     return this.#room;
   }
 
@@ -83,7 +83,11 @@ export class Flow {
     for (const waiter of this.#waiting) waiter.reject(renewed(reason, waiter.what));
   }
 
-  #wait(what: string, wait: WaitOptions, start: (waiter: Waiter) => void = () => {}): Promise<void> {
+  #wait(
+    what: string,
+    wait: WaitOptions | undefined,
+    start: (waiter: Waiter) => void = () => {},
+  ): Promise<void> {
     return handled(
       new Promise((resolve, reject) => {
         const settle = (done: () => void): void => {
@@ -92,7 +96,7 @@ export class Flow {
           done();
         };
         const fail = (error: MugError): void => settle(() => reject(error));
-        const stop = new Deadline(wait).onExpiry(what, fail);
+        const stop = wait === undefined ? () => {} : new Deadline(wait).onExpiry(what, fail);
         const waiter: Waiter = { what, resolve: () => settle(resolve), reject: fail };
         this.#waiting.add(waiter);
         start(waiter);
