@@ -58,6 +58,7 @@ export class ConnectError extends MugError {
   /** Every address that was tried, in order. */
   readonly attempts: readonly ConnectAttempt[];
 
+  /** @internal */
   constructor(target: string, failure: ConnectFailure) {
     const causes = [failure.ipv6, failure.ipv4, failure.unix].filter((cause) => cause !== undefined);
     const last = failure.last ?? causes[causes.length - 1];

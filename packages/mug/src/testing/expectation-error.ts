@@ -19,6 +19,7 @@ export class ExpectationError extends Error {
   /** What came, likewise. */
   readonly actual: string | undefined;
 
+  /** @internal */
   constructor(what: string, transcript: Transcript, details: ExpectationDetails = {}) {
     const written = transcript.toString();
     super(`${what}\n\n${written}`, "cause" in details ? { cause: details.cause } : undefined);
