@@ -89,11 +89,11 @@ export type StartErrorReason =
 /** What a {@link StartError} knows besides its reason. */
 export interface StartErrorDetails {
   /** The whole sentence; by default one is made from the reason. */
-  readonly message?: string;
+  readonly message?: string | undefined;
   /** For `"system-error"`: what the operating system said. */
-  readonly socketReason?: SocketReason;
+  readonly socketReason?: SocketReason | undefined;
   /** Where the server was to listen, for example `"127.0.0.1:80"` or a socket path. */
-  readonly address?: string;
+  readonly address?: string | undefined;
   /** The error behind this one. */
   readonly cause?: unknown;
 }

@@ -16,7 +16,7 @@ import {
 import { handshake, type ProxySettings } from "./connection/handshake.ts";
 import type { CreateProtocol } from "./connection/protocol.ts";
 import { UsageError } from "./errors.ts";
-import { checkNames } from "./option-names.ts";
+import { checkFunction, checkNames } from "./option-names.ts";
 import {
   type ActiveState,
   DEFAULTS,
@@ -37,7 +37,7 @@ export type ListenTarget = number | UnixTarget | DescriptorTarget | SystemdTarge
 /** A server as a child of a supervisor. */
 export type ServerSpecification = ChildSpecification<Server>;
 
-/** A server described and not started. It never changes: every method gives a new one. */
+/** A server described and not started. Immutable: every method returns a new builder and leaves this one unchanged. */
 export class Builder {
   protected readonly options: ServerOptions;
   private readonly create: CreateProtocol;
@@ -55,7 +55,7 @@ export class Builder {
 
   /** `"localhost"` (the default), `"0.0.0.0"`, or an IPv4 or IPv6 address of this machine. */
   bind(address: string): this {
-    return this.with({ interface: address });
+    return this.with({ bind: address });
   }
 
   /** Serves IPv6 as well as IPv4. */
@@ -112,7 +112,10 @@ export class Builder {
    * After `close`: for how long to read and discard until the peer hangs up (default: 2000 ms), and how long a peer
    * may then take nothing of what is left to send (default: 10 000 ms).
    */
-  withLinger(linger: { readonly lingerMs?: number; readonly stallMs?: number }): this {
+  withLinger(linger: {
+    readonly lingerMs?: number | undefined;
+    readonly stallMs?: number | undefined;
+  }): this {
     checkNames("withLinger", linger, ["lingerMs", "stallMs"]);
     const { lingerMs, stallMs } = linger;
     return this.with({
@@ -127,7 +130,7 @@ export class Builder {
   }
 
   /** How many crashes of listener or acceptors, within how long, are put up with. Default: 3 within 5000 ms. */
-  withRestartIntensity(intensity: { readonly restarts: number; readonly withinMs: number }): this {
+  withIntensity(intensity: { readonly restarts: number; readonly withinMs: number }): this {
     return this.with({ intensity });
   }
 
@@ -137,7 +140,7 @@ export class Builder {
   }
 
   /** Hears of every failure of user code, once. Default: prints it to stderr. */
-  withErrorHandler(report: ErrorHandler): this {
+  onError(report: ErrorHandler): this {
     return this.with({ onError: report });
   }
 
@@ -173,10 +176,10 @@ export class Builder {
   }
 
   private socketTarget(target: ListenTarget): Exclude<ListenTarget, number> | TcpTarget {
-    const { interface: name, ipv6 } = this.options;
+    const { bind: name, ipv6 } = this.options;
     if (typeof target === "number") return { port: target, interface: name, ipv6 };
     checkTarget(target);
-    if (name !== DEFAULTS.interface || ipv6) {
+    if (name !== DEFAULTS.bind || ipv6) {
       throw new UsageError("bind and withIpv6 are for a TCP port: this server listens on something else");
     }
     return target;
@@ -214,7 +217,7 @@ export class HandlerBuilder<State, UserMessage> extends Builder {
 
   /** @internal */
   constructor(options: ServerOptions, handler: Handler<State, UserMessage>) {
-    super(options, handlerProtocol(handler));
+    super(options, handlerProtocol(checkedHandler(handler)));
     this.handler = handler;
   }
 
@@ -236,11 +239,6 @@ export class HandlerBuilder<State, UserMessage> extends Builder {
   /** Bounds the user messages that may wait for a connection. Default: no bound. */
   withMailbox(limits: MailboxLimits): this {
     checkNames("withMailbox", limits, ["maxMailbox", "overflow"]);
-    try {
-      checkMailboxLimits(limits);
-    } catch (error) {
-      throw new UsageError((error as Error).message, { cause: error });
-    }
     return this.withHandler({ mailbox: limits });
   }
 
@@ -251,6 +249,23 @@ export class HandlerBuilder<State, UserMessage> extends Builder {
   protected override copy(options: ServerOptions): this {
     return new HandlerBuilder(options, this.handler) as this;
   }
+}
+
+function checkedHandler<State, UserMessage>(
+  handler: Handler<State, UserMessage>,
+): Handler<State, UserMessage> {
+  const { init, loop, onClose, onShutdown, mailbox } = handler;
+  for (const [name, value] of Object.entries({ init, loop })) checkFunction(name, value);
+  for (const [name, value] of Object.entries({ onClose, onShutdown })) {
+    if (value !== undefined) checkFunction(name, value);
+  }
+  try {
+    checkMailboxLimits(mailbox);
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError((error as Error).message, { cause: error });
+  }
+  return handler;
 }
 
 const TARGETS: Readonly<Record<string, readonly string[]>> = {
@@ -296,14 +311,11 @@ export function create<State, UserMessage = never>(
   init: Init<State, UserMessage>,
   loop: HandlerLoop<State, UserMessage>,
 ): HandlerBuilder<State, UserMessage> {
-  for (const [name, value] of Object.entries({ init, loop })) {
-    if (typeof value !== "function") throw new UsageError(`${name} must be a function, not ${String(value)}`);
-  }
   return new HandlerBuilder(DEFAULTS, { init, loop, onClose: undefined, onShutdown: undefined, mailbox: {} });
 }
 
 /** A server whose connections carry a protocol of their own, one object per connection. */
 export function protocol(make: CreateProtocol): Builder {
-  if (typeof make !== "function") throw new UsageError(`a protocol must be a function, not ${String(make)}`);
+  checkFunction("the protocol", make);
   return new Builder(DEFAULTS, make);
 }

@@ -45,14 +45,16 @@ export {
 } from "./errors.ts";
 export type { CloseEvent, ErrorEvent, OpenEvent, RejectedEvent, Rejection } from "./events.ts";
 export {
-  Builder,
+  type Builder,
   create as new,
-  HandlerBuilder,
+  type HandlerBuilder,
   type ListenTarget,
   protocol,
   type ServerSpecification,
 } from "./glisten.ts";
-export type { ActiveState, ProxyProtocolOptions } from "./options.ts";
+export { type ListenOptions, listen } from "./listen.ts";
+export type { ListenPlace } from "./listen-place.ts";
+export type { ActiveState, ProxyProtocolOptions, ServerOptions } from "./options.ts";
 export type {
   ErrorHandler,
   Server,

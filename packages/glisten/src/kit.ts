@@ -14,4 +14,5 @@ export {
   UsageError,
 } from "./errors.ts";
 export { Flow, quietRejection } from "./flow.ts";
-export { checkNames } from "./option-names.ts";
+export { placeNames, targetOf } from "./listen-place.ts";
+export { checkFunction, checkNames, shown } from "./option-names.ts";

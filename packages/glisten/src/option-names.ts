@@ -1,13 +1,38 @@
-/** Names of options: a misspelt one would be ignored in silence, and what it was meant to say with it. */
+/** Checks that every function with options shares: a misspelt name would be ignored in silence. */
 
 import { UsageError } from "./errors.ts";
 
-/** Refuses names that are none of these. `where` is what was given the options, as its caller calls it. */
-export function checkNames(where: string, options: object, names: readonly string[]): void {
+/**
+ * Refuses what is not an object, and names that are none of these.
+ *
+ * @param where what was given the options, as its caller calls it.
+ * @throws UsageError
+ */
+export function checkNames(where: string, options: unknown, names: readonly string[]): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new UsageError(`${where} takes an object of options, got ${shown(options)}`);
+  }
   for (const name of Object.keys(options)) {
     if (names.includes(name)) continue;
     throw new UsageError(
       `${where} has no option ${JSON.stringify(name)}; there ${names.length > 1 ? "are" : "is"} ${names.join(", ")}`,
     );
   }
+}
+
+/** Refuses what is not a function. @throws UsageError */
+export function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== "function") throw new UsageError(`${name} must be a function, got ${shown(value)}`);
+}
+
+/** A value as an error text shows it: short, with strings in quotes, and nothing of what an object holds. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return String(value);
+  if (Array.isArray(value)) return "an array";
+  const name = (value as { readonly constructor?: { readonly name?: unknown } }).constructor?.name;
+  return typeof name === "string" && name !== "" && name !== "Object"
+    ? `an object of class ${name}`
+    : "an object";
 }

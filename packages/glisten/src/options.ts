@@ -34,7 +34,7 @@ export interface ProxyProtocolOptions {
    */
   readonly trustedPeers: readonly string[];
   /** The longest version 2 header taken. Default: 4096. */
-  readonly maxHeaderBytes?: number;
+  readonly maxHeaderBytes?: number | undefined;
 }
 
 /** Every option of a server. */
@@ -48,9 +48,10 @@ export interface ServerOptions {
   /** Connections the kernel holds for us before they are accepted. */
   readonly backlog: number;
   /** `"localhost"` or an IPv4 or IPv6 address. */
-  readonly interface: string;
+  readonly bind: string;
   /** Both families, where the interface is `"localhost"` or an unspecified address. */
   readonly ipv6: boolean;
+  /** How far packets are read ahead of a handler whose promise is open. */
   readonly activeState: ActiveState;
   /** A TLS handshake, or a PROXY header, must be complete within this. */
   readonly handshakeTimeoutMs: number;
@@ -68,6 +69,7 @@ export interface ServerOptions {
   readonly intensity: { readonly restarts: number; readonly withinMs: number };
   /** What TLS is offered with; undefined: no TLS. Checked when the server starts. */
   readonly tls: TlsOptions | undefined;
+  /** Which client certificates are asked for; needs TLS. */
   readonly clientVerification: ClientVerification | undefined;
   /** Expects a PROXY header in front of everything else; undefined: none is expected. */
   readonly proxyProtocol: ProxyProtocolOptions | undefined;
@@ -152,7 +154,7 @@ const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
   maxConnections: { default: 16_384, check: whole(1, 16_777_216) },
   maxQueue: { default: 1024, check: whole(0, 1_048_576) },
   backlog: { default: 1024, check: whole(1, 65_535) },
-  interface: { default: "localhost", check: networkInterface },
+  bind: { default: "localhost", check: networkInterface },
   ipv6: { default: false, check: flag },
   activeState: { default: "once", check: activeState },
   handshakeTimeoutMs: { default: 15_000, check: milliseconds },
@@ -168,6 +170,9 @@ const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
   signal: { default: undefined, check: optionalSignal },
   onError: { default: undefined, check: optionalFunction },
 };
+
+/** The names of all options. */
+export const OPTION_NAMES: readonly string[] = Object.keys(TABLE);
 
 /** The options of a server nobody has told anything. */
 export const DEFAULTS: ServerOptions = Object.freeze(

@@ -30,7 +30,7 @@ test.each([
   ["`withMaxConnections`", "maxConnections", grouped(DEFAULTS.maxConnections)],
   ["`withMaxQueue`", "maxQueue", grouped(DEFAULTS.maxQueue)],
   ["`withBacklog`", "backlog", grouped(DEFAULTS.backlog)],
-  ["`bind`", "interface", `\`"${DEFAULTS.interface}"\``],
+  ["`bind`", "bind", `\`"${DEFAULTS.bind}"\``],
   ["`withIpv6`", "ipv6", DEFAULTS.ipv6 ? "on" : "off"],
   ["`withActiveState`", "activeState", `\`"${String(DEFAULTS.activeState)}"\``],
   ["`withHandshakeTimeout`", "handshakeTimeoutMs", `${grouped(DEFAULTS.handshakeTimeoutMs)} ms`],
@@ -39,12 +39,12 @@ test.each([
   ["`withLinger` `stallMs`", "stallMs", `${grouped(DEFAULTS.stallMs)} ms`],
   ["`withStopDeadline`", "stopDeadlineMs", `${grouped(DEFAULTS.stopDeadlineMs)} ms`],
   ["`withHighWaterMark`", "highWaterMark", `${grouped(DEFAULTS.highWaterMark)} bytes`],
-  ["`withRestartIntensity`", "intensity", `${restarts} within ${grouped(withinMs)} ms`],
+  ["`withIntensity`", "intensity", `${restarts} within ${grouped(withinMs)} ms`],
   ["`withTls`, `withClientVerification`", "tls", "off"],
   ["`withTls`, `withClientVerification`", "clientVerification", "off"],
   ["`withProxyProtocol`", "proxyProtocol", "off"],
   ["`withSignal`", "signal", "none"],
-  ["`withErrorHandler`", "onError", "prints to stderr"],
+  ["`onError`", "onError", "prints to stderr"],
 ])("%s has the default of %s: %s", (option, name, value) => {
   expect(row(option)[0]).toBe(value);
   covered.add(name);

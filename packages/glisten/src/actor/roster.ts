@@ -9,7 +9,7 @@
 /** Something that can stand in a roster. In one only. */
 export interface Placed {
   /** Where it stands; undefined or -1: nowhere. The roster's own. */
-  place?: number;
+  place?: number | undefined;
 }
 
 /** Who is there, in no particular order. */

@@ -29,7 +29,7 @@ export type CloseReason =
  */
 export interface Protocol {
   /** A name for the stop report to count by, read when the connection ends (default `"connection"`). */
-  readonly kind?: string;
+  readonly kind?: string | undefined;
   /**
    * Bytes from the peer. The chunk is the receiver's to keep. A returned promise keeps the socket unread until it
    * settles, so backpressure reaches the peer.

@@ -63,19 +63,19 @@ export interface TlsCertificates {
   /** The certificate and its key: files, PEM or DER. */
   readonly certKeyConfig: CertificateOptions;
   /** Certificates by the server name clients ask for; `"*.example.com"` stands for any one label. */
-  readonly serverNames?: Readonly<Record<string, CertificateOptions>>;
+  readonly serverNames?: Readonly<Record<string, CertificateOptions>> | undefined;
   /** ALPN protocols in the order we prefer them. */
-  readonly alpnPreferredProtocols?: readonly string[];
+  readonly alpnPreferredProtocols?: readonly string[] | undefined;
   /** Default: `"TLSv1.2"`. */
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
   /** `"peer"` asks clients for a certificate and turns bad ones away. Default: `"none"`. */
-  readonly verify?: "none" | "peer";
+  readonly verify?: "none" | "peer" | undefined;
   /** PEM file with the CA certificates clients are verified against. Only with `verify: "peer"`. */
-  readonly caCertFile?: string | URL;
+  readonly caCertFile?: string | URL | undefined;
   /** The same from memory: PEM or DER. Only with `verify: "peer"`. */
-  readonly caCerts?: readonly (string | Uint8Array)[];
+  readonly caCerts?: readonly (string | Uint8Array)[] | undefined;
   /** Turns clients away that show no certificate. Only with `verify: "peer"`. Default: false. */
-  readonly failIfNoPeerCert?: boolean;
+  readonly failIfNoPeerCert?: boolean | undefined;
 }
 
 /** Options of a listening TLS socket: its certificates, and those of TCP but `buffer`, which Node fixes for TLS. */

@@ -10,9 +10,9 @@ import { DeadlineError, UsageError } from "../errors.ts";
 /** How long to wait. Without either: as long as it takes. */
 export interface WaitOptions {
   /** Milliseconds; 0 asks whether it is there now. Rejects a DeadlineError (`code: "timeout"`). */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /** Rejects the signal's reason when it aborts. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What the one who fulfils a wait is given. A second call of either does nothing. */

@@ -88,7 +88,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     keepReadBuffers();
     // Only the start is given up by these; once the server runs, its end is `stop`, at its own turn and in order.
     const giveUp = new AbortController();
-    const detach = whenAborted([signal, this.options.signal], () => giveUp.abort());
+    const detach = whenAborted([signal, this.options.signal], (reason) => giveUp.abort(reason));
     try {
       this.supervisor = await supervisor({
         strategy: "rest-for-one",
@@ -102,7 +102,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
         signal: giveUp.signal,
       });
     } catch (error) {
-      throw startError(error);
+      throw startError(error, giveUp.signal);
     } finally {
       detach();
     }
@@ -326,12 +326,17 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 }
 
-/** Calls `then` when one of them aborts, or has aborted; gives the way to call it off. */
-function whenAborted(signals: readonly (AbortSignal | undefined)[], then: () => void): () => void {
-  for (const signal of signals) signal?.addEventListener("abort", then);
-  if (signals.some((signal) => signal?.aborted)) then();
+/** Calls `then` with the reason when one of them aborts, or has aborted; gives the way to call it off. */
+function whenAborted(
+  signals: readonly (AbortSignal | undefined)[],
+  then: (reason: unknown) => void,
+): () => void {
+  const listener = (event: Event) => then((event.target as AbortSignal).reason);
+  for (const signal of signals) signal?.addEventListener("abort", listener);
+  const aborted = signals.find((signal) => signal?.aborted);
+  if (aborted !== undefined) then(aborted.reason);
   return () => {
-    for (const signal of signals) signal?.removeEventListener("abort", then);
+    for (const signal of signals) signal?.removeEventListener("abort", listener);
   };
 }
 
@@ -342,9 +347,9 @@ function printError(error: HandlerError): void {
 }
 
 /** What the tree's failure to start means to whoever called `start`. */
-function startError(error: unknown): unknown {
+function startError(error: unknown, giveUp: AbortSignal): unknown {
   if (!(error instanceof SupervisorStartError)) return error;
-  if (error.reason === "aborted") return new StartError("listener-closed", { cause: error });
+  if (error.reason === "aborted") return new StartError("listener-closed", { cause: giveUp.reason ?? error });
   if (error.childId === "acceptors") return new StartError("acceptor-failed", { cause: error.cause });
   return error.cause;
 }

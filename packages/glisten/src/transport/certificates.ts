@@ -13,27 +13,27 @@ import { CertificateError, describeError, toSocketReason, UsageError } from "../
 /** A certificate and its key, each from a file or from memory. Intermediates follow the certificate. */
 export interface CertificateOptions {
   /** Path of the certificate: PEM (with its chain) or DER. */
-  readonly certfile?: string | URL;
+  readonly certfile?: string | URL | undefined;
   /** Path of the private key: PEM or DER. */
-  readonly keyfile?: string | URL;
+  readonly keyfile?: string | URL | undefined;
   /** The certificate: PEM text or bytes (with its chain), DER bytes, or an array: the leaf, then its chain. */
-  readonly cert?: string | Uint8Array | readonly (string | Uint8Array)[];
+  readonly cert?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
   /** The private key: PEM text or bytes, or DER bytes (PKCS#1 for RSA, SEC 1 for EC, PKCS#8 for any). */
-  readonly key?: string | Uint8Array;
+  readonly key?: string | Uint8Array | undefined;
   /** What a DER key is encoded as. Default: told by its structure. */
-  readonly keyType?: "rsa" | "ec" | "pkcs8";
+  readonly keyType?: "rsa" | "ec" | "pkcs8" | undefined;
   /** Opens an encrypted key. */
-  readonly passphrase?: string;
+  readonly passphrase?: string | undefined;
 }
 
 /** Who may have signed a client's certificate, and whether a client must show one. */
 export interface ClientVerification {
   /** Path of a PEM file with one or more CA certificates, or of a DER file with one. */
-  readonly caFile?: string | URL;
+  readonly caFile?: string | URL | undefined;
   /** CA certificates: PEM text or bytes, DER bytes, or an array of them. */
-  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[];
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
   /** Lets a client without a certificate in; a certificate that is shown must still be good. Default: false. */
-  readonly optional?: boolean;
+  readonly optional?: boolean | undefined;
 }
 
 /** A certificate chain and its key, decoded, checked and written as PEM. */
@@ -48,8 +48,8 @@ interface Source {
   readonly what: "certificate" | "key";
   /** How the message names it. */
   readonly name: string;
-  readonly content?: string | Uint8Array | readonly (string | Uint8Array)[];
-  readonly problem?: string;
+  readonly content?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  readonly problem?: string | undefined;
   readonly cause?: unknown;
 }
 

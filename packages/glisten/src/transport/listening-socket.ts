@@ -12,15 +12,15 @@ import { type BoundAddress, parseIpAddress, unmapIpAddress } from "./address.ts"
 /** What is the same for every listening socket. */
 export interface ListenerOptions {
   /** Connections the kernel holds for us before they are accepted. Default: 1024. */
-  readonly backlog?: number;
+  readonly backlog?: number | undefined;
   /** Sends small writes at once (TCP_NODELAY) on accepted TCP sockets. Default: true. */
-  readonly noDelay?: boolean;
+  readonly noDelay?: boolean | undefined;
   /** Keeps our side open when the peer has sent its FIN. Default: true. */
-  readonly allowHalfOpen?: boolean;
+  readonly allowHalfOpen?: boolean | undefined;
   /** Hands out sockets that are not read until someone resumes them. Default: true. */
-  readonly pauseOnConnect?: boolean;
+  readonly pauseOnConnect?: boolean | undefined;
   /** Bytes read ahead, and bytes written ahead before a write says false. Default: Node's. */
-  readonly highWaterMark?: number;
+  readonly highWaterMark?: number | undefined;
   /** A connection was accepted. */
   readonly onConnection: (socket: Socket) => void;
   /** Accepting failed after listening had begun, for example with EMFILE; the socket goes on listening. */

@@ -25,17 +25,17 @@ export interface Linger {
 /** Options that can be set on a socket at any time. */
 export interface SocketOptions {
   /** Sends small writes at once. TCP only. Default: true. */
-  readonly nodelay?: boolean;
+  readonly nodelay?: boolean | undefined;
   /** Default: off. */
-  readonly linger?: Linger;
+  readonly linger?: Linger | undefined;
   /** How long a `send` may take in milliseconds; Infinity for as long as it takes. Default: 30 000. */
-  readonly sendTimeout?: number;
+  readonly sendTimeout?: number | undefined;
   /** Closes the socket when a `send` timed out. Default: true. */
-  readonly sendTimeoutClose?: boolean;
+  readonly sendTimeoutClose?: boolean | undefined;
   /** Default: `"passive"`. */
-  readonly activeMode?: ActiveMode;
+  readonly activeMode?: ActiveMode | undefined;
   /** Bytes are bytes. The only mode there is. */
-  readonly mode?: "binary";
+  readonly mode?: "binary" | undefined;
 }
 
 /** The interface to listen on: all, the loopback, one address, or a unix socket's path (`"@name"`: abstract). */
@@ -44,19 +44,21 @@ export type Interface = "any" | "loopback" | IpAddress | { readonly unixPath: st
 /** Options of a listening socket. Those of {@link SocketOptions} pass on to every socket it accepts. */
 export interface TcpOptions extends SocketOptions {
   /** Connections the kernel, and then we, hold before `accept`. Default: 1024. */
-  readonly backlog?: number;
+  readonly backlog?: number | undefined;
   /** Lets the port be bound while old connections linger. Node always sets it: false is refused. */
-  readonly reuseaddr?: boolean;
+  readonly reuseaddr?: boolean | undefined;
   /** Serves IPv6 as well. Default: false. */
-  readonly ipv6?: boolean;
+  readonly ipv6?: boolean | undefined;
   /** Bytes read ahead of `receive`. Default: Node's (16 or 64 KiB). TCP only. */
-  readonly buffer?: number;
+  readonly buffer?: number | undefined;
   /** Default: `"any"`. */
-  readonly ip?: Interface;
+  readonly ip?: Interface | undefined;
 }
 
 /** {@link SocketOptions} with every default filled in. */
-export type SocketSettings = Required<SocketOptions>;
+export type SocketSettings = {
+  readonly [Name in keyof SocketOptions]-?: Exclude<SocketOptions[Name], undefined>;
+};
 
 /** The defaults of a socket. */
 export const socketDefaults: SocketSettings = Object.freeze({

@@ -24,11 +24,11 @@ export interface TcpTarget {
   /** 0 to 65535; 0 lets the system choose, the same number for every address. */
   readonly port: number;
   /** `"localhost"` (default), `"0.0.0.0"`, `"::"`, or an address of this machine. */
-  readonly interface?: string;
+  readonly interface?: string | undefined;
   /** Serves an IPv4 interface over IPv6 as well. Default: false. */
-  readonly ipv6?: boolean;
+  readonly ipv6?: boolean | undefined;
   /** Lets several processes listen on one port, the kernel sharing out connections. Default: false. */
-  readonly reusePort?: boolean;
+  readonly reusePort?: boolean | undefined;
 }
 
 // A port the system chose for the first address may be taken on the second; then it chooses again.

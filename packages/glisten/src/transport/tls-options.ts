@@ -26,18 +26,18 @@ export interface TlsOptions extends CertificateOptions {
    * Certificates by the server name clients ask for (SNI). `"*.example.com"` stands for any one label; an exact
    * name wins over a wildcard (RFC 6125 §6.4.3).
    */
-  readonly serverNames?: Readonly<Record<string, CertificateOptions>>;
+  readonly serverNames?: Readonly<Record<string, CertificateOptions>> | undefined;
   /** Protocols in the order we prefer them (RFC 7301). A client that offers only others is refused. */
-  readonly alpnProtocols?: readonly string[];
+  readonly alpnProtocols?: readonly string[] | undefined;
   /** Default: `"TLSv1.2"`. */
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
   /** OpenSSL's cipher list. Default: Node's. */
-  readonly ciphers?: string;
+  readonly ciphers?: string | undefined;
   /**
    * 48 secret bytes that seal session tickets; give the same to several processes behind one address. Default:
    * random, and kept through updates.
    */
-  readonly ticketKeys?: Uint8Array;
+  readonly ticketKeys?: Uint8Array | undefined;
 }
 
 /** Everything one TLS server needs, in Node's words. */

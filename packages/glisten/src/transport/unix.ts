@@ -26,7 +26,7 @@ export interface UnixTarget {
    */
   readonly path: string;
   /** Lets every user connect, whatever the umask. Default: false. */
-  readonly everyone?: boolean;
+  readonly everyone?: boolean | undefined;
 }
 
 // sun_path holds 108 bytes on Linux and 104 elsewhere, with its NUL. Longer paths were cut off in silence by

@@ -72,7 +72,7 @@ describe("a connection that ends by", () => {
           },
         )
         .withClose((state, reason) => void closes.push([state, reason.type]))
-        .withErrorHandler(handler)
+        .onError(handler)
         .withStopDeadline(100)
         .start(0);
       const bystander = await dial(server);
@@ -143,7 +143,7 @@ describe("withClose", () => {
         first = false;
         throw new Error("at once");
       })
-      .withErrorHandler(handler)
+      .onError(handler)
       .start(0);
     for (let i = 1; i <= 2; i++) {
       (await dial(server)).socket.end();
@@ -168,7 +168,7 @@ describe("withClose", () => {
     await using server = await glisten
       .new<undefined>(() => inits.shift()!(), nothing)
       .withClose(() => void closes++)
-      .withErrorHandler(handler)
+      .onError(handler)
       .withInitTimeout(50)
       .withPoolSize(1)
       .start(0);

@@ -34,7 +34,7 @@ async function speaks(peer: Peer): Promise<void> {
 describe("a TLS server", () => {
   it("serves good clients while a thousand send garbage", async () => {
     const { errors, handler } = reports();
-    await using server = await (await tlsEcho()).withErrorHandler(handler).start(0);
+    await using server = await (await tlsEcho()).onError(handler).start(0);
     const good = await dialTls(server);
     const garbage = Buffer.from("GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(4));
     let gone = 0;
@@ -146,7 +146,7 @@ describe("a TLS peer that resets below TLS", () => {
     const { errors, handler } = reports();
     const closes: string[] = [];
     await using server = await (await tlsEcho())
-      .withErrorHandler(handler)
+      .onError(handler)
       .withClose((_state, { type }) => void closes.push(type))
       .start(0);
     const raw = connect(server.port, "127.0.0.1");
@@ -177,7 +177,7 @@ describe("a peer that resets", () => {
   for (const [when, builder] of STATES) {
     it(`${when} costs nothing but its connection`, async () => {
       const { errors, handler } = reports();
-      const server = await builder().withErrorHandler(handler).withInitTimeout(200).start(0);
+      const server = await builder().onError(handler).withInitTimeout(200).start(0);
       const blocker = await dial(server);
       const peer = await dial(server, { allowHalfOpen: true } as never);
       peer.socket.pause();

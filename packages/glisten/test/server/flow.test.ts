@@ -212,7 +212,7 @@ describe("a protocol", () => {
           },
           closed: ({ type }) => void closes.push(type),
         }))
-        .withErrorHandler(handler)
+        .onError(handler)
         .start(0);
       const peer = await dial(server);
       peer.socket.write("x");
@@ -382,7 +382,7 @@ describe("user messages", () => {
         () => never,
       )
       .withMailbox({ maxMailbox: 2, overflow: "stop" })
-      .withErrorHandler(handler)
+      .onError(handler)
       .start(0);
     const peer = await dial(server);
     await eventually(() => inbox !== undefined);

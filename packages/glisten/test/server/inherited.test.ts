@@ -93,7 +93,7 @@ describe("a server on a descriptor", () => {
 
   it("lets go of it when it gives up", async () => {
     const { port, say, line } = await run(`
-      const server = await builder.withRestartIntensity({ restarts: 0, withinMs: 1000 }).start({ systemd: true });
+      const server = await builder.withIntensity({ restarts: 0, withinMs: 1000 }).start({ systemd: true });
       console.log("listening");
       server.closed.then(({ type }) => console.log(type));
       orders.on(() => server.supervisor.which("listener").failed(new Error("what is this")));`);

@@ -124,7 +124,7 @@ describe("events", () => {
             .new(nothing, () => {
               throw new Error("no");
             })
-            .withErrorHandler(nothing)
+            .onError(nothing)
             .start(0);
           const peer = await dial(server);
           peer.socket.write("x");

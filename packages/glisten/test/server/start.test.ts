@@ -107,7 +107,7 @@ describe("start", () => {
 
   it("refuses what cannot be meant, where it was said", async () => {
     const wrong: [() => unknown, RegExp][] = [
-      [() => echo().bind("example.com"), /interface must be "localhost" or an IPv4 or IPv6 address/],
+      [() => echo().bind("example.com"), /bind must be "localhost" or an IPv4 or IPv6 address/],
       [() => echo().bind("127.0.0.1.1"), /127\.0\.0\.1\.1/],
       [() => echo().withPoolSize(0), /poolSize must be a whole number/],
       [() => echo().withMaxConnections(1.5), /maxConnections/],
@@ -120,10 +120,7 @@ describe("start", () => {
       [() => echo().withProxyProtocol({ trustedPeers: ["nobody"] }), /nobody/],
       [() => echo().withMailbox({ maxMailbox: 0 }), /maxMailbox/],
       [() => echo().withMailbox({ max: 5 } as never), /withMailbox has no option "max"/],
-      [
-        () => echo().withRestartIntensity({ restarts: 1 } as never),
-        /intensity must be { restarts, withinMs }/,
-      ],
+      [() => echo().withIntensity({ restarts: 1 } as never), /intensity must be { restarts, withinMs }/],
       [() => echo().withLinger({ linger: 5 } as never), /withLinger has no option "linger"/],
       [() => echo().withProxyProtocol({ trustedPeers: ["unix"], peers: [] } as never), /no option "peers"/],
       [() => echo().withTls({ minversion: "TLSv1.3" } as never), /withTls has no option "minversion"/],

@@ -259,6 +259,16 @@ describe("a server ends", () => {
     await expect(started).rejects.toMatchObject({ name: "StartError", reason: "listener-closed" });
   });
 
+  it("and tells why the signal was aborted, before the start or in the middle of it", async () => {
+    const cause = new Error("no longer wanted");
+    const before = glisten.new(nothing, nothing).withSignal(AbortSignal.abort(cause)).start(0);
+    await expect(before).rejects.toMatchObject({ name: "StartError", cause });
+    const abort = new AbortController();
+    const during = glisten.new(nothing, nothing).withSignal(abort.signal).start(0);
+    abort.abort(cause);
+    await expect(during).rejects.toMatchObject({ name: "StartError", cause });
+  });
+
   it("with the scope it was declared in", async () => {
     let port: number;
     {
@@ -354,8 +364,8 @@ describe("a listener that crashes", () => {
     const closes: string[] = [];
     const server = await glisten
       .new(nothing, nothing)
-      .withErrorHandler(handler)
-      .withRestartIntensity({ restarts: 2, withinMs: 60_000 })
+      .onError(handler)
+      .withIntensity({ restarts: 2, withinMs: 60_000 })
       .withStopDeadline(50)
       .withClose((_state, { type }) => void closes.push(type))
       .start(0);
