@@ -3,14 +3,25 @@
 //
 //   1. Each tarball holds what it should and no more; nothing of the workspace is left in its manifest.
 //   2. @x/mug alone, and @x/glisten alone, bring nothing else with them.
-//   3. The first ```ts example of each README type-checks in a strict project (nodenext, library types checked too)
+//   3. The published declarations show nothing internal, and every optional property takes undefined.
+//   4. mist's types accept and refuse what packages/mist/test/public-types.ts says.
+//   5. The first ```ts example of each README type-checks in a strict project (nodenext, library types checked too)
 //      and runs; what is then asked of it stands in consumer-probes.mjs.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { probe } from "./consumer-probes.mjs";
+import { declarationFaults } from "./declarations.mjs";
 import { build, main, manifest, pack, prepare, root, Stop } from "./workspace.mjs";
 
 const PACKAGES = ["glisten", "mist", "mug"];
@@ -143,16 +154,30 @@ async function runReadmes(tarballs, folder) {
     typescript: devDependencies.typescript,
     "@types/node": devDependencies["@types/node"],
   });
+  for (const name of PACKAGES) checkDeclarations(name, join(folder, "node_modules", "@x", name, "dist"));
+  copyFileSync(join(root, "packages/mist/test/public-types.ts"), join(folder, "public-types.ts"));
   const tsconfig = JSON.stringify({ compilerOptions: STRICT, include: ["*.ts"] }, null, 2);
   writeFileSync(join(folder, "tsconfig.json"), tsconfig);
   writeFileSync(join(folder, "entry-points.ts"), importEverything());
   const named = PACKAGES.filter((name) => extractExample(name, folder));
   const tsc = spawnSync(join("node_modules", ".bin", "tsc"), ["-p", "."], { cwd: folder, encoding: "utf8" });
   const faults = tsc.status === 0 ? undefined : `\n${tsc.stdout}`;
-  check("examples and entry points type-check, strict and with library types", faults);
+  check("examples, entry points and public types type-check, strict and with library types", faults);
   const imported = spawnSync(process.execPath, ["out/entry-points.js"], { cwd: folder, encoding: "utf8" });
   check("every entry point can be imported", imported.status === 0 ? undefined : imported.stderr);
   for (const name of named) check(`@x/${name}: the README example runs`, await probe(name, folder));
+}
+
+function checkDeclarations(name, dist) {
+  const faults = readdirSync(dist, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".d.ts"))
+    .flatMap((file) =>
+      declarationFaults(readFileSync(join(dist, file), "utf8")).map((fault) => `${file}, ${fault}`),
+    );
+  check(
+    `@x/${name}: the declarations are what is public`,
+    faults.length > 0 ? `\n${faults.join("\n")}` : undefined,
+  );
 }
 
 /** A program that imports every entry point but those that need a framework the user brings. */
