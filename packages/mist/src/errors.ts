@@ -21,11 +21,11 @@ export interface ProtocolErrorOptions {
   /** The clause that was broken, for example `"RFC 9112 §6.3"`. */
   readonly section: string;
   /** The HTTP status to answer with, where an HTTP answer is still possible. */
-  readonly status?: number;
+  readonly status?: number | undefined;
   /** The WebSocket close code to answer with (RFC 6455 §7.4). */
-  readonly closeCode?: number;
+  readonly closeCode?: number | undefined;
   /** The message ended early: what there was of it was not wrong, only unfinished. */
-  readonly incomplete?: boolean;
+  readonly incomplete?: boolean | undefined;
   /** The error behind this one. */
   readonly cause?: unknown;
 }
@@ -79,6 +79,16 @@ export class RequestTimeoutError extends DeadlineError {
   override name = "RequestTimeoutError";
   /** 408 (RFC 9110 §15.5.9). */
   readonly status = 408;
+
+  /** @param options its `message` replaces the one that names deadline and time. */
+  constructor(
+    deadline: string,
+    timeoutMs?: number,
+    options: ErrorOptions & { readonly message?: string | undefined } = {},
+  ) {
+    super(deadline, timeoutMs, options);
+    if (options.message !== undefined) this.message = options.message;
+  }
 }
 
 /**

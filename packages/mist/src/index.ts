@@ -5,7 +5,14 @@
  * @module
  */
 
+import type { Request as HttpRequest } from "./http/request.ts";
+import type { IncomingBody } from "./server/exchange/request-body.ts";
+
 export {
+  CertificateError,
+  type CertificateErrorReason,
+  type CertificateOptions,
+  type ClientVerificationOptions,
   type ClusterInfo,
   type ClusterOptions,
   type ClusterPrimary,
@@ -14,12 +21,27 @@ export {
   continue,
   type IpAddress,
   ipAddressToString,
+  type ListenPlace,
+  type ProxyProtocolOptions,
+  type ServerInfo,
+  type ServerSpecification,
   StartError,
+  type StopOptions,
+  type StopReport,
   stop,
   stopAbnormal,
+  type TlsOptions,
   TransportError,
 } from "@x/glisten";
-export { type Next, type Selector, type Subject, selector, subject } from "@x/glisten/actor";
+export {
+  type Next,
+  type Receiver,
+  type Selector,
+  type Source,
+  type Subject,
+  selector,
+  subject,
+} from "@x/glisten/actor";
 export { cluster } from "./cluster.ts";
 export {
   BodyError,
@@ -34,6 +56,7 @@ export {
   RequestTimeoutError,
   UsageError,
 } from "./errors.ts";
+export { type ContentOptions, html, json, redirect, text } from "./http/common-responses.ts";
 export {
   type ConditionalRequest,
   evaluatePreconditions,
@@ -41,19 +64,19 @@ export {
   type Validators,
 } from "./http/conditional.ts";
 export type { ContentCoding } from "./http/content-negotiation.ts";
-export type { Field, Fields } from "./http/fields.ts";
-export { Request } from "./http/request.ts";
-export { type EmptyBody, Response, response } from "./http/response.ts";
+export type { Field, Fields, FieldsOption } from "./http/fields.ts";
+export { type EmptyBody, type Response, type ResponseOptions, response } from "./http/response.ts";
 export type { Http1Limits } from "./http1/limits.ts";
 export {
   type AfterStart,
-  Builder,
+  type Builder,
   create as new,
   type ListenTarget,
   type ReadRequestBodyOptions,
 } from "./mist.ts";
-export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
-export { Server, type ServerAddress } from "./running-server.ts";
+export { type Deadlines, defaultDeadlines, defaultLimits, type Limits, type Overrides } from "./options.ts";
+export type { Server, ServerAddress } from "./running-server.ts";
+export { type ServeOptions, type ServerOptions, serve } from "./serve.ts";
 export type { BodySource } from "./server/body/body-source.ts";
 export {
   type ActorBody,
@@ -72,7 +95,7 @@ export { type CompressOptions, compress } from "./server/compression/compress.ts
 export {
   type BodyPart,
   type BodyReader,
-  IncomingBody,
+  type IncomingBody,
   type ReadBodyOptions,
   readBody,
   stream,
@@ -115,3 +138,10 @@ export {
   websocket,
 } from "./server/websocket/websocket.ts";
 export { event, type ServerSentEvent } from "./sse/event.ts";
+
+/**
+ * An HTTP request. Without an argument its body is the incoming one, which `readBody` and `stream` read.
+ *
+ * @typeParam Body what `body` holds; `Buffer` behind `readRequestBody`.
+ */
+export type Request<Body = IncomingBody> = HttpRequest<Body>;

@@ -1,13 +1,23 @@
 // The builder: from a handler to a running server.
 
+import type { Buffer } from "node:buffer";
 import * as glisten from "@x/glisten";
+import { checkFunction, checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
-import { type Deadlines, defaultDeadlines, defaultLimits, type Limits, withOverrides } from "./options.ts";
+import { Response } from "./http/response.ts";
+import {
+  type Deadlines,
+  defaultDeadlines,
+  defaultLimits,
+  type Limits,
+  type Overrides,
+  withOverrides,
+} from "./options.ts";
 import { Server, type ServerAddress } from "./running-server.ts";
 import type { ServerResponse } from "./server/body/response-body.ts";
 import { BackgroundWork } from "./server/exchange/background-work.ts";
 import { HttpConnection } from "./server/exchange/connection.ts";
-import { type IncomingBody, readBody } from "./server/exchange/request-body.ts";
+import { checkedLimit, type IncomingBody, readBody } from "./server/exchange/request-body.ts";
 import type { ErrorReport, Handler, Service } from "./server/exchange/service.ts";
 
 /** Called when the server listens. `port` and `host` are undefined on a unix socket or an inherited one without. */
@@ -21,7 +31,7 @@ export interface ReadRequestBodyOptions {
   /** Most bytes of a request body. */
   readonly bytesLimit: number;
   /** Answered in place of the handler when the body is too long or broken. Default: 413 or 400. */
-  readonly failureResponse?: ServerResponse;
+  readonly failureResponse?: ServerResponse | undefined;
 }
 
 interface Settings {
@@ -36,11 +46,18 @@ interface Settings {
   readonly transport: (builder: glisten.Builder) => glisten.Builder;
 }
 
-/** An HTTP server to be. Immutable: every method gives a new builder. */
-export class Builder<Body = IncomingBody> {
+/**
+ * An HTTP server to be. Immutable: every method returns a new builder and leaves this one unchanged.
+ *
+ * @typeParam Body what the handler expects as a request's body. `start` takes a handler of incoming bodies,
+ *   `readRequestBody` one of bodies that have been read.
+ */
+// A handler consumes requests, so Body is contravariant. Nothing else in the declarations depends on it, and without
+// the annotation the compiler would take any builder for any other.
+export class Builder<in Body = IncomingBody> {
   readonly #settings: Settings;
 
-  /** @internal Use `mist.new(handler)`. */
+  /** Use `mist.new(handler)`. @internal */
   constructor(settings: Settings) {
     this.#settings = settings;
   }
@@ -48,7 +65,7 @@ export class Builder<Body = IncomingBody> {
   /** Port to listen on; 0 takes a free one. Default 4000. @throws UsageError unless from 0 to 65535. */
   port(port: number): Builder<Body> {
     if (!Number.isInteger(port) || port < 0 || port > 65535) {
-      throw new UsageError(`a port is an integer from 0 to 65535, not ${port}`);
+      throw new UsageError(`port must be an integer from 0 to 65535, got ${shown(port)}`);
     }
     return this.#with({ port });
   }
@@ -70,7 +87,11 @@ export class Builder<Body = IncomingBody> {
   /** Serves HTTPS. The options are glisten's: certificate files, PEM or DER, several by server name. */
   withTls(options: glisten.TlsOptions): Builder<Body> {
     const secured = this.#with({ secure: true });
-    return secured.#below((builder) => builder.withTls({ alpnProtocols: ["http/1.1"], ...options }));
+    // What is no object is for glisten to refuse.
+    if (typeof options !== "object" || options === null)
+      return this.#below((builder) => builder.withTls(options));
+    const alpnProtocols = options.alpnProtocols ?? ["http/1.1"];
+    return secured.#below((builder) => builder.withTls({ ...options, alpnProtocols }));
   }
 
   /** Asks TLS clients for a certificate. */
@@ -99,37 +120,43 @@ export class Builder<Body = IncomingBody> {
   }
 
   /** Limits in place of the defaults. @throws UsageError for an unknown name or a negative number. */
-  withLimits(limits: Partial<Limits>): Builder<Body> {
-    return this.#with({ limits: withOverrides(this.#settings.limits, limits, "limit") });
+  withLimits(limits: Overrides<Limits>): Builder<Body> {
+    return this.#with({ limits: withOverrides("withLimits", this.#settings.limits, limits) });
   }
 
   /** Deadlines in place of the defaults, in milliseconds. @throws UsageError as {@link Builder.withLimits}. */
-  withDeadlines(deadlines: Partial<Deadlines>): Builder<Body> {
-    return this.#with({ deadlines: withOverrides(this.#settings.deadlines, deadlines, "deadline") });
+  withDeadlines(deadlines: Overrides<Deadlines>): Builder<Body> {
+    return this.#with({ deadlines: withOverrides("withDeadlines", this.#settings.deadlines, deadlines) });
   }
 
   /** Called when the server listens. Default: prints the address. */
   afterStart(afterStart: AfterStart): Builder<Body> {
+    checkFunction("afterStart", afterStart);
     return this.#with({ afterStart });
   }
 
   /** Hears of every failure in a handler or in what produces a body. Default: prints it to standard error. */
   onError(onError: (report: ErrorReport) => void): Builder<Body> {
+    checkFunction("onError", onError);
     return this.#with({ onError });
   }
 
   /**
-   * Reads every request's body before the handler is called, which then gets a `Request<Uint8Array>`.
+   * Reads every request's body before the handler is called, which then gets a `Request<Buffer>`.
    *
-   * @throws UsageError if `bytesLimit` is no number of at least 0.
+   * @throws UsageError for an unknown option, a `bytesLimit` that is no number of at least 0, or a `failureResponse` that
+   *   is no response.
    */
-  readRequestBody(this: Builder<Uint8Array>, options: ReadRequestBodyOptions): Builder<IncomingBody> {
-    const { bytesLimit, failureResponse } = options;
-    if (!(bytesLimit >= 0))
-      throw new UsageError(`bytesLimit is a number of bytes of at least 0, not ${bytesLimit}`);
-    const inner = this.#settings.handler as unknown as Handler<Uint8Array>;
+  readRequestBody(this: Builder<Buffer>, options: ReadRequestBodyOptions): Builder<IncomingBody> {
+    checkNames("readRequestBody", options, ["bytesLimit", "failureResponse"]);
+    const { failureResponse } = options;
+    const bytesLimit = checkedLimit(options.bytesLimit, "bytesLimit");
+    if (failureResponse !== undefined && !(failureResponse instanceof Response)) {
+      throw new UsageError(`failureResponse must be a response, got ${shown(failureResponse)}`);
+    }
+    const inner = this.#settings.handler as unknown as Handler<Buffer>;
     const handler: Handler = async (request) => {
-      let body: Uint8Array;
+      let body: Buffer;
       try {
         body = await readBody(request, { maxBodyLimit: bytesLimit });
       } catch (error) {
@@ -179,9 +206,14 @@ export class Builder<Body = IncomingBody> {
   }
 }
 
-/** A server that answers with `handler`. Give the request a type to read bodies beforehand: see `readRequestBody`. */
+/**
+ * A server that answers with `handler`. To have bodies read beforehand, declare the request as
+ * `mist.Request<Buffer>` and call {@link Builder.readRequestBody}.
+ *
+ * @throws UsageError unless `handler` is a function.
+ */
 export function create<Body = IncomingBody>(handler: Handler<Body>): Builder<Body> {
-  if (typeof handler !== "function") throw new UsageError("mist.new takes a handler function");
+  checkFunction("handler", handler);
   return new Builder<Body>({
     handler: handler as unknown as Handler,
     port: 4000,

@@ -1,6 +1,7 @@
 // Every limit and deadline of a mist server: its default, its unit, what happens when it is exceeded.
 // One table; the README's table is checked against it by a test.
 
+import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
 import { DEFAULT_LIMITS, type Http1Limits } from "./http1/limits.ts";
 
@@ -45,18 +46,26 @@ export const defaultDeadlines: Deadlines = Object.freeze({
   stopGraceMs: 100,
 });
 
-/** `defaults` with what `given` names in their place. @throws UsageError for an unknown name or a bad number. */
+/** Some of these options; undefined stands for the default. */
+export type Overrides<Options> = { readonly [Name in keyof Options]?: Options[Name] | undefined };
+
+/**
+ * `defaults` with what `given` names in their place.
+ *
+ * @param where what was given the options, as its caller calls it.
+ * @throws UsageError for an unknown name or a bad number.
+ */
 export function withOverrides<Options extends object>(
+  where: string,
   defaults: Options,
-  given: Partial<Options>,
-  what: string,
+  given: Overrides<Options>,
 ): Options {
+  checkNames(where, given, Object.keys(defaults));
   const merged: Record<string, number> = { ...(defaults as Record<string, number>) };
   for (const [name, value] of Object.entries(given)) {
-    if (!(name in defaults)) throw new UsageError(`there is no ${what} called ${name}`);
     if (value === undefined) continue;
     if (typeof value !== "number" || !(value >= 0)) {
-      throw new UsageError(`${what} ${name} is a number of at least 0, not ${String(value)}`);
+      throw new UsageError(`${name} must be a number, at least 0, got ${shown(value)}`);
     }
     merged[name] = value;
   }

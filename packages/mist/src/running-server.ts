@@ -2,6 +2,7 @@
 
 import * as glisten from "@x/glisten";
 import type { ExitReason, Supervisor } from "@x/glisten/actor";
+import { checkNames } from "@x/glisten/kit";
 import type { BackgroundWork } from "./server/exchange/background-work.ts";
 
 // glisten's own default, named here because the work behind the answers shares the deadline.
@@ -73,6 +74,7 @@ export class Server {
    * until the same deadline.
    */
   async stop(options: glisten.StopOptions = {}): Promise<glisten.StopReport> {
+    checkNames("stop", options, ["deadlineMs"]);
     const { deadlineMs = defaultStopDeadlineMs } = options;
     const startedAt = performance.now();
     const report = await this.#server.stop({ deadlineMs });

@@ -1,10 +1,11 @@
 // Fetch handlers as mist handlers: `mist.new(fromFetch(app.fetch))`.
 
+import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
 import { response as mistResponse } from "../http/response.ts";
 import type { ServerResponse } from "../server/body/response-body.ts";
-import type { IncomingBody } from "../server/exchange/request-body.ts";
+import { checkedLimit, type IncomingBody } from "../server/exchange/request-body.ts";
 import { waitUntil } from "../server/exchange/request-services.ts";
 import { installGlobals } from "./globals.ts";
 import { toLazyRequest, toNativeRequest } from "./request.ts";
@@ -40,18 +41,18 @@ export interface FromFetchOptions {
    * Most bytes that `text()`, `json()`, `formData()` and the like take of a request or its clone, 413 above if
    * uncaught. Its `body`, a stream, is not limited. Default 16 MiB.
    */
-  readonly maxBodyBytes?: number;
+  readonly maxBodyLimit?: number | undefined;
   /**
    * Whether to put other classes in the place of `globalThis.Response` and `Request`, and to have `fetch` know them:
    * subclasses that make no stream where nobody looks at one, which more than halves the cost of an exchange.
    * A class that was derived from `Request` before the first call of `fromFetch` cannot be made from such a request.
-   * With false nothing global is touched: requests are Node's own from the start, and `maxBodyBytes` limits their
+   * With false nothing global is touched: requests are Node's own from the start, and `maxBodyLimit` limits their
    * streams as well. Default true.
    */
-  readonly overrideGlobals?: boolean;
+  readonly overrideGlobals?: boolean | undefined;
 }
 
-const defaultMaxBodyBytes = 16 * 1024 * 1024;
+const defaultMaxBodyLimit = 16 * 1024 * 1024;
 
 /** The methods a Request has as they come. */
 const ordinary = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"]);
@@ -81,10 +82,14 @@ export function fromFetch(
   fetch: FetchHandler,
   options: FromFetchOptions = {},
 ): (request: MistRequest<IncomingBody>) => ServerResponse | Promise<ServerResponse> {
-  const { maxBodyBytes = defaultMaxBodyBytes, overrideGlobals = true } = options;
-  if (typeof fetch !== "function") throw new UsageError("fromFetch takes a function, such as app.fetch");
-  if (!(typeof maxBodyBytes === "number" && maxBodyBytes >= 0)) {
-    throw new UsageError(`maxBodyBytes is a number of bytes of at least 0, not ${String(maxBodyBytes)}`);
+  if (typeof fetch !== "function") {
+    throw new UsageError(`fromFetch takes a function, such as app.fetch, got ${shown(fetch)}`);
+  }
+  checkNames("fromFetch", options, ["maxBodyLimit", "overrideGlobals"]);
+  const { overrideGlobals = true } = options;
+  const maxBodyLimit = checkedLimit(options.maxBodyLimit ?? defaultMaxBodyLimit, "maxBodyLimit");
+  if (typeof overrideGlobals !== "boolean") {
+    throw new UsageError(`overrideGlobals must be true or false, got ${shown(overrideGlobals)}`);
   }
   if (overrideGlobals) installGlobals();
   const toRequest = overrideGlobals ? toLazyRequest : toNativeRequest;
@@ -94,7 +99,7 @@ export function fromFetch(
     const origin = requestOrigin(request);
     if (origin === undefined) return mistResponse(400);
     const result = fetch(
-      toRequest(request, origin, maxBodyBytes),
+      toRequest(request, origin, maxBodyLimit),
       { mist: request },
       new RequestContext(request),
     );

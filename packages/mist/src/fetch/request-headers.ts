@@ -3,7 +3,7 @@
 // To make a real one costs as much as the rest of a small answer, and most handlers want two or three values.
 
 import { inspect } from "node:util";
-import { isToken } from "../http/fields.ts";
+import { getField, isToken } from "../http/fields.ts";
 import type { Request } from "../http/request.ts";
 
 const NativeHeaders = globalThis.Headers;
@@ -27,7 +27,7 @@ export class RequestHeaders {
     // What is no name is for the real one to refuse.
     if (this.#native !== undefined || typeof name !== "string" || !isToken(name))
       return RequestHeaders.native(this).get(name);
-    return this.#request.getHeader(name) ?? null;
+    return getField(this.#request.headers, name.toLowerCase()) ?? null;
   }
 
   has(name: string): boolean {

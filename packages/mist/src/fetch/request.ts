@@ -24,17 +24,17 @@ type StreamingInit = RequestInit & { duplex?: "half" };
 export class FetchRequest {
   readonly #request: Incoming;
   readonly #origin: string;
-  readonly #maxBodyBytes: number;
+  readonly #maxBodyLimit: number;
   #native: Request | undefined = undefined;
   #url: string | undefined = undefined;
   #headers: Headers | undefined = undefined;
   /** The body was read, or is being read, without a real Request. */
   #read = false;
 
-  constructor(request: Incoming, origin: string, maxBodyBytes: number) {
+  constructor(request: Incoming, origin: string, maxBodyLimit: number) {
     this.#request = request;
     this.#origin = origin;
-    this.#maxBodyBytes = maxBodyBytes;
+    this.#maxBodyLimit = maxBodyLimit;
   }
 
   /** The mist request behind a Request that a fetch handler was given, or a clone of it; undefined for any other. */
@@ -127,7 +127,7 @@ export class FetchRequest {
 
   /** A Request with the same limits; both branches of the body can be read. */
   clone(): Request {
-    const copy = new FetchRequest(this.#request, this.#origin, this.#maxBodyBytes);
+    const copy = new FetchRequest(this.#request, this.#origin, this.#maxBodyLimit);
     if (this.#hasBody()) copy.#native = (FetchRequest.unwrap(this) as unknown as Request).clone();
     else if (this.#headers !== undefined) copy.#headers = new Headers(this.#headers);
     return copy as unknown as Request;
@@ -149,7 +149,7 @@ export class FetchRequest {
   async #content(): Promise<Uint8Array> {
     if (!this.#hasBody()) return nothing;
     if (this.bodyUsed) throw new TypeError("Body is unusable: Body has already been read");
-    const limit = this.#maxBodyBytes;
+    const limit = this.#maxBodyLimit;
     try {
       if (this.#native !== undefined) return await collect(this.#native.body, limit);
       this.#read = true;
@@ -204,19 +204,19 @@ Object.defineProperty(FetchRequest.prototype, "constructor", { get: () => global
 const origins = new WeakMap<Request, Incoming>();
 
 /** The lazy Request, under the type that fetch handlers expect. */
-export function toLazyRequest(request: Incoming, origin: string, maxBodyBytes: number): Request {
-  return new FetchRequest(request, origin, maxBodyBytes) as unknown as Request;
+export function toLazyRequest(request: Incoming, origin: string, maxBodyLimit: number): Request {
+  return new FetchRequest(request, origin, maxBodyLimit) as unknown as Request;
 }
 
 /** A Request that is Node's own from the start. The limit counts for every way of reading it. */
-export function toNativeRequest(request: Incoming, origin: string, maxBodyBytes: number): Request {
+export function toNativeRequest(request: Incoming, origin: string, maxBodyLimit: number): Request {
   const init: StreamingInit = {
     method: request.method,
     headers: toHeaders(request),
     signal: request.signal,
   };
   if (request.body.length !== 0 && request.method !== "GET" && request.method !== "HEAD") {
-    init.body = limited(stream(request).toReadableStream(), maxBodyBytes);
+    init.body = limited(stream(request).toReadableStream(), maxBodyLimit);
     init.duplex = "half";
   }
   const native = new NativeRequest(requestUrl(origin, request), init);

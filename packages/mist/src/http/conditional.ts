@@ -4,6 +4,7 @@
 
 import { parseDate } from "./date.ts";
 import { type EntityTag, parseEntityTag, parseEntityTagList, strongMatch, weakMatch } from "./entity-tag.ts";
+import { type Fields, getField } from "./fields.ts";
 
 /** What the selected representation is compared by. */
 export interface Validators {
@@ -17,8 +18,8 @@ export interface Validators {
 export interface ConditionalRequest {
   /** The method, which decides between 304 and 412. */
   readonly method: string;
-  /** The field's value, several lines combined (RFC 9110 §5.3). */
-  getHeader(name: string): string | undefined;
+  /** The fields; several lines of one name count as one value (RFC 9110 §5.3). */
+  readonly headers: Fields;
 }
 
 /** How to answer: as if there were no conditions, with 304, or with 412. */
@@ -43,13 +44,16 @@ export function evaluatePreconditions(
   // Steps 1 and 2: guards against a lost update.
   if (!lostUpdateGuardHolds(request, current, nowMs)) return "precondition-failed";
   // Step 3.
-  const ifNoneMatch = request.getHeader("if-none-match");
+  const ifNoneMatch = getField(request.headers, "if-none-match");
   if (ifNoneMatch !== undefined) {
     if (!anyMatch(ifNoneMatch, current, weakMatch)) return "proceed";
     return retrieval ? "not-modified" : "precondition-failed";
   }
   // Step 4.
-  if (retrieval && isUnmodifiedSince(request.getHeader("if-modified-since"), current, nowMs) === true) {
+  if (
+    retrieval &&
+    isUnmodifiedSince(getField(request.headers, "if-modified-since"), current, nowMs) === true
+  ) {
     return "not-modified";
   }
   return "proceed";
@@ -60,9 +64,9 @@ function lostUpdateGuardHolds(
   current: Validators | undefined,
   nowMs: number,
 ): boolean {
-  const ifMatch = request.getHeader("if-match");
+  const ifMatch = getField(request.headers, "if-match");
   if (ifMatch !== undefined) return anyMatch(ifMatch, current, strongMatch);
-  return isUnmodifiedSince(request.getHeader("if-unmodified-since"), current, nowMs) !== false;
+  return isUnmodifiedSince(getField(request.headers, "if-unmodified-since"), current, nowMs) !== false;
 }
 
 /**

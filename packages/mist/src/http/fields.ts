@@ -6,6 +6,7 @@
  * latin-1: such a value is response splitting waiting to happen.
  */
 
+import { shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
 
 /** One field line: lower-case name, value without surrounding whitespace. */
@@ -13,6 +14,9 @@ export type Field = readonly [name: string, value: string];
 
 /** Field lines in the order of the message. */
 export type Fields = readonly Field[];
+
+/** Fields as they are given to a function: a list of lines, or values by name; a list of values makes several lines. */
+export type FieldsOption = Fields | Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** The empty list, shared. */
 export const NO_FIELDS: Fields = Object.freeze([]);
@@ -38,19 +42,38 @@ export function fieldName(name: string): string {
   const known = KNOWN.get(name);
   if (known !== undefined) return known.name;
   if (typeof name !== "string" || !TOKEN.test(name)) {
-    throw new UsageError(`${JSON.stringify(name)} is not a field name (RFC 9110 §5.1)`);
+    throw new UsageError(`a field name must be a token (RFC 9110 §5.1), got ${shown(name)}`);
   }
   return lowerCase(name);
 }
 
 /** The value as it is sent. Throws a `UsageError` when it holds CR, LF, NUL, another control or no latin-1. */
 export function fieldValue(name: string, value: string): string {
-  if (typeof value !== "string" || NOT_VALUE.test(value)) {
+  if (typeof value !== "string") {
+    throw new UsageError(`the value of ${name} must be a string, got ${shown(value)}`);
+  }
+  if (NOT_VALUE.test(value)) {
     throw new UsageError(
-      `the value of ${name} holds a character no field may carry (RFC 9110 §5.5): ${JSON.stringify(value)}`,
+      `the value of ${name} must not contain control characters or characters above U+00FF (RFC 9110 §5.5), got ${shown(value)}`,
     );
   }
   return value;
+}
+
+/** Checked field lines of what a caller gave. @throws UsageError for a name or value that cannot be sent. */
+export function fieldLines(given: FieldsOption): Fields {
+  if (typeof given !== "object" || given === null) {
+    throw new UsageError(`headers must be an object or a list of [name, value], got ${shown(given)}`);
+  }
+  if (Array.isArray(given)) return (given as Fields).map(([name, value]) => field(name, value));
+  const lines: Field[] = [];
+  for (const [name, values] of Object.entries(given)) {
+    if (values === undefined) continue;
+    if (typeof values === "string") lines.push(field(name, values));
+    else if (Array.isArray(values)) for (const value of values) lines.push(field(name, value));
+    else fieldValue(name, values as never);
+  }
+  return lines;
 }
 
 /** A checked field, name in lower case. Throws a `UsageError`. */
@@ -91,6 +114,12 @@ export function getField(fields: Fields, name: string): string | undefined {
     else value = value + (name === "cookie" ? "; " : ", ") + line[1];
   }
   return value;
+}
+
+/** The value of the first line of a field, or `undefined`. `name` is lower-case. */
+export function firstFieldLine(fields: Fields, name: string): string | undefined {
+  for (const line of fields) if (line[0] === name) return line[1];
+  return undefined;
 }
 
 /** Every line's value of a field, in order. `name` is lower-case. */

@@ -2,7 +2,9 @@
 //
 // Fields, path segments and the query are worked out when they are asked for: many handlers never do.
 
-import { type Fields, field, getField, getFieldLines } from "./fields.ts";
+import { shown } from "@x/glisten/kit";
+import { UsageError } from "../errors.ts";
+import { type Fields, field, firstFieldLine, getFieldLines } from "./fields.ts";
 
 /** What the server knows about a request besides its head. Implemented by the server's exchange. */
 export interface RequestContext {
@@ -22,8 +24,6 @@ export interface RequestParts {
   readonly path: string;
   readonly query: string | undefined;
   readonly fields: Fields;
-  /** The combined value of a field by its lower-case name. */
-  get(name: string): string | undefined;
 }
 
 /**
@@ -85,9 +85,19 @@ export class Request<Body = unknown> {
     return this.#parts.query;
   }
 
-  /** The non-empty segments of the path, as sent. `/a//b/` gives `["a", "b"]`. */
+  /**
+   * The segments of the path, without empty ones and with dot segments resolved (RFC 3986 §5.2.4): `/a//b/../c/` gives
+   * `["a", "c"]`. A percent-encoded dot counts as a dot. Otherwise segments are as sent: a decoded one may contain
+   * a slash, so never join decoded segments to a path of the file system; `sendFile` has `root` for that.
+   */
   get pathSegments(): readonly string[] {
-    return this.path.split("/").filter((segment) => segment !== "");
+    const segments: string[] = [];
+    for (const segment of this.path.split("/")) {
+      if (segment === "" || isDots(segment, 1)) continue;
+      if (isDots(segment, 2)) segments.pop();
+      else segments.push(segment);
+    }
+    return segments;
   }
 
   /** Fields in the order they came; names lower-cased, duplicates kept. */
@@ -101,47 +111,73 @@ export class Request<Body = unknown> {
   }
 
   /**
-   * The value of that field, or undefined. Several lines are one value, joined with `", "` (RFC 9110 §5.3), those of
-   * `cookie` with `"; "`. The name's case does not matter.
+   * The value of the first field of that name, or undefined; {@link Request.getHeaders} gives all of them. The name's
+   * case does not matter.
    */
   getHeader(name: string): string | undefined {
-    return this.#parts.get(name.toLowerCase());
+    return firstFieldLine(this.headers, name.toLowerCase());
   }
 
-  /** All values of that field, in order. */
+  /**
+   * The values of all fields of that name, in order. Fields whose value is a list may come in several lines, which
+   * mean the same as one joined with `", "` (RFC 9110 §5.3).
+   */
   getHeaders(name: string): readonly string[] {
     return getFieldLines(this.headers, name.toLowerCase());
   }
 
-  /** This request with `name: value` in the place of any fields of that name. @throws UsageError if malformed. */
+  /**
+   * A request with `name: value` in place of any fields of that name.
+   *
+   * @returns the new request; this one is unchanged.
+   * @throws UsageError if the name or the value is malformed.
+   */
   setHeader(name: string, value: string): Request<Body> {
     const added = field(name, value);
     return this.#withFields([...this.headers.filter((existing) => existing[0] !== added[0]), added]);
   }
 
-  /** This request with one more `name: value` in front. @throws UsageError if malformed. */
+  /**
+   * A request with one more `name: value` in front.
+   *
+   * @returns the new request; this one is unchanged.
+   * @throws UsageError if the name or the value is malformed.
+   */
   prependHeader(name: string, value: string): Request<Body> {
     return this.#withFields([field(name, value), ...this.headers]);
   }
 
-  /** This request with another path (and no query), for handlers mounted below a prefix. */
+  /**
+   * A request with another path and no query, for handlers mounted below a prefix.
+   *
+   * @returns the new request; this one is unchanged.
+   * @throws UsageError unless the path starts with a slash.
+   */
   setPath(path: string): Request<Body> {
+    if (typeof path !== "string" || !path.startsWith("/")) {
+      throw new UsageError(`a path must start with "/", got ${shown(path)}`);
+    }
     return new Request({ ...copyParts(this.#parts), path, query: undefined }, this.context, this.body);
   }
 
-  /** This request with another body. */
+  /** A request with another body. @returns the new request; this one is unchanged. */
   setBody<NewBody>(body: NewBody): Request<NewBody> {
     return new Request(this.#parts, this.context, body);
   }
 
   #withFields(fields: Fields): Request<Body> {
-    const get = (name: string) => getField(fields, name);
-    return new Request({ ...copyParts(this.#parts), fields, get }, this.context, this.body);
+    return new Request({ ...copyParts(this.#parts), fields }, this.context, this.body);
   }
 }
 
 // The parser's head has its values behind getters, which a spread would not copy.
 function copyParts(parts: RequestParts): RequestParts {
   const { method, target, version, host, port, path, query, fields } = parts;
-  return { method, target, version, host, port, path, query, fields, get: (name) => parts.get(name) };
+  return { method, target, version, host, port, path, query, fields };
+}
+
+/** Is this segment made of `count` dots, percent-encoded or not? */
+function isDots(segment: string, count: number): boolean {
+  if (segment.length > 3 * count) return false;
+  return segment === ".".repeat(count) || segment.replaceAll(/%2e/gi, ".") === ".".repeat(count);
 }

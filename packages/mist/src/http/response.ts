@@ -3,19 +3,46 @@
 // Names and values are checked here, once, when they are set: a CR, LF or NUL never gets as far as
 // the wire (RFC 9110 §5.5), and the serializer need not look a second time.
 
+import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
-import { type Field, type Fields, field } from "./fields.ts";
+import {
+  type Field,
+  type Fields,
+  type FieldsOption,
+  field,
+  fieldLines,
+  fieldName,
+  firstFieldLine,
+  getFieldLines,
+} from "./fields.ts";
 
 /** A body of no bytes. */
 export interface EmptyBody {
   readonly kind: "empty";
 }
 
+/** A body that is all there. */
+export interface BytesBody {
+  readonly kind: "bytes";
+  /** Text leaves as UTF-8. */
+  readonly data: string | Uint8Array;
+}
+
 const emptyBody: EmptyBody = Object.freeze({ kind: "empty" });
 const noFields: Fields = Object.freeze([]);
 
+/** Options of {@link response}. */
+export interface ResponseOptions<Body = undefined> {
+  /** Header fields. Default: none. */
+  readonly headers?: FieldsOption | undefined;
+  /** The body: text, bytes, or what `chunked` and the like give. Default: empty. */
+  readonly body?: Body | undefined;
+}
+
 /**
- * An immutable HTTP response (RFC 9110 §3.4). Made by {@link response}.
+ * An immutable HTTP response (RFC 9110 §3.4). Made by {@link response}, `json`, `text`, `html`, `redirect`.
+ *
+ * Methods return a new response and leave this one unchanged: a call whose result is dropped does nothing.
  *
  * Framing belongs to the server: `content-length`, `transfer-encoding` and `date` need not be set, and a
  * `content-length` that is set must match the body.
@@ -28,7 +55,7 @@ export class Response<Body = unknown> {
   /** What follows the head. */
   readonly body: Body;
 
-  /** @internal Use {@link response}: fields given here are taken as checked. */
+  /** Use {@link response}: fields given here are taken as checked. @internal */
   constructor(status: number, headers: Fields, body: Body) {
     this.status = status;
     this.headers = headers;
@@ -36,8 +63,9 @@ export class Response<Body = unknown> {
   }
 
   /**
-   * This response with `name: value` in the place of any fields of that name.
+   * A response with `name: value` in place of any fields of that name.
    *
+   * @returns the new response; this one is unchanged.
    * @throws UsageError if the name is no token or the value has CR, LF, NUL or a character above U+00FF.
    */
   setHeader(name: string, value: string): Response<Body> {
@@ -49,55 +77,95 @@ export class Response<Body = unknown> {
   }
 
   /**
-   * This response with one more `name: value` in front, beside any others of that name (as `set-cookie` needs).
+   * A response with one more `name: value` in front, beside any others of that name.
    *
+   * @returns the new response; this one is unchanged.
    * @throws UsageError as {@link Response.setHeader} does.
    */
   prependHeader(name: string, value: string): Response<Body> {
     return new Response(this.status, [field(name, value), ...this.headers], this.body);
   }
 
-  /** This response with one more `name: value` at the end. @throws UsageError as {@link Response.setHeader} does. */
+  /**
+   * A response with one more `name: value` at the end, beside any others of that name (as `set-cookie` needs).
+   *
+   * @returns the new response; this one is unchanged.
+   * @throws UsageError as {@link Response.setHeader} does.
+   */
   appendHeader(name: string, value: string): Response<Body> {
     return new Response(this.status, [...this.headers, field(name, value)], this.body);
   }
 
-  /** This response without any field of that name. */
+  /** A response without any field of that name. @returns the new response; this one is unchanged. */
   removeHeader(name: string): Response<Body> {
-    const lower = name.toLowerCase();
+    const lower = fieldName(name);
     const headers = this.headers.filter(([existing]) => existing !== lower);
     return new Response(this.status, headers, this.body);
   }
 
-  /** The first value of that name, or undefined. The name's case does not matter. */
+  /**
+   * The value of the first field of that name, or undefined; {@link Response.getHeaders} gives all of them. The name's
+   * case does not matter.
+   */
   getHeader(name: string): string | undefined {
-    const lower = name.toLowerCase();
-    for (const [existing, value] of this.headers) if (existing === lower) return value;
-    return undefined;
+    return firstFieldLine(this.headers, name.toLowerCase());
   }
 
-  /** This response with another body. */
-  setBody<NewBody>(body: NewBody): Response<NewBody> {
-    return new Response(this.status, this.headers, body);
+  /** The values of all fields of that name, in order. */
+  getHeaders(name: string): readonly string[] {
+    return getFieldLines(this.headers, name.toLowerCase());
   }
 
-  /** This response with another status. @throws UsageError unless it is an integer from 200 to 599. */
+  /** A response with another body; text and bytes are sent as they are. @returns the new response; this one is unchanged. */
+  setBody(body: string | Uint8Array): Response<BytesBody>;
+  /** A response with another body. @returns the new response; this one is unchanged. */
+  setBody<NewBody>(body: NewBody): Response<NewBody>;
+  setBody(body: unknown): Response<unknown> {
+    return new Response(this.status, this.headers, bodyOf(body));
+  }
+
+  /**
+   * A response with another status.
+   *
+   * @returns the new response; this one is unchanged.
+   * @throws UsageError unless the status is an integer from 200 to 599.
+   */
   setStatus(status: number): Response<Body> {
     return new Response(checkedStatus(status), this.headers, this.body);
   }
 }
 
 /**
- * A response with that status, no fields and no body.
+ * A response with that status; without options it has no fields and no body.
  *
  * @param status integer from 200 to 599 (informational responses have `sendInformational`).
- * @throws UsageError for any other status.
+ * @throws UsageError for any other status, an unknown option, or a field that cannot be sent.
+ *
+ * @example `mist.response(201, { headers: { location: "/items/7" }, body: "created\n" })`
  */
-export function response(status: number): Response<EmptyBody> {
-  return new Response(checkedStatus(status), noFields, emptyBody);
+export function response(status: number, options?: ResponseOptions): Response<EmptyBody>;
+export function response(
+  status: number,
+  options: ResponseOptions<string | Uint8Array> & { readonly body: string | Uint8Array },
+): Response<BytesBody>;
+export function response<Body>(
+  status: number,
+  options: ResponseOptions<Body> & { readonly body: Body },
+): Response<Body>;
+export function response(status: number, options?: ResponseOptions<unknown>): Response<unknown> {
+  const checked = checkedStatus(status);
+  if (options === undefined) return new Response(checked, noFields, emptyBody);
+  checkNames("response", options, ["headers", "body"]);
+  const { headers, body } = options;
+  const fields = headers === undefined ? noFields : fieldLines(headers);
+  return new Response(checked, fields, body === undefined ? emptyBody : bodyOf(body));
+}
+
+function bodyOf(body: unknown): unknown {
+  return typeof body === "string" || body instanceof Uint8Array ? { kind: "bytes", data: body } : body;
 }
 
 function checkedStatus(status: number): number {
   if (Number.isInteger(status) && status >= 200 && status <= 599) return status;
-  throw new UsageError(`a response status is an integer from 200 to 599, not ${status}`);
+  throw new UsageError(`a response status must be an integer from 200 to 599, got ${shown(status)}`);
 }

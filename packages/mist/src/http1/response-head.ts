@@ -24,7 +24,7 @@ export interface ResponseHead {
   /** Bytes of the body; `undefined`: not known, it is streamed. */
   readonly length: number | undefined;
   /** Close the connection after this answer. */
-  readonly close?: boolean;
+  readonly close?: boolean | undefined;
 }
 
 /** What the answered request, or the lack of one, says about the answer. */

@@ -157,7 +157,7 @@ describe("files and directories", () => {
     [{ root: ".", prefix: "assets" }, "prefix"],
     [{ root: ".", prefix: "//example.org" }, "prefix"],
     [{ root: ".", index: "../index.html" }, "index"],
-    [{ root: ".", precompressed: ["rar"] as never }, "coding"],
+    [{ root: ".", precompressed: ["rar"] as never }, "precompressed"],
   ])("refuses the options %j", (options, message) => {
     expect(() => staticFiles(options)).toThrow(message);
   });

@@ -415,8 +415,8 @@ describe("failures", () => {
 
   test.each<[string, unknown[]]>([
     ["no function", [{ fetch() {} }]],
-    ["a limit that is none", [() => new Response(), { maxBodyBytes: -1 }]],
-    ["a limit that is text", [() => new Response(), { maxBodyBytes: "1" }]],
+    ["a limit that is none", [() => new Response(), { maxBodyLimit: -1 }]],
+    ["a limit that is text", [() => new Response(), { maxBodyLimit: "1" }]],
   ])("%s is a UsageError at the call", (_name, [handler, options]) => {
     expect(() => serveFetch(handler as never, options as never)).toThrow(mist.UsageError);
   });

@@ -183,9 +183,9 @@ test("proxies", async () => {
   expect(await (await get("/plain")).text()).toBe("GET null ");
 });
 
-test("a body beyond maxBodyBytes is 413", async () => {
+test("a body beyond maxBodyLimit is 413", async () => {
   const app = new H3({ silent: true }).post("/", async (event) => await event.req.text());
-  const { url } = await serveFetch(app.fetch, { maxBodyBytes: 10 });
+  const { url } = await serveFetch(app.fetch, { maxBodyLimit: 10 });
   expect((await fetch(url, { method: "POST", body: "1".repeat(10) })).status).toBe(200);
   expect((await fetch(url, { method: "POST", body: "1".repeat(11) })).status).toBe(413);
 });

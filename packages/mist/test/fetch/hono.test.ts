@@ -332,11 +332,11 @@ describe("middleware", () => {
   });
 });
 
-test("a body beyond maxBodyBytes is 413, a broken one 400, without a word of the app's", async () => {
+test("a body beyond maxBodyLimit is 413, a broken one 400, without a word of the app's", async () => {
   const app = new Hono();
   app.post("/", async (c) => c.json(await c.req.json()));
   app.post("/form", async (c) => c.json(await c.req.parseBody()));
-  const { url, connect, reports } = await serveFetch(app.fetch, { maxBodyBytes: 10 });
+  const { url, connect, reports } = await serveFetch(app.fetch, { maxBodyLimit: 10 });
   expect((await fetch(url, { method: "POST", body: "1".repeat(10) })).status).toBe(200);
   expect((await fetch(url, { method: "POST", body: "1".repeat(11) })).status).toBe(413);
   const form = new URLSearchParams({ name: "long enough" });

@@ -29,7 +29,7 @@ test("the request is Node's own", async () => {
 test("signal, streams and limits", async () => {
   const { url, reports } = await serveFetch(
     async (request) => Response.json([request.signal.aborted, await request.text()]),
-    { overrideGlobals: false, maxBodyBytes: 4 },
+    { overrideGlobals: false, maxBodyLimit: 4 },
   );
   const post = async (...pieces: string[]) => {
     const body = new ReadableStream({

@@ -319,9 +319,9 @@ describe("the body", () => {
       "text with the stream looked at",
       (request) => (request.body === null ? Promise.resolve() : request.text()),
     ],
-  ])("%s takes no more than maxBodyBytes", async (_name, read) => {
+  ])("%s takes no more than maxBodyLimit", async (_name, read) => {
     const { url, reports } = await serveFetch(async (request) => new Response(String(await read(request))), {
-      maxBodyBytes: 10,
+      maxBodyLimit: 10,
     });
     const type = { "content-type": "application/x-www-form-urlencoded" };
     const status = async (content: string | ReadableStream<Uint8Array>) => {

@@ -10,7 +10,7 @@ const strong = { etag: '"v1"', lastModifiedMs: changed };
 const weak = { etag: 'W/"v1"', lastModifiedMs: changed };
 
 function request(method: string, fields: Record<string, string>) {
-  return { method, getHeader: (name: string) => fields[name] };
+  return { method, headers: Object.entries(fields) };
 }
 
 type Row = [string, Record<string, string>, typeof strong | undefined, string];

@@ -49,12 +49,16 @@ describe("making fields", () => {
 
   test.each(["a\r\nb: c", "a\n", "\r", "\0", "\x7f", "\u0100", "\ud83d\ude00"])("%j is no value", (value) => {
     expect(() => field("x", value)).toThrow(UsageError);
-    expect(() => fieldValue("x", value)).toThrow(/x holds a character/);
+    expect(() => fieldValue("x", value)).toThrow(/the value of x must not contain/);
   });
 
   test("what is no string at all is refused, not turned into one", () => {
-    expect(() => fieldName(null as unknown as string)).toThrow(UsageError);
-    expect(() => fieldValue("x", 5 as unknown as string)).toThrow(UsageError);
+    expect(() => fieldName(null as unknown as string)).toThrow(
+      new UsageError("a field name must be a token (RFC 9110 §5.1), got null"),
+    );
+    expect(() => fieldValue("x", 5 as unknown as string)).toThrow(
+      new UsageError("the value of x must be a string, got 5"),
+    );
   });
 });
 

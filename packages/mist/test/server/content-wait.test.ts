@@ -2,7 +2,9 @@
 
 import { performance } from "node:perf_hooks";
 import { afterEach, expect, it, vi } from "vitest";
+import { ContentFeed } from "../../src/server/exchange/content-feed.ts";
 import { ContentWait } from "../../src/server/exchange/content-wait.ts";
+import { IncomingBody } from "../../src/server/exchange/request-body.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -44,4 +46,25 @@ it("counts waiting only, not the time a handler takes", () => {
   }
   expect(wait.totalMs).toBe(1000);
   expect(wait.tooSlow(0, 240)).toBe(false);
+});
+
+it("rejects the reader with the rate in bytes per second", async () => {
+  const pass = clock();
+  const host = {
+    service: { deadlines: { bodyIdleMs: 15_000, minBodyRate: 240 } },
+    core: { next: () => ({ type: "need-data" }), retainedBytes: 0 },
+    awaitContent() {},
+  };
+  const feed = new ContentFeed(host as never);
+  const body = new IncomingBody({ pullBody: (asked) => feed.pull(asked) }, undefined);
+  const reading = body.pull();
+  pass(6_000);
+  feed.feed(body);
+  await expect(reading).rejects.toMatchObject({
+    name: "RequestTimeoutError",
+    message: "the request body came in at less than 240 bytes per second for 6000 ms (minBodyRate)",
+    deadline: "minBodyRate",
+    timeoutMs: 6_000,
+    status: 408,
+  });
 });

@@ -123,6 +123,16 @@ describe("content", () => {
     expect(answer).toMatch(/abcd\|efgh\|ij$/);
   });
 
+  it("works when its functions are taken out of it", async () => {
+    const { ask } = await serve(async (request) => {
+      const { consume, toReadableStream } = mist.stream(request);
+      const first = await consume(2);
+      const rest = await new Response(toReadableStream()).text();
+      return text(`${first.type === "chunk" && first.data.toString("latin1")}|${rest}`);
+    });
+    expect(await ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nabcd")).toMatch(/ab\|cd$/);
+  });
+
   it("can be had as a web stream", async () => {
     const { ask } = await serve(async (request) =>
       text(await new Response(mist.stream(request).toReadableStream()).text()),

@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { readdirSync, readlinkSync } from "node:fs";
-import { type Fields, getField } from "../../src/http/fields.ts";
+import type { Fields } from "../../src/http/fields.ts";
 import { Request } from "../../src/http/request.ts";
 import type { BodySource } from "../../src/server/body/body-source.ts";
 import type { ServerResponse } from "../../src/server/body/response-body.ts";
@@ -28,7 +28,6 @@ export function fakeRequest(
     path: question < 0 ? target : target.slice(0, question),
     query: question < 0 ? undefined : target.slice(question + 1),
     fields,
-    get: (name: string) => getField(fields, name),
   };
   return new Request(parts, context as never, undefined as never);
 }

@@ -7,32 +7,36 @@ const ok = mist.response(200);
 const limited = { maxBodyLimit: 10 };
 
 test.each<[string, (request: mist.Request<mist.IncomingBody>) => unknown, string]>([
-  ["nothing", () => undefined, "the handler returned no response of mist.response(…), but undefined"],
+  [
+    "nothing",
+    () => undefined,
+    "the handler must return a response, such as mist.response(200), got undefined",
+  ],
   [
     "nothing, later",
     async () => undefined,
-    "the handler returned no response of mist.response(…), but undefined",
+    "the handler must return a response, such as mist.response(200), got undefined",
   ],
-  ["text", () => "hello", "the handler returned no response of mist.response(…), but string"],
+  ["text", () => "hello", 'the handler must return a response, such as mist.response(200), got "hello"'],
   [
     "a fetch Response",
     () => new Response("hello"),
-    "the handler returned a fetch Response: such handlers are for fromFetch of @x/mist/fetch",
+    "the handler returned a fetch Response: wrap it with fromFetch of @x/mist/fetch",
   ],
   [
-    "text as a body",
-    () => ok.setBody("hello"),
-    "a response body is made by mist.bytes(…) and the like, and is no string",
+    "an object as a body",
+    () => ok.setBody({ hello: 1 }),
+    "a response body must be text, bytes or what mist.chunked and the like give, got an object",
   ],
   [
     "an object as bytes",
     () => ok.setBody(mist.bytes({ a: 1 } as never)),
-    "mist.bytes takes text, bytes or a list, no Object",
+    "bytes takes text, bytes or a list of them, got an object",
   ],
   [
     "no limit",
-    (request) => mist.readBody(request, undefined as never),
-    "maxBodyLimit is a number of bytes of at least 0, not undefined",
+    (request) => mist.readBody(request, {} as never),
+    "maxBodyLimit must be a number of bytes, at least 0, got undefined",
   ],
   [
     "a body read twice",
@@ -40,7 +44,7 @@ test.each<[string, (request: mist.Request<mist.IncomingBody>) => unknown, string
       await mist.readBody(request, limited);
       return ok.setBody(mist.bytes(await mist.readBody(request, limited)));
     },
-    "this request body has been read already",
+    "the request body has already been read",
   ],
 ])("%s: 500, and onError hears what is wrong", async (_, handler, message) => {
   const errors: unknown[] = [];

@@ -1,6 +1,7 @@
 // Nothing a handler says can end its line, its head or its message before the server does (RFC 9110 §5.5, RFC 9112 §11.1).
 
 import { describe, expect, it } from "vitest";
+import { Response } from "../../src/http/response.ts";
 import * as mist from "../../src/index.ts";
 import { serve, statuses } from "./serve.ts";
 
@@ -33,7 +34,7 @@ const ways: readonly (readonly [string, Say])[] = [
       return response;
     },
   ],
-  ["a Response made by hand", (_, name, value) => new mist.Response(200, [[name, value]], mist.bytes("ok"))],
+  ["a Response made by hand", (_, name, value) => new Response(200, [[name, value]], mist.bytes("ok"))],
   [
     "an informational response",
     (request, name, value) => {
@@ -71,7 +72,7 @@ describe("framing fields by the back door", () => {
     ["connection", "close\r\nx-evil: 1"],
     ["Connection", "x y"],
   ])("%s: %s is refused", async (name, value) => {
-    const { ask, reports } = await serve(() => new mist.Response(200, [[name, value]], mist.bytes("ok")));
+    const { ask, reports } = await serve(() => new Response(200, [[name, value]], mist.bytes("ok")));
     const answer = await ask(get);
     expect(answer).not.toContain("evil");
     expect(statuses(answer)).toEqual([500]);
@@ -118,7 +119,7 @@ describe("statuses", () => {
   );
 
   it.each([0, 200, "200 OK\r\nx-evil: 1", 1e9])("%j by hand is answered 500", async (status) => {
-    const { ask } = await serve(() => new mist.Response(status as number, [], mist.bytes("ok")));
+    const { ask } = await serve(() => new Response(status as number, [], mist.bytes("ok")));
     const answer = await ask(get);
     expect(answer).not.toContain("evil");
     expect(statuses(answer)).toEqual([status === 200 ? 200 : 500]);

@@ -24,9 +24,9 @@ import { connectSync, Peers } from "./peers.ts";
 /** Options of {@link mistAdapter}: those of every crossws adapter, and mist's limits and deadlines. */
 export interface MistAdapterOptions extends AdapterOptions {
   /** Limits, deadlines and compression of the sockets. `idleTimeout` is short for the ping deadlines. */
-  readonly tuning?: WebSocketTuning;
+  readonly tuning?: WebSocketTuning | undefined;
   /** Welcome origins, or a function that judges one; others get 403. Default: every origin. */
-  readonly checkOrigin?: readonly string[] | ((origin: string | undefined) => boolean);
+  readonly checkOrigin?: readonly string[] | ((origin: string | undefined) => boolean) | undefined;
 }
 
 /** A crossws adapter on mist. */
@@ -101,7 +101,7 @@ const hooksKey = Symbol.for("crossws.hooks");
 type MaybePromise<Value> = Value | Promise<Value>;
 
 function attached(carrier: object): {
-  readonly crossws?: MaybePromise<Partial<Hooks>>;
+  readonly crossws?: MaybePromise<Partial<Hooks>> | undefined;
   readonly [hooksKey]?: MaybePromise<Partial<Hooks>>;
 } {
   return carrier;

@@ -21,7 +21,7 @@ export interface Refusal {
   readonly response: Response;
 }
 
-type UpgradeRequest = Request & { readonly context?: Record<string, unknown> };
+type UpgradeRequest = Parameters<Hooks["upgrade"]>[0];
 type Resolved = Partial<Hooks> | undefined;
 
 /** The hooks of one socket: the adapter's own first, then its route's. */

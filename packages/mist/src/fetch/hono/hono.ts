@@ -53,7 +53,8 @@ export const upgradeWebSocket: UpgradeWebSocket<WebSocket, UpgradeOptions> = def
     handler: (_state: undefined, message: Parameters<HonoSocket["received"]>[0]) => socket.received(message),
     onClose: () => socket.ended(),
   };
-  return light.carry(websocket({ subprotocols: firstOffered, ...options, ...handler, request }));
+  const subprotocols = options?.subprotocols ?? firstOffered;
+  return light.carry(websocket({ ...options, ...handler, subprotocols, request }));
 });
 
 /**

@@ -5,18 +5,12 @@
 
 import { Buffer } from "node:buffer";
 import type { Connection, Protocol } from "@x/glisten";
+import { checkFunction, checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
-import type { EmptyBody, Response } from "../../http/response.ts";
+import type { BytesBody, EmptyBody, Response } from "../../http/response.ts";
 import type { BodySource } from "./body-source.ts";
 import type { ResponseStream } from "./response-stream.ts";
-
-/** A body that is all there. */
-export interface BytesBody {
-  readonly kind: "bytes";
-  /** Text leaves as UTF-8. */
-  readonly data: string | Uint8Array;
-}
 
 /** A body whose length is not known beforehand: sent chunked, or until close to an HTTP/1.0 client. */
 export interface IterableBody {
@@ -45,7 +39,7 @@ export interface ActorBody {
    * An event stream has nobody to answer once the client half-closes; a chunked answer has.
    * Default: false, the half-closed client gets the rest.
    */
-  readonly endsWithPeer?: boolean;
+  readonly endsWithPeer?: boolean | undefined;
   /** Called once the head is written; never for an answer without content. */
   start(stream: ResponseStream): ActorBodyWriter;
 }
@@ -67,6 +61,8 @@ export interface UpgradeBody {
   start(connection: Connection, onError: (error: unknown) => void): Protocol;
 }
 
+export type { BytesBody };
+
 /** Every body the server knows how to send. */
 export type ResponseBody = EmptyBody | BytesBody | IterableBody | SourceBody | ActorBody | UpgradeBody;
 
@@ -76,19 +72,17 @@ export type ServerResponse = Response<ResponseBody>;
 /** What a handler is told that returned something else, which only untyped code can. */
 export function noResponse(value: unknown): UsageError {
   if (value instanceof globalThis.Response)
-    return new UsageError(
-      "the handler returned a fetch Response: such handlers are for fromFetch of @x/mist/fetch",
-    );
-  return new UsageError(`the handler returned no response of mist.response(…), but ${nameOf(value)}`);
+    return new UsageError("the handler returned a fetch Response: wrap it with fromFetch of @x/mist/fetch");
+  return new UsageError(
+    `the handler must return a response, such as mist.response(200), got ${shown(value)}`,
+  );
 }
 
 /** What a handler is told whose response has a body of another make. */
 export function noBody(value: unknown): UsageError {
-  return new UsageError(`a response body is made by mist.bytes(…) and the like, and is no ${nameOf(value)}`);
-}
-
-function nameOf(value: unknown): string {
-  return typeof value === "object" && value !== null ? (value.constructor?.name ?? "object") : typeof value;
+  return new UsageError(
+    `a response body must be text, bytes or what mist.chunked and the like give, got ${shown(value)}`,
+  );
 }
 
 /**
@@ -99,7 +93,7 @@ function nameOf(value: unknown): string {
 export function bytes(data: string | Uint8Array | readonly (string | Uint8Array)[]): BytesBody {
   if (typeof data === "string" || data instanceof Uint8Array) return { kind: "bytes", data };
   if (!Array.isArray(data))
-    throw new UsageError(`mist.bytes takes text, bytes or a list, no ${nameOf(data)}`);
+    throw new UsageError(`bytes takes text, bytes or a list of them, got ${shown(data)}`);
   return {
     kind: "bytes",
     data: Buffer.concat(data.map((piece) => (typeof piece === "string" ? Buffer.from(piece) : piece))),
@@ -109,7 +103,7 @@ export function bytes(data: string | Uint8Array | readonly (string | Uint8Array)
 /** Options of an iterable body. */
 export interface IterableBodyOptions {
   /** Fields to send behind the last chunk; asked for when the last chunk has been produced. */
-  readonly trailers?: () => Fields | Promise<Fields>;
+  readonly trailers?: (() => Fields | Promise<Fields>) | undefined;
 }
 
 /** A body of these chunks, pulled one by one as the client takes them. */
@@ -117,7 +111,16 @@ export function iterableBody(
   chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
   options: IterableBodyOptions = {},
 ): IterableBody {
-  if (typeof chunks !== "object" || chunks === null)
-    throw new UsageError("a chunked body takes an iterable of pieces");
+  if (typeof chunks !== "object" || chunks === null || !isIterable(chunks)) {
+    throw new UsageError(
+      `chunked takes an iterable of text or bytes, or options with init and loop, got ${shown(chunks)}`,
+    );
+  }
+  checkNames("chunked", options, ["trailers"]);
+  if (options.trailers !== undefined) checkFunction("trailers", options.trailers);
   return { kind: "iterable", chunks, trailers: options.trailers };
+}
+
+function isIterable(value: object): boolean {
+  return Symbol.iterator in value || Symbol.asyncIterator in value;
 }

@@ -6,10 +6,11 @@
 // length of the compressed answer (BREACH). Send such pages with `cache-control: no-transform`, or outside `compress`.
 
 import { Buffer } from "node:buffer";
+import { checkFunction, checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { acceptableCodings, type ContentCoding, mergeVary } from "../../http/content-negotiation.ts";
 import { parseEntityTag, serializeEntityTag } from "../../http/entity-tag.ts";
-import type { Field, Fields } from "../../http/fields.ts";
+import { type Field, type Fields, getField } from "../../http/fields.ts";
 import { isCompressibleType, mediaTypeEssence } from "../../http/media-type.ts";
 import type { Request } from "../../http/request.ts";
 import { Response } from "../../http/response.ts";
@@ -23,19 +24,19 @@ export interface CompressOptions {
    * Codings to offer, in order of preference where the client has none. Default: br, zstd (where Node has it), gzip.
    * `"deflate"` is there for clients that know nothing else.
    */
-  readonly codings?: readonly ContentCoding[];
+  readonly codings?: readonly ContentCoding[] | undefined;
   /**
    * Levels: br 0 to 11, default 4; zstd 1 to 19, default 3; gzip and deflate 1 to 9, default 6. The defaults are for
    * bodies made anew for each request; what never changes is better compressed once, see `staticFiles`.
    */
-  readonly levels?: Partial<Readonly<Record<ContentCoding, number>>>;
+  readonly levels?: { readonly [Coding in ContentCoding]?: number | undefined } | undefined;
   /** Bodies known to be shorter, in bytes, are left as they are. Default 1024. */
-  readonly minLength?: number;
+  readonly minLength?: number | undefined;
   /**
    * Which media types to compress: names such as `"text/html"` and `"text/*"`, or a function that is given the
    * `content-type`. Default: text, JSON, XML and the like. An answer without a type is never compressed.
    */
-  readonly types?: readonly string[] | ((contentType: string) => boolean);
+  readonly types?: readonly string[] | ((contentType: string) => boolean) | undefined;
 }
 
 interface Settings {
@@ -56,7 +57,7 @@ interface Settings {
  * Bodies that are all there keep a `content-length`; others are coded as they are sent. A producer that pauses has what
  * it gave so far flushed to the client.
  *
- * @throws UsageError for an unknown coding, one that this version of Node does not have, or a level out of range.
+ * @throws UsageError for an unknown option or coding, one that this version of Node does not have, or a level out of range.
  *
  * @example `mist.new(mist.compress(handler, { codings: ["gzip"] }))`
  */
@@ -64,6 +65,7 @@ export function compress<Body = unknown>(
   handler: (request: Request<Body>) => ServerResponse | Promise<ServerResponse>,
   options: CompressOptions = {},
 ): (request: Request<Body>) => ServerResponse | Promise<ServerResponse> {
+  checkFunction("the handler given to compress", handler);
   const settings = settingsOf(options);
   return (request) => {
     const result = handler(request);
@@ -76,26 +78,44 @@ const defaultLevels = { br: 4, deflate: 6, gzip: 6, zstd: 3 } as const;
 const defaultCodings: readonly ContentCoding[] = ["br", "zstd", "gzip"];
 
 function settingsOf(options: CompressOptions): Settings {
-  const { minLength = 1024, types } = options;
-  const levels = { ...defaultLevels, ...options.levels };
+  checkNames("compress", options, ["codings", "levels", "minLength", "types"]);
+  const { minLength = 1024, types, levels: given = {} } = options;
+  checkNames("levels", given, allCodings);
+  const levels: Record<ContentCoding, number> = { ...defaultLevels };
+  for (const coding of allCodings) levels[coding] = given[coding] ?? levels[coding];
   const codings = options.codings ?? defaultCodings.filter((coding) => codingLevels(coding) !== undefined);
-  for (const coding of codings) {
-    const range = codingLevels(coding);
-    if (range === undefined) throw new UsageError(`this Node has no content coding ${coding}`);
-    const level = levels[coding];
-    if (!Number.isInteger(level) || level < range[0] || level > range[1]) {
-      throw new UsageError(
-        `a level of ${coding} is an integer from ${range[0]} to ${range[1]}, not ${level}`,
-      );
-    }
+  if (!Array.isArray(codings)) throw new UsageError(`codings must be a list, got ${shown(codings)}`);
+  for (const coding of codings) checkLevel(coding, levels[coding as ContentCoding]);
+  if (!(typeof minLength === "number" && minLength >= 0)) {
+    throw new UsageError(`minLength must be a number of bytes, at least 0, got ${shown(minLength)}`);
   }
-  if (!(minLength >= 0)) throw new UsageError(`minLength is a number of at least 0, not ${minLength}`);
   return { codings, levels, minLength, isCompressible: typePredicate(types) };
+}
+
+const allCodings = Object.keys(defaultLevels) as ContentCoding[];
+
+function checkLevel(coding: ContentCoding, level: number): void {
+  if (!allCodings.includes(coding)) {
+    const known = allCodings.map((name) => JSON.stringify(name)).join(", ");
+    throw new UsageError(`codings may contain ${known}, got ${shown(coding)}`);
+  }
+  const range = codingLevels(coding);
+  if (range === undefined) {
+    throw new UsageError(`content coding ${coding} needs Node.js 22.15 or newer; this is ${process.version}`);
+  }
+  const [lowest, highest] = range;
+  if (Number.isInteger(level) && level >= lowest && level <= highest) return;
+  throw new UsageError(
+    `the level of ${coding} must be an integer from ${lowest} to ${highest}, got ${shown(level)}`,
+  );
 }
 
 function typePredicate(types: CompressOptions["types"]): (contentType: string) => boolean {
   if (types === undefined) return isCompressibleType;
   if (typeof types === "function") return types;
+  if (!Array.isArray(types) || !types.every((type) => typeof type === "string")) {
+    throw new UsageError(`types must be a list of media types or a function, got ${shown(types)}`);
+  }
   const names = new Set(types.map((type) => type.toLowerCase()));
   return (contentType) => {
     const type = mediaTypeEssence(contentType);
@@ -112,7 +132,7 @@ function compressResponse(
   if (!(response instanceof Response)) return response;
   const isUpdate = response.status === 304;
   if (!isUpdate && !isCandidate(response, settings)) return response;
-  const accepted = acceptableCodings(request.getHeader("accept-encoding"), settings.codings);
+  const accepted = acceptableCodings(getField(request.headers, "accept-encoding"), settings.codings);
   const coding = accepted[0];
   if (coding === undefined || coding === "identity") return withFields(response, varied(response.headers));
   // RFC 9110 §15.4.5: with the tag and the vary that a 200 would have had.

@@ -9,9 +9,9 @@ import type { ContentCoding } from "../../http/content-negotiation.ts";
 
 // zstd came with Node 22.15 and 23.8; the types here may be older or newer than that.
 interface ZlibWithZstd {
-  createZstdCompress?: (options: object) => CoderStream;
-  zstdCompress?: (data: Uint8Array, options: object, done: Done) => void;
-  zstdCompressSync?: (data: Uint8Array, options: object) => Buffer;
+  createZstdCompress?: ((options: object) => CoderStream) | undefined;
+  zstdCompress?: ((data: Uint8Array, options: object, done: Done) => void) | undefined;
+  zstdCompressSync?: ((data: Uint8Array, options: object) => Buffer) | undefined;
   constants: Readonly<Record<string, number>>;
 }
 

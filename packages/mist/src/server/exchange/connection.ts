@@ -206,7 +206,7 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
 
   // ── content ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  pullBody(body: IncomingBody): Uint8Array | null | undefined {
+  pullBody(body: IncomingBody): Buffer | null | undefined {
     this.#exchange?.beforeBody();
     this.#content ??= new ContentFeed(this);
     return this.#content.pull(body);

@@ -27,7 +27,7 @@ export class ContentFeed {
   }
 
   /** The next piece, null at the end, undefined if it has yet to come. @throws BodyError if the coding is broken. */
-  pull(body: IncomingBody): Uint8Array | null | undefined {
+  pull(body: IncomingBody): Buffer | null | undefined {
     const { core, service } = this.#host;
     let event: Http1Event;
     try {
@@ -51,7 +51,7 @@ export class ContentFeed {
     const { core, service } = this.#host;
     this.#wait.count();
     const slow = this.#wait.tooSlow(body.received + core.retainedBytes, service.deadlines.minBodyRate);
-    if (slow) body.fail(new RequestTimeoutError("minBodyRate", Math.round(this.#wait.totalMs)));
+    if (slow) body.fail(tooSlow(service.deadlines.minBodyRate, this.#wait.totalMs));
     else body.resume();
   }
 
@@ -71,6 +71,12 @@ export class ContentFeed {
       if (this.#dropped > service.limits.maxDrain) return "too-much";
     }
   }
+}
+
+function tooSlow(minBodyRate: number, waitedMs: number): RequestTimeoutError {
+  const timeoutMs = Math.round(waitedMs);
+  const message = `the request body came in at less than ${minBodyRate} bytes per second for ${timeoutMs} ms (minBodyRate)`;
+  return new RequestTimeoutError("minBodyRate", timeoutMs, { message });
 }
 
 function bodyError(error: unknown): unknown {

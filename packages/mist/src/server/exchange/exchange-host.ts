@@ -25,7 +25,7 @@ export interface ExchangeHost {
   breakOff(): void;
   /** The connection goes on in another protocol. */
   upgrade(body: UpgradeBody, onError: (error: unknown) => void): void;
-  pullBody(body: IncomingBody): Uint8Array | null | undefined;
+  pullBody(body: IncomingBody): Buffer | null | undefined;
   setActorDeadline(ms: number): void;
   readonly bufferedAmount: number;
   /** The glisten connection, for its addresses. */

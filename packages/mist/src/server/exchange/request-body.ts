@@ -4,6 +4,7 @@
 // (`maxBuffered`). A pull that finds bytes at hand answers without a promise.
 
 import { Buffer } from "node:buffer";
+import { checkNames, shown } from "@x/glisten/kit";
 import { BodyError, UsageError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
@@ -13,11 +14,11 @@ const noFields: Fields = Object.freeze([]);
 /** What an incoming body needs of the connection it comes from. */
 export interface BodyProvider {
   /** The next piece, null at the end, undefined if it has yet to come: then `resume` or `fail` will be called. */
-  pullBody(body: IncomingBody): Uint8Array | null | undefined;
+  pullBody(body: IncomingBody): Buffer | null | undefined;
 }
 
 interface Waiter {
-  resolve(piece: Uint8Array | null): void;
+  resolve(piece: Buffer | null): void;
   reject(error: unknown): void;
 }
 
@@ -68,11 +69,11 @@ export class IncomingBody {
   }
 
   /** The next piece or null at the end, at once if it is there. One pull at a time. @internal */
-  pull(): Uint8Array | null | Promise<Uint8Array | null> {
+  pull(): Buffer | null | Promise<Buffer | null> {
     this.#taken = true;
     if (this.#error !== undefined) throw this.#error;
     if (this.#ended) return null;
-    if (this.#waiter !== undefined) throw new UsageError("this request body is already being read");
+    if (this.#waiter !== undefined) throw new UsageError("the request body is already being read");
     const piece = this.#pullProvider();
     if (piece !== undefined) return piece;
     return new Promise((resolve, reject) => {
@@ -84,7 +85,7 @@ export class IncomingBody {
   resume(): void {
     const waiter = this.#waiter;
     if (waiter === undefined) return;
-    let piece: Uint8Array | null | undefined;
+    let piece: Buffer | null | undefined;
     try {
       piece = this.#pullProvider();
     } catch (error) {
@@ -106,8 +107,8 @@ export class IncomingBody {
     waiter?.reject(this.#error);
   }
 
-  #pullProvider(): Uint8Array | null | undefined {
-    let piece: Uint8Array | null | undefined;
+  #pullProvider(): Buffer | null | undefined {
+    let piece: Buffer | null | undefined;
     try {
       piece = this.#provider.pullBody(this);
     } catch (error) {
@@ -132,13 +133,11 @@ export interface ReadBodyOptions {
  * @throws BodyError (rejects) `excess-body` if it is longer than `maxBodyLimit` (413 if the handler lets it pass),
  * `malformed-body` if its coding is broken or it was cut off (400), RequestTimeoutError if it stalls (408).
  */
-export async function readBody(
-  request: Request<IncomingBody>,
-  options: ReadBodyOptions,
-): Promise<Uint8Array> {
+export async function readBody(request: Request<IncomingBody>, options: ReadBodyOptions): Promise<Buffer> {
+  checkNames("readBody", options, ["maxBodyLimit"]);
+  const limit = checkedLimit(options.maxBodyLimit, "maxBodyLimit");
   const body = incoming(request);
-  const limit = checkedLimit(options?.maxBodyLimit, "maxBodyLimit");
-  if (body.ended && body.received > 0) throw new UsageError("this request body has been read already");
+  if (body.ended && body.received > 0) throw new UsageError("the request body has already been read");
   if (body.length !== undefined && body.length > limit) throw excessBody(limit);
   const content = new PieceCollector();
   for (;;) {
@@ -154,12 +153,12 @@ export async function readBody(
 class PieceCollector {
   static readonly #small = 1024;
   static readonly #block = 16 * 1024;
-  readonly #pieces: Uint8Array[] = [];
+  readonly #pieces: Buffer[] = [];
   #tail: Buffer | undefined = undefined;
   #tailLength = 0;
   length = 0;
 
-  push(piece: Uint8Array): void {
+  push(piece: Buffer): void {
     this.length += piece.length;
     if (piece.length >= PieceCollector.#small || this.#pieces.length === 0) {
       this.#endTail();
@@ -174,11 +173,9 @@ class PieceCollector {
     this.#tailLength += piece.length;
   }
 
-  join(): Uint8Array {
+  join(): Buffer {
     this.#endTail();
-    return this.#pieces.length === 1
-      ? (this.#pieces[0] as Uint8Array)
-      : Buffer.concat(this.#pieces, this.length);
+    return this.#pieces.length === 1 ? (this.#pieces[0] as Buffer) : Buffer.concat(this.#pieces, this.length);
   }
 
   #endTail(): void {
@@ -190,11 +187,11 @@ class PieceCollector {
 
 /** What {@link BodyReader.consume} gives. */
 export type BodyPart =
-  | { readonly type: "chunk"; readonly data: Uint8Array }
+  | { readonly type: "chunk"; readonly data: Buffer }
   | { readonly type: "done"; readonly trailers: Fields };
 
 /** Reads a request body at the handler's pace. */
-export interface BodyReader extends AsyncIterable<Uint8Array> {
+export interface BodyReader extends AsyncIterable<Buffer> {
   /**
    * The next `size` bytes: fewer only in the last chunk, then `done`.
    *
@@ -216,20 +213,25 @@ export function stream(request: Request<IncomingBody>): BodyReader {
 
 class PullReader implements BodyReader {
   readonly #body: IncomingBody;
-  #held: Uint8Array[] = [];
+  #held: Buffer[] = [];
   #heldBytes = 0;
+  readonly consume: BodyReader["consume"];
+  readonly toReadableStream: BodyReader["toReadableStream"];
 
   constructor(body: IncomingBody) {
     this.#body = body;
+    // Bound, so that `const { consume } = stream(request)` works.
+    this.consume = (size) => this.#consume(size);
+    this.toReadableStream = () => this.#toReadableStream();
   }
 
   get trailers(): Fields {
     return this.#body.trailers;
   }
 
-  async consume(size: number): Promise<BodyPart> {
+  async #consume(size: number): Promise<BodyPart> {
     if (!Number.isInteger(size) || size < 1)
-      throw new UsageError(`consume takes a positive integer, not ${size}`);
+      throw new UsageError(`consume takes an integer of at least 1, got ${shown(size)}`);
     while (this.#heldBytes < size) {
       const piece = await this.#body.pull();
       if (piece === null) break;
@@ -240,7 +242,7 @@ class PullReader implements BodyReader {
     return { type: "chunk", data: this.#take(size) };
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     for (const piece of this.#takeAll()) yield piece;
     for (;;) {
       const pulled = this.#body.pull();
@@ -250,7 +252,7 @@ class PullReader implements BodyReader {
     }
   }
 
-  toReadableStream(): ReadableStream<Uint8Array> {
+  #toReadableStream(): ReadableStream<Uint8Array> {
     const pieces = this[Symbol.asyncIterator]();
     return new ReadableStream<Uint8Array>(
       {
@@ -267,15 +269,15 @@ class PullReader implements BodyReader {
     );
   }
 
-  #takeAll(): Uint8Array[] {
+  #takeAll(): Buffer[] {
     const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
     return held;
   }
 
-  #take(size: number): Uint8Array {
-    const all = this.#held.length === 1 ? (this.#held[0] as Uint8Array) : Buffer.concat(this.#held);
+  #take(size: number): Buffer {
+    const all = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
     const rest = all.subarray(size);
     this.#held = rest.length === 0 ? [] : [rest];
     this.#heldBytes = rest.length;
@@ -285,12 +287,15 @@ class PullReader implements BodyReader {
 
 function incoming(request: Request<unknown>): IncomingBody {
   if (request.body instanceof IncomingBody) return request.body;
-  throw new UsageError("this request's body has been replaced: only an incoming body can be read");
+  throw new UsageError(
+    "the request's body has been replaced: only the body of an incoming request can be read",
+  );
 }
 
-function checkedLimit(limit: number | undefined, name: string): number {
+/** A limit in bytes; Infinity is one. @throws UsageError */
+export function checkedLimit(limit: number | undefined, name: string): number {
   if (typeof limit === "number" && limit >= 0) return limit;
-  throw new UsageError(`${name} is a number of bytes of at least 0, not ${String(limit)}`);
+  throw new UsageError(`${name} must be a number of bytes, at least 0, got ${shown(limit)}`);
 }
 
 function excessBody(limit: number): BodyError {

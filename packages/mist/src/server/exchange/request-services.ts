@@ -1,6 +1,7 @@
 // What a handler can ask of the exchange behind its request.
 
 import type { ConnectionInfo } from "@x/glisten";
+import { shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
@@ -20,8 +21,11 @@ export function sendInformational(request: Request, status: number, fields: Fiel
 /**
  * Has `stop` wait for `work`, within its deadline: for what a handler begins and does not want to keep the client
  * waiting for. A rejection is told to `onError`.
+ *
+ * @throws UsageError if `work` is no promise.
  */
 export function waitUntil(request: Request, work: Promise<unknown>): void {
+  if (typeof work?.then !== "function") throw new UsageError(`waitUntil takes a promise, got ${shown(work)}`);
   exchangeOf(request).waitUntil(work);
 }
 
@@ -31,6 +35,6 @@ export function getConnectionInfo(request: Request): ConnectionInfo {
 }
 
 function exchangeOf(request: Request): Exchange {
-  if (request.context instanceof Exchange) return request.context;
-  throw new UsageError("this request did not come from a connection");
+  if (request?.context instanceof Exchange) return request.context;
+  throw new UsageError(`the request must be one that a handler was called with, got ${shown(request)}`);
 }

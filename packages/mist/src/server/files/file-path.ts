@@ -5,13 +5,26 @@
 // Symbolic links are not seen here: see `open-file.ts`.
 
 import { join } from "node:path";
-import { FileError } from "../../errors.ts";
+import { shown } from "@x/glisten/kit";
+import { FileError, UsageError } from "../../errors.ts";
 
 /**
  * What is done with a name that starts with a dot: `"ignore"` as if it were not there (404), `"deny"` (403), or
  * `"allow"`. `/.well-known/` (RFC 8615) is allowed always.
  */
 export type DotfilesPolicy = "allow" | "deny" | "ignore";
+
+/** @throws UsageError unless it is one of the policies, or undefined. */
+export function checkDotfiles(policy: DotfilesPolicy | undefined): void {
+  if (policy === undefined || ["allow", "deny", "ignore"].includes(policy)) return;
+  throw new UsageError(`dotfiles must be "allow", "deny" or "ignore", got ${shown(policy)}`);
+}
+
+/** @throws UsageError unless it is a path, or undefined. An empty root would be the working directory by accident. */
+export function checkRoot(root: string | undefined): void {
+  if (root === undefined || (typeof root === "string" && root !== "")) return;
+  throw new UsageError(`root must be the path of a directory, got ${shown(root)}`);
+}
 
 /**
  * The file below `root` that a request path names. A trailing slash is kept, so that it never names a plain file.

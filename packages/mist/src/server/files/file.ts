@@ -5,10 +5,11 @@
 import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import type { Stats } from "node:fs";
+import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { evaluatePreconditions, ifRangeHolds, type Validators } from "../../http/conditional.ts";
 import { serializeDate } from "../../http/date.ts";
-import { type Field, fieldValue } from "../../http/fields.ts";
+import { type Field, fieldValue, getField } from "../../http/fields.ts";
 import { mediaTypeOf } from "../../http/media-type.ts";
 import {
   type ByteRange,
@@ -22,31 +23,34 @@ import type { Request } from "../../http/request.ts";
 import { Response } from "../../http/response.ts";
 import type { BytesBody, ServerResponse, SourceBody } from "../body/response-body.ts";
 import { type FileSegment, fileBody, readSegments, totalLength } from "./file-body.ts";
-import { type DotfilesPolicy, pathBelowRoot } from "./file-path.ts";
+import { checkDotfiles, checkRoot, type DotfilesPolicy, pathBelowRoot } from "./file-path.ts";
 import { closeDescriptor, type OpenFile, openRegularFile } from "./open-file.ts";
 
 /** Options of {@link sendFile}. */
 export interface SendFileOptions {
   /** First byte to send. Default 0; beyond the end, the body is empty. */
-  readonly offset?: number;
+  readonly offset?: number | undefined;
   /** Send this many bytes at most. Default: to the end. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /**
    * The request to answer. With it, preconditions and ranges are honoured, relative to what `offset` and `limit`
    * leave of the file. Without it the answer is always 200.
    */
-  readonly request?: Request;
+  readonly request?: Request | undefined;
   /**
    * Directory that the file has to be in. With it, `path` is the path of a request: percent-encoded, always relative
    * to the root, and a path or a symbolic link that leads out of it is refused.
+   *
+   * Without it, `path` is a path of the file system and is opened as it is, wherever it leads: an absolute path, `..`,
+   * a symbolic link. Never pass a path that comes from a request without `root`.
    */
-  readonly root?: string;
-  /** What to do with hidden names below `root`. Default `"ignore"`. Without `root` it has no meaning. */
-  readonly dotfiles?: DotfilesPolicy;
+  readonly root?: string | undefined;
+  /** What to do with hidden names below `root`. Default `"ignore"`. Needs `root`. */
+  readonly dotfiles?: DotfilesPolicy | undefined;
   /** Value of `content-type`. Default: by the extension, with `charset=utf-8` for text. */
-  readonly contentType?: string;
+  readonly contentType?: string | undefined;
   /** A `Range` field that names more ranges than this is ignored. Default 32; 0 turns ranges off. */
-  readonly maxRanges?: number;
+  readonly maxRanges?: number | undefined;
 }
 
 /** How one opened file becomes a response; what {@link sendFile} and the static handler have in common. */
@@ -55,9 +59,9 @@ export interface FileAnswer {
   readonly request: Request | undefined;
   readonly contentType: string;
   /** Content coding of the file's bytes, if it is a coded sibling of what was asked for. */
-  readonly coding?: string;
+  readonly coding?: string | undefined;
   /** Checked fields to send with everything that a cache would keep. */
-  readonly fields?: readonly Field[];
+  readonly fields?: readonly Field[] | undefined;
   readonly offset?: number | undefined;
   readonly limit?: number | undefined;
   readonly maxRanges?: number | undefined;
@@ -76,8 +80,10 @@ const maxInline = 64 * 1024;
  * The file is not read before the response is sent, unless it is small. If it shrinks meanwhile, the message is
  * broken off.
  *
- * @param path path in the file system; with `root`, the path of a request.
- * @throws UsageError (rejects) for an offset or limit that is no integer of at least 0, or a malformed content type.
+ * @param path with `root`, the path of a request; without, a path of the file system, which is opened wherever it
+ *   leads (see `root`).
+ * @throws UsageError (rejects) for an unknown option, an empty root, an offset or limit that is no integer of at least
+ *   0, or a malformed content type.
  * @throws FileError (rejects): `is-dir` for a directory; `no-entry` for a missing file and for a path that `root`
  *   does not allow (dot segments, encoded slashes, backslashes, NUL, hidden names); `no-access` without permission,
  *   for FIFOs, sockets and devices, and for a symbolic link out of the root; else `unknown`. Uncaught in a handler,
@@ -86,11 +92,16 @@ const maxInline = 64 * 1024;
  * @example `return mist.sendFile(request.path, { root: "public", request });`
  */
 export async function sendFile(path: string, options: SendFileOptions = {}): Promise<ServerResponse> {
-  const { request, root, offset, limit, maxRanges } = options;
+  checkNames("sendFile", options, optionNames);
+  const { request, root, dotfiles, offset, limit, maxRanges } = options;
+  if (typeof path !== "string") throw new UsageError(`sendFile takes a path, got ${shown(path)}`);
+  checkRoot(root);
+  checkDotfiles(dotfiles);
+  if (dotfiles !== undefined && root === undefined) throw new UsageError("dotfiles needs root");
   checkCount("offset", offset);
   checkCount("limit", limit);
   checkCount("maxRanges", maxRanges);
-  const filePath = root === undefined ? path : pathBelowRoot(root, path, options.dotfiles ?? "ignore");
+  const filePath = root === undefined ? path : pathBelowRoot(root, path, dotfiles ?? "ignore");
   const contentType =
     options.contentType === undefined
       ? mediaTypeOf(filePath)
@@ -99,9 +110,12 @@ export async function sendFile(path: string, options: SendFileOptions = {}): Pro
   return answerWithFile(file, { path: filePath, request, contentType, offset, limit, maxRanges });
 }
 
-function checkCount(name: string, value: number | undefined): void {
+const optionNames = ["offset", "limit", "request", "root", "dotfiles", "contentType", "maxRanges"];
+
+/** @throws UsageError unless it is an integer of at least 0, or undefined. */
+export function checkCount(name: string, value: number | undefined): void {
   if (value === undefined || (Number.isSafeInteger(value) && value >= 0)) return;
-  throw new UsageError(`${name} is an integer of at least 0, not ${value}`);
+  throw new UsageError(`${name} must be an integer, at least 0, got ${shown(value)}`);
 }
 
 /** The response for an open file. Takes the descriptor: it is closed when the promise has settled. */
@@ -175,9 +189,10 @@ function selectRanges(
 ): "whole" | "unsatisfiable" | readonly ByteRange[] {
   const { request, maxRanges = defaultMaxRanges } = answer;
   if (request === undefined || request.method !== "GET" || maxRanges === 0) return "whole";
-  const field = request.getHeader("range");
-  if (field === undefined || !ifRangeHolds(request.getHeader("if-range"), validators, now)) return "whole";
-  return parseRange(field, size, maxRanges);
+  const range = getField(request.headers, "range");
+  if (range === undefined || !ifRangeHolds(getField(request.headers, "if-range"), validators, now))
+    return "whole";
+  return parseRange(range, size, maxRanges);
 }
 
 interface Plan {

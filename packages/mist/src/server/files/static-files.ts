@@ -3,16 +3,17 @@
 // What a URL may name is decided in `server/file-path.ts`, what a link may lead to in `server/open-file.ts`.
 
 import { join, relative, resolve, sep } from "node:path";
+import { checkFunction, checkNames, shown } from "@x/glisten/kit";
 import { FileError, UsageError } from "../../errors.ts";
 import { acceptableCodings } from "../../http/content-negotiation.ts";
-import { type Field, fieldValue } from "../../http/fields.ts";
+import { type Field, fieldValue, getField } from "../../http/fields.ts";
 import { isCompressibleType, mediaTypeEssence, mediaTypeOf } from "../../http/media-type.ts";
 import type { Request } from "../../http/request.ts";
 import { Response } from "../../http/response.ts";
 import { reasonPhrase } from "../../http/status.ts";
 import type { ServerResponse } from "../body/response-body.ts";
-import { answerWithFile } from "./file.ts";
-import { type DotfilesPolicy, pathBelowRoot } from "./file-path.ts";
+import { answerWithFile, checkCount } from "./file.ts";
+import { checkDotfiles, checkRoot, type DotfilesPolicy, pathBelowRoot } from "./file-path.ts";
 import { closeDescriptor, type OpenFile, openRegularFile } from "./open-file.ts";
 
 /** A file about to be served. */
@@ -32,26 +33,26 @@ export interface StaticFilesOptions<Body = unknown> {
   /** The directory to serve. */
   readonly root: string;
   /** Where it is mounted. Default `"/"`; with `"/assets"`, `/assets/a.js` is the file `a.js`. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /**
    * Names to look for in a directory, in order; false for none. Default `"index.html"`. With it, a directory without
    * its slash is redirected (301).
    */
-  readonly index?: string | readonly string[] | false;
+  readonly index?: string | readonly string[] | false | undefined;
   /** Value of `cache-control`, or a function that gives it, or undefined for none. Default: none. */
-  readonly cacheControl?: string | ((file: StaticFile) => string | undefined);
+  readonly cacheControl?: string | ((file: StaticFile) => string | undefined) | undefined;
   /**
    * Whether to serve `a.js.br`, `a.js.zst` or `a.js.gz` for `a.js` to clients that take it, or which of them in which
    * order of preference. Looked for beside files of compressible or unknown type. `true` means br, zstd, gzip.
    * Default: false.
    */
-  readonly precompressed?: boolean | readonly SiblingCoding[];
+  readonly precompressed?: boolean | readonly SiblingCoding[] | undefined;
   /** What to do with hidden names. Default `"ignore"`: they do not exist. */
-  readonly dotfiles?: DotfilesPolicy;
+  readonly dotfiles?: DotfilesPolicy | undefined;
   /** A `Range` field that names more ranges is ignored. Default 32; 0 turns ranges off. */
-  readonly maxRanges?: number;
+  readonly maxRanges?: number | undefined;
   /** Answers what is no file here, and methods other than GET and HEAD. Default: 404, 405. */
-  readonly fallback?: (request: Request<Body>) => ServerResponse | Promise<ServerResponse>;
+  readonly fallback?: ((request: Request<Body>) => ServerResponse | Promise<ServerResponse>) | undefined;
 }
 
 /** Codings that have a customary file extension. */
@@ -76,7 +77,8 @@ interface Settings {
  * other than GET and HEAD, 406 to a client that refuses every coding there is. Failures of the file system are thrown,
  * as a FileError `unknown`.
  *
- * @throws UsageError for an empty root, a prefix that is no absolute path, an index that is no plain name.
+ * @throws UsageError for an unknown option, no root or an empty one, a prefix that is no absolute path, an index that is
+ *   no plain name.
  *
  * @example `mist.new(mist.staticFiles({ root: "public", cacheControl: "max-age=3600", precompressed: true }))`
  */
@@ -100,29 +102,53 @@ export function staticFiles<Body = unknown>(
 }
 
 function settingsOf<Body>(options: StaticFilesOptions<Body>): Settings {
+  checkNames("staticFiles", options, optionNames);
   const { root, prefix = "/", index = "index.html", precompressed = false } = options;
-  if (root === "") throw new UsageError("root is the path of a directory, not an empty string");
-  if (!/^\/(?:[^/\\?#][^\\?#]*)?$/.test(prefix)) throw new UsageError(`prefix ${prefix} is no absolute path`);
+  const { cacheControl, dotfiles, maxRanges, fallback } = options;
+  if (root === undefined) throw new UsageError("staticFiles needs a root, the path of a directory");
+  checkRoot(root);
+  checkDotfiles(dotfiles);
+  checkCount("maxRanges", maxRanges);
+  if (fallback !== undefined) checkFunction("fallback", fallback);
+  if (typeof cacheControl === "string") fieldValue("cache-control", cacheControl);
+  else if (cacheControl !== undefined) checkFunction("cacheControl", cacheControl);
+  if (typeof prefix !== "string" || !/^\/(?:[^/\\?#][^\\?#]*)?$/.test(prefix)) {
+    throw new UsageError(`prefix must be an absolute path, got ${shown(prefix)}`);
+  }
   const indexes = index === false ? [] : [index].flat();
   for (const name of indexes) {
-    if (!/^[^/\\\0]+$/.test(name)) throw new UsageError(`index ${JSON.stringify(name)} is no file name`);
-  }
-  const codings: readonly SiblingCoding[] =
-    precompressed === true ? ["br", "zstd", "gzip"] : precompressed === false ? [] : precompressed;
-  for (const coding of codings) {
-    if (!Object.hasOwn(extensions, coding)) throw new UsageError(`there is no content coding ${coding}`);
+    if (typeof name !== "string" || !/^[^/\\\0]+$/.test(name)) {
+      throw new UsageError(`index must be a file name, several, or false, got ${shown(name)}`);
+    }
   }
   return {
     root: resolve(root),
     prefix: prefix.replace(/\/+$/, ""),
     indexes,
-    codings,
-    cacheControl: options.cacheControl,
-    dotfiles: options.dotfiles ?? "ignore",
-    maxRanges: options.maxRanges,
+    codings: siblingCodings(precompressed),
+    cacheControl,
+    dotfiles: dotfiles ?? "ignore",
+    maxRanges,
   };
 }
 
+// biome-ignore format: one line reads better than eight
+const optionNames = ["root", "prefix", "index", "cacheControl", "precompressed", "dotfiles", "maxRanges", "fallback"];
+
+function siblingCodings(precompressed: boolean | readonly SiblingCoding[]): readonly SiblingCoding[] {
+  if (typeof precompressed === "boolean") return precompressed ? ["br", "zstd", "gzip"] : [];
+  const known = Object.keys(extensions).map((coding) => JSON.stringify(coding));
+  if (!Array.isArray(precompressed)) {
+    throw new UsageError(
+      `precompressed must be true, false or a list of ${known.join(", ")}, got ${shown(precompressed)}`,
+    );
+  }
+  for (const coding of precompressed) {
+    if (Object.hasOwn(extensions, coding)) continue;
+    throw new UsageError(`precompressed may contain ${known.join(", ")}, got ${shown(coding)}`);
+  }
+  return precompressed;
+}
 async function serve(request: Request, settings: Settings): Promise<ServerResponse> {
   const { root, prefix, dotfiles } = settings;
   const { path } = request;
@@ -189,7 +215,7 @@ function mayHaveCodedSiblings(contentType: string): boolean {
 
 /** The variant the client likes best of those there are; undefined if it takes none. */
 async function openVariant(request: Request, path: string, settings: Settings): Promise<Variant | undefined> {
-  for (const coding of acceptableCodings(request.getHeader("accept-encoding"), settings.codings)) {
+  for (const coding of acceptableCodings(getField(request.headers, "accept-encoding"), settings.codings)) {
     if (coding === "identity") {
       return { file: await openRegularFile(path, settings.root), path, coding: undefined };
     }

@@ -46,7 +46,7 @@ export interface ChunkedOptions<State, Message = never>
   /** Status and fields; its body is not looked at. */
   readonly response: Response;
   /** The trailer section, asked for when the loop has said `stop()` (RFC 9110 §6.5). */
-  readonly trailers?: () => Fields;
+  readonly trailers?: (() => Fields) | undefined;
 }
 
 // The options come first: the other order would have TypeScript take `init: () => [state, selector]` for an array.
@@ -82,7 +82,7 @@ export function chunked<State, Message>(
   source: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array> | ChunkedOptions<State, Message>,
   options?: IterableBodyOptions,
 ): IterableBody | ServerResponse {
-  if (typeof source === "string" || !("loop" in source))
+  if (typeof source !== "object" || source === null || !("loop" in source))
     return iterableBody(source as Iterable<string>, options);
   const start = (stream: ResponseStream) => new ChunkedStream(stream, source);
   return source.response.setBody({ kind: "actor", start });

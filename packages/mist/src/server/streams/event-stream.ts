@@ -79,11 +79,11 @@ export interface ServerSentEventsOptions<State, Message = never>
   /** The request that is answered; its `last-event-id` is read. */
   readonly request: Request;
   /** Status and further fields of the response; its body is not looked at. Default 200. */
-  readonly initialResponse?: Response;
+  readonly initialResponse?: Response | undefined;
   /** Silence after which a comment is sent, so that nobody on the way takes the connection for dead; 0: never. Default 15 000. */
-  readonly keepAliveMs?: number;
+  readonly keepAliveMs?: number | undefined;
   /** What the client is told, when the server stops, to wait before it comes back; milliseconds. Default 1000. */
-  readonly retryOnStopMs?: number;
+  readonly retryOnStopMs?: number | undefined;
 }
 
 /**

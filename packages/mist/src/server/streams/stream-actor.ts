@@ -15,7 +15,6 @@ import {
   type Subject,
   splitInitialised,
 } from "@x/glisten/actor";
-import type { ActorBodyWriter } from "../body/response-body.ts";
 import type { ResponseStream } from "../body/response-stream.ts";
 import { SENT } from "../body/sent.ts";
 
@@ -33,13 +32,15 @@ export interface StreamHandler<State, Message, Writer> extends MailboxLimits {
     writer: Writer,
   ) => LoopResult<State, Message> | Promise<LoopResult<State, Message>>;
   /** Told that the server is stopping; its answer counts like the loop's. */
-  readonly onShutdown?: (
-    state: State,
-    writer: Writer,
-    deadlineMs: number,
-  ) => LoopResult<State, Message> | Promise<LoopResult<State, Message>>;
+  readonly onShutdown?:
+    | ((
+        state: State,
+        writer: Writer,
+        deadlineMs: number,
+      ) => LoopResult<State, Message> | Promise<LoopResult<State, Message>>)
+    | undefined;
   /** Called once with the last state, however it ended. Not called if `init` failed. */
-  readonly onClose?: (state: State) => void | Promise<void>;
+  readonly onClose?: ((state: State) => void | Promise<void>) | undefined;
 }
 
 /** Told from the user's messages by its class, so that none of theirs can pass for it. */
@@ -52,7 +53,8 @@ class ShutdownNotice {
 }
 
 /** A streamed response and its loop. Subclasses are what the loop sends with. */
-export abstract class StreamActor<State, Message> implements ActorBodyWriter {
+// An ActorBodyWriter, which it does not say: the published declarations leave out what is internal.
+export abstract class StreamActor<State, Message> {
   protected readonly stream: ResponseStream;
   #handler: StreamHandler<State, Message, this> | undefined;
   #loop: Loop<State, Message | ShutdownNotice> | undefined;

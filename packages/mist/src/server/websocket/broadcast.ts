@@ -4,6 +4,7 @@
 // references to the one encoded frame; when the queue is full the slow-client policy decides. Clients leave by
 // themselves when their connection ends.
 
+import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { SENT } from "../body/sent.ts";
 import { PreparedFrame, prepareFrame } from "./prepared-frame.ts";
@@ -18,9 +19,9 @@ export type SlowClientPolicy = "drop-oldest" | "drop-newest" | "close";
 /** Options of {@link broadcast}. */
 export interface BroadcastOptions {
   /** Messages that may wait for one client. Default 64. */
-  readonly maxQueue?: number;
+  readonly maxQueue?: number | undefined;
   /** Default `"drop-oldest"`. */
-  readonly slowClient?: SlowClientPolicy;
+  readonly slowClient?: SlowClientPolicy | undefined;
 }
 
 /** A client of a broadcast: any WebSocket, whatever its own messages are. */
@@ -42,10 +43,15 @@ export class Broadcast {
 
   /** @internal Use {@link broadcast}. */
   constructor(options: BroadcastOptions) {
+    checkNames("broadcast", options, ["maxQueue", "slowClient"]);
     const { maxQueue = 64, slowClient = "drop-oldest" } = options;
-    if (!Number.isInteger(maxQueue) || maxQueue < 1) throw new UsageError("maxQueue is an integer from 1");
+    if (!Number.isInteger(maxQueue) || maxQueue < 1) {
+      throw new UsageError(`maxQueue must be an integer, at least 1, got ${shown(maxQueue)}`);
+    }
     if (!["drop-oldest", "drop-newest", "close"].includes(slowClient)) {
-      throw new UsageError(`slowClient is drop-oldest, drop-newest or close, not ${slowClient}`);
+      throw new UsageError(
+        `slowClient must be "drop-oldest", "drop-newest" or "close", got ${shown(slowClient)}`,
+      );
     }
     this.#maxQueue = maxQueue;
     this.#slowClient = slowClient;

@@ -16,47 +16,47 @@ import type { WriterSettings } from "./writer.ts";
  */
 export interface CompressionOptions {
   /** The server begins each message anew. Default true. */
-  readonly serverNoContextTakeover?: boolean;
+  readonly serverNoContextTakeover?: boolean | undefined;
   /** The client is asked to begin each message anew. Default true. */
-  readonly clientNoContextTakeover?: boolean;
+  readonly clientNoContextTakeover?: boolean | undefined;
   /** Largest window of the server, 8 to 15. Default 15. */
-  readonly serverMaxWindowBits?: number;
+  readonly serverMaxWindowBits?: number | undefined;
   /** Largest window of the client, 8 to 15; below 15, clients that cannot limit it go uncompressed. Default 15. */
-  readonly clientMaxWindowBits?: number;
+  readonly clientMaxWindowBits?: number | undefined;
   /** Messages below this many bytes are not compressed. Default 1024. */
-  readonly threshold?: number;
+  readonly threshold?: number | undefined;
   /** zlib's level, 0 to 9. Default 6. */
-  readonly level?: number;
+  readonly level?: number | undefined;
   /** zlib's memLevel, 1 to 9. Default 8. */
-  readonly memLevel?: number;
+  readonly memLevel?: number | undefined;
   /** How many times its compressed size a message above 1 MiB may inflate to. Default 200; 1009. */
-  readonly maxInflateRatio?: number;
+  readonly maxInflateRatio?: number | undefined;
   /** Small messages are compressed without a trip to the thread pool, where that is possible. Default true. */
-  readonly synchronous?: boolean;
+  readonly synchronous?: boolean | undefined;
 }
 
 /** Limits and deadlines of a WebSocket. Bytes, counts and milliseconds. */
 export interface WebSocketTuning {
   /** Bytes of a message, also when inflated. Default 16 MiB; 1009. */
-  readonly maxMessageBytes?: number;
+  readonly maxMessageBytes?: number | undefined;
   /** Frames of a message. Default 131 072; 1009. */
-  readonly maxFrames?: number;
+  readonly maxFrames?: number | undefined;
   /** Bytes sent and not taken by the client, above which the next send destroys the connection. Default 16 MiB; 1006. */
-  readonly maxBufferedBytes?: number;
+  readonly maxBufferedBytes?: number | undefined;
   /** Silence after which the client is pinged; 0: never. Default 30 000. */
-  readonly pingIntervalMs?: number;
+  readonly pingIntervalMs?: number | undefined;
   /** Silence after a ping that ends the connection. Default 15 000; 1006. */
-  readonly pongTimeoutMs?: number;
+  readonly pongTimeoutMs?: number | undefined;
   /** How long the answer to our Close frame may take. Default 5 000; the connection is destroyed. */
-  readonly closeTimeoutMs?: number;
+  readonly closeTimeoutMs?: number | undefined;
   /** Time without a message after which the connection is closed with 1001; 0: never. Default 0. */
-  readonly idleTimeoutMs?: number;
+  readonly idleTimeoutMs?: number | undefined;
   /** User messages that may wait for the handler. Default: no bound. */
-  readonly maxMailbox?: number;
+  readonly maxMailbox?: number | undefined;
   /** What happens to a user message too many. Default `"stop"`. */
-  readonly overflow?: OverflowPolicy;
+  readonly overflow?: OverflowPolicy | undefined;
   /** Offers permessage-deflate. Default false; `true` takes all defaults. */
-  readonly compression?: boolean | CompressionOptions;
+  readonly compression?: boolean | CompressionOptions | undefined;
 }
 
 /** The options of a connection, checked and complete. */

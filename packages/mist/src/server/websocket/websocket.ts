@@ -98,15 +98,18 @@ export interface WebSocketOptions<State, Message = never>
    * The subprotocols this server speaks: the first the client named that is among them is taken. Or a function that
    * chooses one of those the client offered. Default: none.
    */
-  readonly subprotocols?: readonly string[] | ((offered: readonly string[]) => string | undefined);
+  readonly subprotocols?:
+    | readonly string[]
+    | ((offered: readonly string[]) => string | undefined)
+    | undefined;
   /**
    * Welcome origins, or a function that judges one (undefined: the client sent none, so it is no browser). Others get
    * 403. Default: every origin; say which if cookies or the network tell who the user is, or any page may speak in
    * their name.
    */
-  readonly checkOrigin?: readonly string[] | ((origin: string | undefined) => boolean);
+  readonly checkOrigin?: readonly string[] | ((origin: string | undefined) => boolean) | undefined;
   /** Further fields of the 101 response, such as `set-cookie`. */
-  readonly headers?: Readonly<Record<string, string>> | Fields;
+  readonly headers?: Readonly<Record<string, string>> | Fields | undefined;
 }
 
 /**

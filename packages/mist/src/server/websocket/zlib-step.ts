@@ -34,7 +34,7 @@ interface NativeHandle {
 }
 
 interface Innards {
-  readonly _handle?: Partial<NativeHandle> | null;
+  readonly _handle?: Partial<NativeHandle> | null | undefined;
   /** Octets of output and of input left over by the last write. */
   readonly _writeState?: unknown;
 }

@@ -1,0 +1,119 @@
+// `mist.serve`: the builder and its `start` as one call with one options object.
+//
+// One table says which option is which method of the builder, so that both share names, defaults and checks.
+
+import type { Buffer } from "node:buffer";
+import type * as glisten from "@x/glisten";
+import { checkNames, placeNames, shown, targetOf } from "@x/glisten/kit";
+import { UsageError } from "./errors.ts";
+import { type AfterStart, type Builder, create, type ReadRequestBodyOptions } from "./mist.ts";
+import type { Deadlines, Limits, Overrides } from "./options.ts";
+import type { Server } from "./running-server.ts";
+import type { IncomingBody } from "./server/exchange/request-body.ts";
+import type { ErrorReport, Handler } from "./server/exchange/service.ts";
+
+/** The options of a server: each is the builder's method of that name, with or without `with`. */
+export interface ServerOptions {
+  /** Interface to listen on: `"localhost"`, an IPv4 or IPv6 address, `"0.0.0.0"` or `"::"`. Default: loopback. */
+  readonly bind?: string | undefined;
+  /** Listens on IPv6 as well. Default: false. */
+  readonly ipv6?: boolean | undefined;
+  /** Serves HTTPS: certificate files, PEM or DER, several by server name. Default: HTTP. */
+  readonly tls?: glisten.TlsOptions | undefined;
+  /** Asks TLS clients for a certificate. Default: does not. */
+  readonly clientVerification?: glisten.ClientVerificationOptions | undefined;
+  /** Expects the PROXY protocol in front of every connection of a trusted peer. Default: does not. */
+  readonly proxyProtocol?: glisten.ProxyProtocolOptions | undefined;
+  /** Most connections at once; more are closed at once and counted. Default 16 384. */
+  readonly maxConnections?: number | undefined;
+  /** Acceptors, that is connections being set up at the same time. Default 10. */
+  readonly poolSize?: number | undefined;
+  /** Stops the server when it aborts. Default: none. */
+  readonly signal?: AbortSignal | undefined;
+  /** Limits in place of the defaults. */
+  readonly limits?: Overrides<Limits> | undefined;
+  /** Deadlines in place of the defaults, in milliseconds. */
+  readonly deadlines?: Overrides<Deadlines> | undefined;
+  /** Called when the server listens. Default: prints the address. */
+  readonly afterStart?: AfterStart | undefined;
+  /** Hears of every failure in a handler or in what produces a body. Default: prints it to standard error. */
+  readonly onError?: ((report: ErrorReport) => void) | undefined;
+}
+
+/** Options of {@link serve}: the handler, where to listen (default: port 4000), and those of the server. */
+export interface ServeOptions<Body = IncomingBody> extends ServerOptions, glisten.ListenPlace {
+  /** Answers a request. */
+  readonly handler: Handler<Body>;
+  /** Reads every request's body before the handler is called, which then takes a `Request<Buffer>`. Default: does not. */
+  readonly readRequestBody?: ReadRequestBodyOptions | undefined;
+}
+
+type Values = { readonly [Name in keyof ServerOptions]-?: Exclude<ServerOptions[Name], undefined> };
+type Steps = { readonly [Name in keyof Values]: (builder: Builder, value: Values[Name]) => Builder };
+
+const steps: Steps = {
+  bind: (builder, host) => builder.bind(host),
+  ipv6: (builder, wanted) => {
+    if (typeof wanted !== "boolean") throw new UsageError(`ipv6 must be true or false, got ${shown(wanted)}`);
+    return wanted ? builder.withIpv6() : builder;
+  },
+  tls: (builder, options) => builder.withTls(options),
+  clientVerification: (builder, options) => builder.withClientVerification(options),
+  proxyProtocol: (builder, options) => builder.withProxyProtocol(options),
+  maxConnections: (builder, count) => builder.withMaxConnections(count),
+  poolSize: (builder, size) => builder.withPoolSize(size),
+  signal: (builder, signal) => builder.withSignal(signal),
+  limits: (builder, limits) => builder.withLimits(limits),
+  deadlines: (builder, deadlines) => builder.withDeadlines(deadlines),
+  afterStart: (builder, afterStart) => builder.afterStart(afterStart),
+  onError: (builder, onError) => builder.onError(onError),
+};
+
+/** The names of all options of {@link serve}. */
+export const serveOptionNames: readonly string[] = [
+  "handler",
+  "readRequestBody",
+  ...placeNames,
+  ...Object.keys(steps),
+];
+
+/**
+ * Starts a server: `new`, the builder's methods and `start` in one call.
+ *
+ * @throws UsageError (rejects) for an unknown or wrong option, and for more than one of `port`, `path`, `fd` and
+ *   `systemd`; StartError and CertificateError as the builder's `start` does.
+ *
+ * @example
+ * ```ts
+ * const server = await mist.serve({
+ *   port: 4000,
+ *   handler: () => mist.text("hello, mist\n"),
+ *   deadlines: { keepAliveMs: 60_000 },
+ * });
+ * ```
+ */
+export function serve(options: ServeOptions & { readonly readRequestBody?: undefined }): Promise<Server>;
+export function serve(
+  options: ServeOptions<Buffer> & { readonly readRequestBody: ReadRequestBodyOptions },
+): Promise<Server>;
+export async function serve(options: ServeOptions | ServeOptions<Buffer>): Promise<Server> {
+  checkNames("serve", options, serveOptionNames);
+  const { readRequestBody } = options;
+  let builder =
+    readRequestBody === undefined
+      ? create(options.handler as Handler)
+      : create(options.handler as Handler<Buffer>).readRequestBody(readRequestBody);
+  for (const name of Object.keys(steps) as (keyof ServerOptions)[]) builder = applied(builder, name, options);
+  const target = targetOf("serve", options);
+  if (typeof target === "number") return builder.port(target).start();
+  return builder.start(target);
+}
+
+function applied<Name extends keyof ServerOptions>(
+  builder: Builder,
+  name: Name,
+  options: ServerOptions,
+): Builder {
+  const value = options[name];
+  return value === undefined ? builder : steps[name](builder, value as Values[Name]);
+}
