@@ -52,7 +52,7 @@ const server = await mist
   .new((request) => {
     if (request.path === "/ws") return join(request);
     if (request.path !== "/") return mist.response(404);
-    return mist.response(200).setHeader("content-type", "text/html; charset=utf-8").setBody(mist.bytes(PAGE));
+    return mist.html(PAGE);
   })
   .port(Number(process.env["PORT"] ?? 4006))
   .afterStart(({ port }) => console.log(`chat on http://localhost:${port}`))
@@ -66,7 +66,7 @@ for (const signal of ["SIGINT", "SIGTERM"])
     await room.stop();
   });
 
-function join(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
+function join(request: mist.Request): mist.ServerResponse {
   const name = new URLSearchParams(request.query).get("name")?.slice(0, 20) || "someone";
   return mist.websocket({
     request,

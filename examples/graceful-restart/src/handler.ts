@@ -3,13 +3,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as mist from "@x/mist";
 
-export function handler(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
-  const text = mist.response(200).setHeader("content-type", "text/plain");
+export function handler(request: mist.Request): mist.ServerResponse {
   switch (request.path) {
     case "/":
-      return text.setBody(mist.bytes(`process ${process.pid}\n`));
+      return mist.text(`process ${process.pid}\n`);
     case "/slow":
-      return text.setBody(mist.chunked(slowly()));
+      return mist.response(200, { headers: { "content-type": "text/plain" }, body: mist.chunked(slowly()) });
     default:
       return mist.response(404);
   }

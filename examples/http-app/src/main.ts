@@ -7,7 +7,7 @@ interface Note {
   readonly text: string;
 }
 
-type Request = mist.Request<mist.IncomingBody>;
+type Request = mist.Request;
 type Answer = mist.ServerResponse;
 
 const notes = new Map<number, Note>();
@@ -16,8 +16,9 @@ let lastId = 0;
 const server = await mist
   .new(async (request) => {
     const [collection, id, ...rest] = request.pathSegments;
-    if (collection === undefined) return html(200, PAGE);
-    if (collection !== "notes" || rest.length > 0) return json(404, { error: `nothing at ${request.path}` });
+    if (collection === undefined) return mist.html(PAGE);
+    if (collection !== "notes" || rest.length > 0)
+      return mist.json({ error: `nothing at ${request.path}` }, { status: 404 });
     return id === undefined ? all(request) : one(request, Number(id));
   })
   .port(Number(process.env["PORT"] ?? 4000))
@@ -32,13 +33,13 @@ async function all(request: Request): Promise<Answer> {
   switch (request.method) {
     case "GET":
     case "HEAD":
-      return json(200, [...notes.values()]);
+      return mist.json([...notes.values()]);
     case "POST": {
       const text = await readText(request);
-      if (text === undefined) return json(422, { error: 'expected {"text": "…"}' });
+      if (text === undefined) return mist.json({ error: 'expected {"text": "…"}' }, { status: 422 });
       const note = { id: ++lastId, text };
       notes.set(note.id, note);
-      return json(201, note).setHeader("location", `/notes/${note.id}`);
+      return mist.json(note, { status: 201, headers: { location: `/notes/${note.id}` } });
     }
     default:
       return notAllowed("GET, HEAD, POST");
@@ -48,11 +49,11 @@ async function all(request: Request): Promise<Answer> {
 /** /notes/:id */
 async function one(request: Request, id: number): Promise<Answer> {
   const note = notes.get(id);
-  if (note === undefined) return json(404, { error: "no such note" });
+  if (note === undefined) return mist.json({ error: "no such note" }, { status: 404 });
   switch (request.method) {
     case "GET":
     case "HEAD":
-      return json(200, note);
+      return mist.json(note);
     case "DELETE":
       notes.delete(id);
       return mist.response(204);
@@ -73,22 +74,8 @@ async function readText(request: Request): Promise<string | undefined> {
   }
 }
 
-function json(status: number, value: unknown): Answer {
-  return mist
-    .response(status)
-    .setHeader("content-type", "application/json")
-    .setBody(mist.bytes(`${JSON.stringify(value)}\n`));
-}
-
-function html(status: number, page: string): Answer {
-  return mist
-    .response(status)
-    .setHeader("content-type", "text/html; charset=utf-8")
-    .setBody(mist.bytes(page));
-}
-
 function notAllowed(allow: string): Answer {
-  return json(405, { error: `only ${allow}` }).setHeader("allow", allow);
+  return mist.json({ error: `only ${allow}` }, { status: 405, headers: { allow } });
 }
 
 const PAGE = `<!doctype html><title>Notes</title>

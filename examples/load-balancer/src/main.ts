@@ -15,7 +15,7 @@ const server = await mist
       checked = true;
       return mist.response(204);
     }
-    return mist.response(200).setBody(mist.bytes(`you are ${client}, port ${port}\n`));
+    return mist.text(`you are ${client}, port ${port}\n`);
   })
   .withProxyProtocol({ trustedPeers })
   .port(Number(process.env["PORT"] ?? 4009))

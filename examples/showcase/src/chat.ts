@@ -66,7 +66,7 @@ class Room {
 
 /** Opens the room; `join` answers a request to come in. */
 export async function startRoom(): Promise<{
-  join(request: mist.Request<mist.IncomingBody>): mist.ServerResponse;
+  join(request: mist.Request): mist.ServerResponse;
   close(): Promise<void>;
 }> {
   const room = await start({
@@ -87,7 +87,7 @@ export async function startRoom(): Promise<{
   };
 }
 
-function join(request: mist.Request<mist.IncomingBody>, room: Subject<Event>): mist.ServerResponse {
+function join(request: mist.Request, room: Subject<Event>): mist.ServerResponse {
   const name = tidy(new URLSearchParams(request.query).get("name"), MAX_NAME) || "Somebody";
   return mist.websocket({
     request,

@@ -59,7 +59,7 @@ function read(server: mist.Server, processorPercent: number): Figures {
 }
 
 /** An event stream of the readings. */
-export function live(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
+export function live(request: mist.Request): mist.ServerResponse {
   return mist.serverSentEvents({
     request,
     init: () => [undefined, selector<Figures>().select(readings)],

@@ -35,30 +35,31 @@ export async function createRoutes(): Promise<{ handler: mist.Handler; close(): 
         return room.join(request);
     }
     if (request.method === "GET" || request.method === "HEAD") return file(request);
-    return text(405, `${request.method} is not for ${request.path}\n`).setHeader("allow", "GET, HEAD");
+    const headers = { allow: "GET, HEAD" };
+    return mist.text(`${request.method} is not for ${request.path}\n`, { status: 405, headers });
   };
   return { handler, close: room.close };
 }
 
-async function echo(request: mist.Request<mist.IncomingBody>): Promise<mist.ServerResponse> {
+async function echo(request: mist.Request): Promise<mist.ServerResponse> {
   const body = await mist.readBody(request, { maxBodyLimit: MAX_ECHO });
   const type = request.getHeader("content-type") ?? "application/octet-stream";
-  return mist.response(200).setHeader("content-type", type).setBody(mist.bytes(body));
+  return mist.response(200, { headers: { "content-type": type }, body });
 }
 
-function streamPrimes(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
+function streamPrimes(request: mist.Request): mist.ServerResponse {
   const count = Number(new URLSearchParams(request.query).get("count") ?? 1_000);
   if (!Number.isInteger(count) || count < 1 || count > MAX_PRIMES)
-    return text(400, `count is a whole number from 1 to ${MAX_PRIMES}\n`);
-  return mist
-    .response(200)
-    .setHeader("content-type", "text/plain; charset=utf-8")
-    .setBody(mist.chunked(primes(count)));
+    return mist.text(`count must be an integer from 1 to ${MAX_PRIMES}\n`, { status: 400 });
+  return mist.response(200, {
+    headers: { "content-type": "text/plain; charset=utf-8" },
+    body: mist.chunked(primes(count)),
+  });
 }
 
 const page = mist.staticFiles({ root: PUBLIC, cacheControl: "no-cache" });
 
-async function file(request: mist.Request<mist.IncomingBody>): Promise<mist.ServerResponse> {
+async function file(request: mist.Request): Promise<mist.ServerResponse> {
   const [first, ...rest] = request.pathSegments;
   // By its extension the source of this program would be a video.
   if (first === "files")
@@ -70,11 +71,4 @@ async function file(request: mist.Request<mist.IncomingBody>): Promise<mist.Serv
   return (await page(request))
     .setHeader("content-security-policy", "default-src 'self'; frame-ancestors 'none'")
     .setHeader("x-content-type-options", "nosniff");
-}
-
-function text(status: number, message: string): mist.ServerResponse {
-  return mist
-    .response(status)
-    .setHeader("content-type", "text/plain; charset=utf-8")
-    .setBody(mist.bytes(message));
 }

@@ -13,7 +13,7 @@ const REPORT_MS = 40;
 const followers = new Map<string, Set<Receiver<number>>>();
 
 /** Takes an upload and answers with its size and SHA-256. */
-export async function receive(request: mist.Request<mist.IncomingBody>): Promise<mist.ServerResponse> {
+export async function receive(request: mist.Request): Promise<mist.ServerResponse> {
   const id = new URLSearchParams(request.query).get("id") ?? "";
   const hash = createHash("sha256");
   const started = performance.now();
@@ -33,10 +33,7 @@ export async function receive(request: mist.Request<mist.IncomingBody>): Promise
   report(id, bytes);
   const milliseconds = Math.round(performance.now() - started);
   const result = { bytes, pieces, milliseconds, sha256: hash.digest("hex") };
-  return mist
-    .response(200)
-    .setHeader("content-type", "application/json")
-    .setBody(mist.bytes(`${JSON.stringify(result)}\n`));
+  return mist.json(result);
 }
 
 function report(id: string, bytes: number): void {
@@ -44,7 +41,7 @@ function report(id: string, bytes: number): void {
 }
 
 /** An event stream that tells how much of an upload has been received. */
-export function progress(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
+export function progress(request: mist.Request): mist.ServerResponse {
   const id = new URLSearchParams(request.query).get("id") ?? "";
   return mist.serverSentEvents({
     request,

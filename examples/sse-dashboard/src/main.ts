@@ -41,11 +41,7 @@ const timer = setInterval(() => {
 const server = await mist
   .new((request) => {
     if (request.path === "/feed") return feed(request);
-    if (request.path === "/")
-      return mist
-        .response(200)
-        .setHeader("content-type", "text/html; charset=utf-8")
-        .setBody(mist.bytes(PAGE));
+    if (request.path === "/") return mist.html(PAGE);
     return mist.response(404);
   })
   .port(Number(process.env["PORT"] ?? 4003))
@@ -58,7 +54,7 @@ for (const signal of ["SIGINT", "SIGTERM"])
     await server.stop();
   });
 
-function feed(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
+function feed(request: mist.Request): mist.ServerResponse {
   const seen = Number(request.getHeader("last-event-id") ?? 0);
   return mist.serverSentEvents({
     request,

@@ -31,7 +31,7 @@ const server = await mist
   .new((request) => {
     if (request.method === "PUT") return receive(request);
     if (request.method === "GET" && request.path === "/progress") return follow(request);
-    return text(404, "PUT a file to /its-name, or GET /progress.\n");
+    return mist.text("PUT a file to /its-name, or GET /progress.\n", { status: 404 });
   })
   .port(Number(process.env["PORT"] ?? 4002))
   .afterStart(({ port }) => console.log(`uploads to ${folder} on http://localhost:${port}`))
@@ -40,10 +40,10 @@ const server = await mist
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => void server.stop());
 
 /** Writes at the disk's pace: while it is busy the socket is not read, and the client waits. */
-async function receive(request: mist.Request<mist.IncomingBody>): Promise<mist.ServerResponse> {
+async function receive(request: mist.Request): Promise<mist.ServerResponse> {
   const [name = "", ...rest] = request.pathSegments;
   if (!/^[\w-][\w.-]{0,100}$/.test(name) || rest.length > 0)
-    return text(400, "A name is letters, digits, . - _\n");
+    return mist.text("A name is letters, digits, . - _\n", { status: 400 });
   const partial = join(folder, `.${name}.${process.hrtime.bigint()}`);
   const file = createWriteStream(partial, { flags: "wx" });
   try {
@@ -59,14 +59,14 @@ async function receive(request: mist.Request<mist.IncomingBody>): Promise<mist.S
     await rm(partial, { force: true });
     throw error;
   }
-  return text(201, `${name}: ${file.bytesWritten} bytes\n`);
+  return mist.text(`${name}: ${file.bytesWritten} bytes\n`, { status: 201 });
 }
 
 function tell(news: Progress): void {
   for (const follower of followers) follower(news);
 }
 
-function follow(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
+function follow(request: mist.Request): mist.ServerResponse {
   return mist.serverSentEvents({
     request,
     init: () => [undefined, selector<Progress>().select(progress)],
@@ -74,8 +74,4 @@ function follow(request: mist.Request<mist.IncomingBody>): mist.ServerResponse {
       stream.sendEvent(mist.event(JSON.stringify(news)).eventName("progress"));
     },
   });
-}
-
-function text(status: number, message: string): mist.ServerResponse {
-  return mist.response(status).setHeader("content-type", "text/plain").setBody(mist.bytes(message));
 }
