@@ -1,4 +1,5 @@
-// Links between the documents of the repository: the file has to be there, and the heading in it.
+// Links between the documents of the repository: the file has to be there, and the heading in it. A package's README is
+// read on its package page too, where a link that leaves the package's folder leads nowhere.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -12,7 +13,8 @@ export function brokenLinks() {
     const text = withoutCode(readFileSync(join(root, document), "utf8"));
     return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, target]) => target)
-      .filter((target) => !/^[a-z]+:/.test(target) && !leadsSomewhere(document, target))
+      .filter((target) => !/^[a-z]+:/.test(target))
+      .filter((target) => leavesPackage(document, target) || !leadsSomewhere(document, target))
       .map((target) => `${document}: the link to ${target} leads nowhere`);
   });
 }
@@ -24,6 +26,11 @@ function documents(folder) {
     if (entry.isDirectory()) return documents(path);
     return entry.name.endsWith(".md") ? [path] : [];
   });
+}
+
+function leavesPackage(document, target) {
+  const folder = /^packages\/[^/]+(?=\/README\.md$)/.exec(document)?.[0];
+  return folder !== undefined && !join(folder, target).startsWith(folder);
 }
 
 function leadsSomewhere(document, target) {
