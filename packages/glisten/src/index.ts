@@ -54,7 +54,7 @@ export {
 } from "./glisten.ts";
 export { type ListenOptions, listen } from "./listen.ts";
 export type { ListenPlace } from "./listen-place.ts";
-export type { ActiveState, ProxyProtocolOptions, ServerOptions } from "./options.ts";
+export type { ActiveState, Overrides, ProxyProtocolOptions, ServerOptions } from "./options.ts";
 export type {
   ErrorHandler,
   Server,

@@ -6,15 +6,12 @@ import { UsageError } from "./errors.ts";
 import { HandlerBuilder } from "./glisten.ts";
 import { type ListenPlace, placeNames, targetOf } from "./listen-place.ts";
 import { checkNames } from "./option-names.ts";
-import { DEFAULTS, OPTION_NAMES, type ServerOptions, withOptions } from "./options.ts";
+import { DEFAULTS, OPTION_NAMES, type Overrides, type ServerOptions, withOptions } from "./options.ts";
 import type { Server } from "./server/server-interface.ts";
-
-/** Every option of a server; undefined stands for the default. */
-type OptionalServerOptions = { readonly [Name in keyof ServerOptions]?: ServerOptions[Name] | undefined };
 
 /** Options of {@link listen}: where to listen, the handler, and every option of the builder. */
 export interface ListenOptions<State, UserMessage = never>
-  extends OptionalServerOptions,
+  extends Overrides<ServerOptions>,
     ListenPlace,
     MailboxLimits {
   /** Makes a connection's first state, or the state and the sources it listens to. */

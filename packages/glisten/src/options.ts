@@ -37,6 +37,9 @@ export interface ProxyProtocolOptions {
   readonly maxHeaderBytes?: number | undefined;
 }
 
+/** Some of these options; undefined stands for the default. */
+export type Overrides<Options> = { readonly [Name in keyof Options]?: Options[Name] | undefined };
+
 /** Every option of a server. */
 export interface ServerOptions {
   /** Acceptors, which is also how many connections may be initialising at once. */

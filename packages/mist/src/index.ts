@@ -5,9 +5,6 @@
  * @module
  */
 
-import type { Request as HttpRequest } from "./http/request.ts";
-import type { IncomingBody } from "./server/exchange/request-body.ts";
-
 export {
   CertificateError,
   type CertificateErrorReason,
@@ -22,6 +19,7 @@ export {
   type IpAddress,
   ipAddressToString,
   type ListenPlace,
+  type Overrides,
   type ProxyProtocolOptions,
   type ServerInfo,
   type ServerSpecification,
@@ -65,6 +63,7 @@ export {
 } from "./http/conditional.ts";
 export type { ContentCoding } from "./http/content-negotiation.ts";
 export type { Field, Fields, FieldsOption } from "./http/fields.ts";
+export type { Request, RequestBody } from "./http/request.ts";
 export { type EmptyBody, type Response, type ResponseOptions, response } from "./http/response.ts";
 export type { Http1Limits } from "./http1/limits.ts";
 export {
@@ -74,7 +73,7 @@ export {
   type ListenTarget,
   type ReadRequestBodyOptions,
 } from "./mist.ts";
-export { type Deadlines, defaultDeadlines, defaultLimits, type Limits, type Overrides } from "./options.ts";
+export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
 export type { Server, ServerAddress } from "./running-server.ts";
 export { type ServeOptions, type ServerOptions, serve } from "./serve.ts";
 export type { BodySource } from "./server/body/body-source.ts";
@@ -95,7 +94,6 @@ export { type CompressOptions, compress } from "./server/compression/compress.ts
 export {
   type BodyPart,
   type BodyReader,
-  type IncomingBody,
   type ReadBodyOptions,
   readBody,
   stream,
@@ -117,10 +115,12 @@ export {
   type ServerSentEventsOptions,
   serverSentEvents,
 } from "./server/streams/event-stream.ts";
+export type { StreamActor, StreamHandler } from "./server/streams/stream-actor.ts";
 export {
   type Broadcast,
   type BroadcastOptions,
   broadcast,
+  type Listener,
   type SlowClientPolicy,
 } from "./server/websocket/broadcast.ts";
 export type { CompressionOptions, WebSocketTuning } from "./server/websocket/options.ts";
@@ -138,10 +138,3 @@ export {
   websocket,
 } from "./server/websocket/websocket.ts";
 export { event, type ServerSentEvent } from "./sse/event.ts";
-
-/**
- * An HTTP request. Without an argument its body is the incoming one, which `readBody` and `stream` read.
- *
- * @typeParam Body what `body` holds; `Buffer` behind `readRequestBody`.
- */
-export type Request<Body = IncomingBody> = HttpRequest<Body>;

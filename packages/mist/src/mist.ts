@@ -4,20 +4,14 @@ import type { Buffer } from "node:buffer";
 import * as glisten from "@x/glisten";
 import { checkFunction, checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
+import type { RequestBody } from "./http/request.ts";
 import { Response } from "./http/response.ts";
-import {
-  type Deadlines,
-  defaultDeadlines,
-  defaultLimits,
-  type Limits,
-  type Overrides,
-  withOverrides,
-} from "./options.ts";
+import { type Deadlines, defaultDeadlines, defaultLimits, type Limits, withOverrides } from "./options.ts";
 import { Server, type ServerAddress } from "./running-server.ts";
 import type { ServerResponse } from "./server/body/response-body.ts";
 import { BackgroundWork } from "./server/exchange/background-work.ts";
 import { HttpConnection } from "./server/exchange/connection.ts";
-import { checkedLimit, type IncomingBody, readBody } from "./server/exchange/request-body.ts";
+import { checkedLimit, readBody } from "./server/exchange/request-body.ts";
 import type { ErrorReport, Handler, Service } from "./server/exchange/service.ts";
 
 /** Called when the server listens. `port` and `host` are undefined on a unix socket or an inherited one without. */
@@ -54,7 +48,7 @@ interface Settings {
  */
 // A handler consumes requests, so Body is contravariant. Nothing else in the declarations depends on it, and without
 // the annotation the compiler would take any builder for any other.
-export class Builder<in Body = IncomingBody> {
+export class Builder<in Body = RequestBody> {
   readonly #settings: Settings;
 
   /** Use `mist.new(handler)`. @internal */
@@ -120,12 +114,12 @@ export class Builder<in Body = IncomingBody> {
   }
 
   /** Limits in place of the defaults. @throws UsageError for an unknown name or a negative number. */
-  withLimits(limits: Overrides<Limits>): Builder<Body> {
+  withLimits(limits: glisten.Overrides<Limits>): Builder<Body> {
     return this.#with({ limits: withOverrides("withLimits", this.#settings.limits, limits) });
   }
 
   /** Deadlines in place of the defaults, in milliseconds. @throws UsageError as {@link Builder.withLimits}. */
-  withDeadlines(deadlines: Overrides<Deadlines>): Builder<Body> {
+  withDeadlines(deadlines: glisten.Overrides<Deadlines>): Builder<Body> {
     return this.#with({ deadlines: withOverrides("withDeadlines", this.#settings.deadlines, deadlines) });
   }
 
@@ -147,7 +141,7 @@ export class Builder<in Body = IncomingBody> {
    * @throws UsageError for an unknown option, a `bytesLimit` that is no number of at least 0, or a `failureResponse` that
    *   is no response.
    */
-  readRequestBody(this: Builder<Buffer>, options: ReadRequestBodyOptions): Builder<IncomingBody> {
+  readRequestBody(this: Builder<Buffer>, options: ReadRequestBodyOptions): Builder<RequestBody> {
     checkNames("readRequestBody", options, ["bytesLimit", "failureResponse"]);
     const { failureResponse } = options;
     const bytesLimit = checkedLimit(options.bytesLimit, "bytesLimit");
@@ -174,7 +168,7 @@ export class Builder<in Body = IncomingBody> {
    * @param target a unix socket's path, an inherited descriptor; default the builder's port.
    * @throws StartError (rejects) if it cannot listen, CertificateError if a certificate or key cannot be had.
    */
-  async start(this: Builder<IncomingBody>, target?: ListenTarget): Promise<Server> {
+  async start(this: Builder<RequestBody>, target?: ListenTarget): Promise<Server> {
     const { port, secure, afterStart } = this.#settings;
     const background = new BackgroundWork();
     const running = await this.#build(background).start(target ?? port);
@@ -184,7 +178,7 @@ export class Builder<in Body = IncomingBody> {
   }
 
   /** A specification of this server for a supervision tree of yours. Its stop does not wait for `waitUntil`. */
-  supervised(this: Builder<IncomingBody>, target?: ListenTarget): glisten.ServerSpecification {
+  supervised(this: Builder<RequestBody>, target?: ListenTarget): glisten.ServerSpecification {
     return this.#build(new BackgroundWork()).supervised(target ?? this.#settings.port);
   }
 
@@ -212,7 +206,7 @@ export class Builder<in Body = IncomingBody> {
  *
  * @throws UsageError unless `handler` is a function.
  */
-export function create<Body = IncomingBody>(handler: Handler<Body>): Builder<Body> {
+export function create<Body = RequestBody>(handler: Handler<Body>): Builder<Body> {
   checkFunction("handler", handler);
   return new Builder<Body>({
     handler: handler as unknown as Handler,

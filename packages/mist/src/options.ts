@@ -1,6 +1,7 @@
 // Every limit and deadline of a mist server: its default, its unit, what happens when it is exceeded.
 // One table; the README's table is checked against it by a test.
 
+import type { Overrides } from "@x/glisten";
 import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
 import { DEFAULT_LIMITS, type Http1Limits } from "./http1/limits.ts";
@@ -45,9 +46,6 @@ export const defaultDeadlines: Deadlines = Object.freeze({
   sendMs: 30_000,
   stopGraceMs: 100,
 });
-
-/** Some of these options; undefined stands for the default. */
-export type Overrides<Options> = { readonly [Name in keyof Options]?: Options[Name] | undefined };
 
 /**
  * `defaults` with what `given` names in their place.

@@ -6,10 +6,10 @@ import type { Buffer } from "node:buffer";
 import type * as glisten from "@x/glisten";
 import { checkNames, placeNames, shown, targetOf } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
+import type { RequestBody } from "./http/request.ts";
 import { type AfterStart, type Builder, create, type ReadRequestBodyOptions } from "./mist.ts";
-import type { Deadlines, Limits, Overrides } from "./options.ts";
+import type { Deadlines, Limits } from "./options.ts";
 import type { Server } from "./running-server.ts";
-import type { IncomingBody } from "./server/exchange/request-body.ts";
 import type { ErrorReport, Handler } from "./server/exchange/service.ts";
 
 /** The options of a server: each is the builder's method of that name, with or without `with`. */
@@ -31,9 +31,9 @@ export interface ServerOptions {
   /** Stops the server when it aborts. Default: none. */
   readonly signal?: AbortSignal | undefined;
   /** Limits in place of the defaults. */
-  readonly limits?: Overrides<Limits> | undefined;
+  readonly limits?: glisten.Overrides<Limits> | undefined;
   /** Deadlines in place of the defaults, in milliseconds. */
-  readonly deadlines?: Overrides<Deadlines> | undefined;
+  readonly deadlines?: glisten.Overrides<Deadlines> | undefined;
   /** Called when the server listens. Default: prints the address. */
   readonly afterStart?: AfterStart | undefined;
   /** Hears of every failure in a handler or in what produces a body. Default: prints it to standard error. */
@@ -41,7 +41,7 @@ export interface ServerOptions {
 }
 
 /** Options of {@link serve}: the handler, where to listen (default: port 4000), and those of the server. */
-export interface ServeOptions<Body = IncomingBody> extends ServerOptions, glisten.ListenPlace {
+export interface ServeOptions<Body = RequestBody> extends ServerOptions, glisten.ListenPlace {
   /** Answers a request. */
   readonly handler: Handler<Body>;
   /** Reads every request's body before the handler is called, which then takes a `Request<Buffer>`. Default: does not. */

@@ -92,3 +92,18 @@ export const kinds = [
   mist.response(200, { body: mist.chunked(["a"]) }).body.kind satisfies "iterable",
   mist.response(200).setBody("text").body.kind satisfies "bytes",
 ];
+
+/** What answers a request takes one of any body, also when it has been read. */
+export const takesRead: mist.Handler<Buffer> = (request) => {
+  mist.getConnectionInfo(request);
+  mist.waitUntil(request, Promise.resolve());
+  mist.sendInformational(request, 103, []);
+  const loop = { init: () => 0, loop: () => mist.stop() };
+  if (request.path === "/file") return mist.sendFile("a", { request });
+  if (request.path === "/chunked") return mist.chunked({ request, response: answer, ...loop });
+  if (request.path === "/feed") return mist.serverSentEvents({ request, ...loop });
+  if (request.path === "/ws") return mist.websocket({ request, onInit: () => 0, handler: () => undefined });
+  // @ts-expect-error: it has been read
+  void mist.readBody(request, { maxBodyLimit: 1 });
+  return mist.text(request.body.toString());
+};

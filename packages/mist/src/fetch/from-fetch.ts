@@ -5,7 +5,7 @@ import { UsageError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
 import { response as mistResponse } from "../http/response.ts";
 import type { ServerResponse } from "../server/body/response-body.ts";
-import { checkedLimit, type IncomingBody } from "../server/exchange/request-body.ts";
+import { checkedLimit } from "../server/exchange/request-body.ts";
 import { waitUntil } from "../server/exchange/request-services.ts";
 import { installGlobals } from "./globals.ts";
 import { toLazyRequest, toNativeRequest } from "./request.ts";
@@ -25,7 +25,7 @@ export interface FetchContext {
 /** The second argument of a fetch handler: frameworks show it as their `env`. */
 export interface FetchEnvironment {
   /** The mist request behind the fetch request. */
-  readonly mist: MistRequest<IncomingBody>;
+  readonly mist: MistRequest;
 }
 
 /** A WHATWG-style handler, such as `app.fetch` of Hono, H3 and others. */
@@ -81,7 +81,7 @@ const unspeakable = new Set(["CONNECT", "TRACE", "TRACK", "GET", "HEAD", "POST",
 export function fromFetch(
   fetch: FetchHandler,
   options: FromFetchOptions = {},
-): (request: MistRequest<IncomingBody>) => ServerResponse | Promise<ServerResponse> {
+): (request: MistRequest) => ServerResponse | Promise<ServerResponse> {
   if (typeof fetch !== "function") {
     throw new UsageError(`fromFetch takes a function, such as app.fetch, got ${shown(fetch)}`);
   }
@@ -110,10 +110,10 @@ export function fromFetch(
 }
 
 class RequestContext implements FetchContext {
-  readonly #request: MistRequest<IncomingBody>;
+  readonly #request: MistRequest;
   #props: Record<string, unknown> | undefined = undefined;
 
-  constructor(request: MistRequest<IncomingBody>) {
+  constructor(request: MistRequest) {
     this.#request = request;
   }
 

@@ -8,7 +8,7 @@ import { Buffer } from "node:buffer";
 import { BodyError, RequestTimeoutError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
 import { reasonPhrase } from "../http/status.ts";
-import { type IncomingBody, readBody, stream } from "../server/exchange/request-body.ts";
+import { readBody, stream } from "../server/exchange/request-body.ts";
 import { waitUntil } from "../server/exchange/request-services.ts";
 import { addressOfClient } from "./client-address.ts";
 import { toHeaders, toLazyHeaders } from "./request-headers.ts";
@@ -17,7 +17,7 @@ import { requestUrl } from "./request-url.ts";
 const NativeRequest = globalThis.Request;
 const NativeResponse = globalThis.Response;
 
-type Incoming = MistRequest<IncomingBody>;
+type Incoming = MistRequest;
 type StreamingInit = RequestInit & { duplex?: "half" };
 
 /** The lazy Request. */
@@ -225,7 +225,7 @@ export function toNativeRequest(request: Incoming, origin: string, maxBodyLimit:
 }
 
 /** The mist request behind a Request that a fetch handler was given; undefined for any other Request. */
-export function mistRequest(request: Request): MistRequest<IncomingBody> | undefined {
+export function mistRequest(request: Request): MistRequest | undefined {
   return FetchRequest.origin(request) ?? origins.get(request);
 }
 

@@ -26,12 +26,24 @@ export interface RequestParts {
   readonly fields: Fields;
 }
 
+/** The body of a request that has yet to be read. Give the request to `readBody` or `stream`. */
+export interface RequestBody {
+  /** Bytes announced by `content-length`; undefined if chunked. */
+  readonly length: number | undefined;
+  /** Bytes handed out so far. */
+  readonly received: number;
+  /** True once the last piece has been handed out. */
+  readonly ended: boolean;
+  /** The trailer section; empty before the end (RFC 9110 §6.5). */
+  readonly trailers: Fields;
+}
+
 /**
- * An HTTP request. Immutable: `setHeader`, `prependHeader` and `setBody` give new requests.
+ * An HTTP request. Immutable: `setHeader`, `prependHeader`, `setPath` and `setBody` return a new one.
  *
- * @typeParam Body what `body` holds: the incoming body to be read, or `Uint8Array` behind `readRequestBody`.
+ * @typeParam Body what `body` holds: by default the body to be read; `Buffer` behind `readRequestBody`.
  */
-export class Request<Body = unknown> {
+export class Request<Body = RequestBody> {
   readonly #parts: RequestParts;
   /** @internal */
   readonly context: RequestContext;

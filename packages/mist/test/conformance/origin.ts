@@ -9,7 +9,7 @@ const text = (body: string | Uint8Array) =>
   mist.response(200).setHeader("content-type", "text/plain").setBody(mist.bytes(body));
 
 // Every route shows one thing a client cares about.
-async function handler(request: mist.Request<mist.IncomingBody>): Promise<mist.ServerResponse> {
+async function handler(request: mist.Request): Promise<mist.ServerResponse> {
   switch (request.path) {
     case "/target":
       return text(

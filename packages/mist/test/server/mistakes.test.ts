@@ -6,7 +6,7 @@ import * as mist from "../../src/index.ts";
 const ok = mist.response(200);
 const limited = { maxBodyLimit: 10 };
 
-test.each<[string, (request: mist.Request<mist.IncomingBody>) => unknown, string]>([
+test.each<[string, (request: mist.Request) => unknown, string]>([
   [
     "nothing",
     () => undefined,

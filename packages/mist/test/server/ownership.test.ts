@@ -9,7 +9,7 @@ const text = (body: string) => mist.response(200).setBody(mist.bytes(body));
 const next = "GET /next HTTP/1.1\r\nhost: a\r\n\r\n";
 
 /** Handlers that answer early and go on reading, and what their reading comes to. */
-function lateReader(read: (request: mist.Request<mist.IncomingBody>) => Promise<unknown>) {
+function lateReader(read: (request: mist.Request) => Promise<unknown>) {
   const outcomes: unknown[] = [];
   const handler: mist.Handler = (request) => {
     if (request.path === "/next") return text("next");
@@ -22,8 +22,7 @@ function lateReader(read: (request: mist.Request<mist.IncomingBody>) => Promise<
   return { outcomes, handler };
 }
 
-const readAll = (request: mist.Request<mist.IncomingBody>) =>
-  mist.readBody(request, { maxBodyLimit: 1 << 20 });
+const readAll = (request: mist.Request) => mist.readBody(request, { maxBodyLimit: 1 << 20 });
 const turns = () => new Promise((resolve) => setTimeout(resolve, 20));
 
 describe("a reader left behind by its own response", () => {

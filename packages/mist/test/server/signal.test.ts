@@ -12,7 +12,7 @@ interface Watched {
   readonly aborts: () => boolean[];
 }
 
-function watch(): Watched & { see(request: mist.Request<mist.IncomingBody>): AbortSignal } {
+function watch(): Watched & { see(request: mist.Request): AbortSignal } {
   const signals: AbortSignal[] = [];
   return {
     signals,

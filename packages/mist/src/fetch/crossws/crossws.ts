@@ -8,7 +8,6 @@ import type { AdapterInstance, AdapterOptions, Hooks, Message, Peer, SyncDriver,
 import { UsageError } from "../../errors.ts";
 import type { Field } from "../../http/fields.ts";
 import type { Request as MistRequest } from "../../http/request.ts";
-import type { IncomingBody } from "../../server/exchange/request-body.ts";
 import { waitUntil } from "../../server/exchange/request-services.ts";
 import type { WebSocketTuning } from "../../server/websocket/options.ts";
 import { type WebSocket, type WebSocketMessage, websocket } from "../../server/websocket/websocket.ts";
@@ -138,12 +137,7 @@ class Adapter {
     return upgrade.type === "refusal" ? upgrade.response : this.#accept(request, origin, hooks, upgrade);
   }
 
-  #accept(
-    request: Request,
-    origin: MistRequest<IncomingBody>,
-    hooks: SocketHooks,
-    upgrade: Upgrade,
-  ): Response {
+  #accept(request: Request, origin: MistRequest, hooks: SocketHooks, upgrade: Upgrade): Response {
     const { checkOrigin, tuning } = this.#options;
     const { protocol, compression } = upgrade;
     const socket = new Socket(request, origin, hooks, upgrade, this);

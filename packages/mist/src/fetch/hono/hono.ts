@@ -10,7 +10,6 @@ import type { GetConnInfo } from "hono/conninfo";
 import { createWSMessageEvent, defineWebSocketHelper, type UpgradeWebSocket } from "hono/ws";
 import { UsageError } from "../../errors.ts";
 import { Request as MistRequest } from "../../http/request.ts";
-import type { IncomingBody } from "../../server/exchange/request-body.ts";
 import { type WebSocket, type WebSocketOptions, websocket } from "../../server/websocket/websocket.ts";
 import { addressOfClient } from "../client-address.ts";
 import type { FetchEnvironment } from "../from-fetch.ts";
@@ -75,7 +74,7 @@ function firstOffered(offered: readonly string[]): string | undefined {
 }
 
 // Middleware may have put another Request in the place of ours; the environment is handed on.
-function requestOf(c: Context): MistRequest<IncomingBody> {
+function requestOf(c: Context): MistRequest {
   const request = mistRequest(c.req.raw) ?? (c.env as Partial<FetchEnvironment> | undefined)?.mist;
   if (request instanceof MistRequest) return request;
   throw new UsageError("@x/mist/hono needs the app to be served with mist.new(fromFetch(app.fetch))");

@@ -124,7 +124,7 @@ function typePredicate(types: CompressOptions["types"]): (contentType: string) =
 }
 
 function compressResponse(
-  request: Request,
+  request: Request<unknown>,
   response: ServerResponse,
   settings: Settings,
 ): ServerResponse | Promise<ServerResponse> {

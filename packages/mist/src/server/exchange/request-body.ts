@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { checkNames, shown } from "@x/glisten/kit";
 import { BodyError, UsageError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
-import type { Request } from "../../http/request.ts";
+import type { Request, RequestBody } from "../../http/request.ts";
 
 const noFields: Fields = Object.freeze([]);
 
@@ -23,7 +23,7 @@ interface Waiter {
 }
 
 /** The body of an incoming request, unread until `readBody` or `stream` asks for it. */
-export class IncomingBody {
+export class IncomingBody implements RequestBody {
   readonly #provider: BodyProvider;
   /** Bytes announced by `content-length`; undefined if chunked. */
   readonly length: number | undefined;
@@ -133,7 +133,7 @@ export interface ReadBodyOptions {
  * @throws BodyError (rejects) `excess-body` if it is longer than `maxBodyLimit` (413 if the handler lets it pass),
  * `malformed-body` if its coding is broken or it was cut off (400), RequestTimeoutError if it stalls (408).
  */
-export async function readBody(request: Request<IncomingBody>, options: ReadBodyOptions): Promise<Buffer> {
+export async function readBody(request: Request, options: ReadBodyOptions): Promise<Buffer> {
   checkNames("readBody", options, ["maxBodyLimit"]);
   const limit = checkedLimit(options.maxBodyLimit, "maxBodyLimit");
   const body = incoming(request);
@@ -205,7 +205,7 @@ export interface BodyReader extends AsyncIterable<Buffer> {
 }
 
 /** A reader of the request's body; the socket is read no faster than the reader reads. */
-export function stream(request: Request<IncomingBody>): BodyReader {
+export function stream(request: Request): BodyReader {
   const body = incoming(request);
   body.claim();
   return new PullReader(body);

@@ -14,7 +14,7 @@ import { Exchange } from "./exchange.ts";
  * @param status 100 to 199, but not 101.
  * @throws UsageError if the final response is under way or a field is malformed.
  */
-export function sendInformational(request: Request, status: number, fields: Fields): void {
+export function sendInformational(request: Request<unknown>, status: number, fields: Fields): void {
   exchangeOf(request).inform(status, fields);
 }
 
@@ -24,17 +24,17 @@ export function sendInformational(request: Request, status: number, fields: Fiel
  *
  * @throws UsageError if `work` is no promise.
  */
-export function waitUntil(request: Request, work: Promise<unknown>): void {
+export function waitUntil(request: Request<unknown>, work: Promise<unknown>): void {
   if (typeof work?.then !== "function") throw new UsageError(`waitUntil takes a promise, got ${shown(work)}`);
   exchangeOf(request).waitUntil(work);
 }
 
 /** The client's address and port: the real client's, where the PROXY protocol is on. */
-export function getConnectionInfo(request: Request): ConnectionInfo {
+export function getConnectionInfo(request: Request<unknown>): ConnectionInfo {
   return exchangeOf(request).host.connection.info();
 }
 
-function exchangeOf(request: Request): Exchange {
+function exchangeOf(request: Request<unknown>): Exchange {
   if (request?.context instanceof Exchange) return request.context;
   throw new UsageError(`the request must be one that a handler was called with, got ${shown(request)}`);
 }

@@ -1,13 +1,12 @@
 // What all connections of one server share: the handler, the limits, the reports.
 
-import type { Request } from "../../http/request.ts";
+import type { Request, RequestBody } from "../../http/request.ts";
 import type { Deadlines, Limits } from "../../options.ts";
 import type { ServerResponse } from "../body/response-body.ts";
 import type { BackgroundWork } from "./background-work.ts";
-import type { IncomingBody } from "./request-body.ts";
 
 /** Answers one request. A throw or rejection answers 500, or its own status for an error that carries one. */
-export type Handler<Body = IncomingBody> = (
+export type Handler<Body = RequestBody> = (
   request: Request<Body>,
 ) => ServerResponse | Promise<ServerResponse>;
 
@@ -16,7 +15,7 @@ export interface ErrorReport {
   /** What was thrown. */
   readonly error: unknown;
   /** Undefined behind an upgrade: a connection that lives for days keeps nothing of its request. */
-  readonly request: Request<IncomingBody> | undefined;
+  readonly request: Request | undefined;
   /**
    * `"handler"`: no response came of it. `"body"`: the response was under way and has been broken off.
    * `"upgraded"`: the protocol behind a 101 has failed. `"background"`: a promise given to `waitUntil` was rejected.

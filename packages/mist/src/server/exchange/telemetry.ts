@@ -6,13 +6,13 @@ import type { Request } from "../../http/request.ts";
 /** Published on `mist:request:start` when a head has been parsed. */
 export interface RequestStartEvent {
   /** The request; its body is unread. */
-  readonly request: Request;
+  readonly request: Request<unknown>;
 }
 
 /** Published on `mist:request:end` when a response is complete or broken off. */
 export interface RequestEndEvent {
   /** The request that was answered. */
-  readonly request: Request;
+  readonly request: Request<unknown>;
   /** Status of the final response; undefined if none was begun. */
   readonly status: number | undefined;
   /** Milliseconds from the parsed head. Only measured while somebody is subscribed. */
@@ -28,7 +28,7 @@ export interface RequestEndEvent {
 /** Published on `mist:request:error` when a handler or a body producer fails. */
 export interface RequestErrorEvent {
   /** The request that was being answered. */
-  readonly request: Request;
+  readonly request: Request<unknown>;
   /** What was thrown. */
   readonly error: unknown;
 }

@@ -36,7 +36,7 @@ export interface SendFileOptions {
    * The request to answer. With it, preconditions and ranges are honoured, relative to what `offset` and `limit`
    * leave of the file. Without it the answer is always 200.
    */
-  readonly request?: Request | undefined;
+  readonly request?: Request<unknown> | undefined;
   /**
    * Directory that the file has to be in. With it, `path` is the path of a request: percent-encoded, always relative
    * to the root, and a path or a symbolic link that leads out of it is refused.
@@ -56,7 +56,7 @@ export interface SendFileOptions {
 /** How one opened file becomes a response; what {@link sendFile} and the static handler have in common. */
 export interface FileAnswer {
   readonly path: string;
-  readonly request: Request | undefined;
+  readonly request: Request<unknown> | undefined;
   readonly contentType: string;
   /** Content coding of the file's bytes, if it is a coded sibling of what was asked for. */
   readonly coding?: string | undefined;
@@ -145,7 +145,7 @@ export async function answerWithFile(file: OpenFile, answer: FileAnswer): Promis
   }
 }
 
-function isRetrieval(request: Request): boolean {
+function isRetrieval(request: Request<unknown>): boolean {
   return request.method === "GET" || request.method === "HEAD";
 }
 

@@ -149,7 +149,7 @@ function siblingCodings(precompressed: boolean | readonly SiblingCoding[]): read
   }
   return precompressed;
 }
-async function serve(request: Request, settings: Settings): Promise<ServerResponse> {
+async function serve(request: Request<unknown>, settings: Settings): Promise<ServerResponse> {
   const { root, prefix, dotfiles } = settings;
   const { path } = request;
   if (path !== prefix && !path.startsWith(`${prefix}/`)) throw new FileError("no-entry", path);
@@ -165,7 +165,11 @@ async function serve(request: Request, settings: Settings): Promise<ServerRespon
   }
 }
 
-async function serveIndex(request: Request, directory: string, settings: Settings): Promise<ServerResponse> {
+async function serveIndex(
+  request: Request<unknown>,
+  directory: string,
+  settings: Settings,
+): Promise<ServerResponse> {
   for (const name of settings.indexes) {
     try {
       return await serveFile(request, join(directory, name), settings);
@@ -177,7 +181,7 @@ async function serveIndex(request: Request, directory: string, settings: Setting
 }
 
 // The path has passed `pathBelowRoot`: it has no empty segment, so that this never reads as `//another-host/`.
-function redirectToDirectory(request: Request): ServerResponse {
+function redirectToDirectory(request: Request<unknown>): ServerResponse {
   const query = request.query === undefined ? "" : `?${request.query}`;
   return refusal(301, [["location", fieldValue("location", `${request.path}/${query}`)]]);
 }
@@ -188,7 +192,11 @@ interface Variant {
   readonly coding: SiblingCoding | undefined;
 }
 
-async function serveFile(request: Request, path: string, settings: Settings): Promise<ServerResponse> {
+async function serveFile(
+  request: Request<unknown>,
+  path: string,
+  settings: Settings,
+): Promise<ServerResponse> {
   const contentType = mediaTypeOf(path);
   const negotiable = settings.codings.length > 0 && mayHaveCodedSiblings(contentType);
   const vary: readonly Field[] = negotiable ? [["vary", "accept-encoding"]] : [];
@@ -214,7 +222,11 @@ function mayHaveCodedSiblings(contentType: string): boolean {
 }
 
 /** The variant the client likes best of those there are; undefined if it takes none. */
-async function openVariant(request: Request, path: string, settings: Settings): Promise<Variant | undefined> {
+async function openVariant(
+  request: Request<unknown>,
+  path: string,
+  settings: Settings,
+): Promise<Variant | undefined> {
   for (const coding of acceptableCodings(getField(request.headers, "accept-encoding"), settings.codings)) {
     if (coding === "identity") {
       return { file: await openRegularFile(path, settings.root), path, coding: undefined };

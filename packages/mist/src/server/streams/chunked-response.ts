@@ -42,7 +42,7 @@ export class ChunkedStream<Message = never, State = unknown> extends StreamActor
 export interface ChunkedOptions<State, Message = never>
   extends StreamHandler<State, Message, ChunkedStream<Message>> {
   /** The request that is answered. */
-  readonly request: Request;
+  readonly request: Request<unknown>;
   /** Status and fields; its body is not looked at. */
   readonly response: Response;
   /** The trailer section, asked for when the loop has said `stop()` (RFC 9110 §6.5). */

@@ -77,7 +77,7 @@ export class EventStream<Message = never, State = unknown> extends StreamActor<S
 export interface ServerSentEventsOptions<State, Message = never>
   extends StreamHandler<State, Message, EventStream<Message>> {
   /** The request that is answered; its `last-event-id` is read. */
-  readonly request: Request;
+  readonly request: Request<unknown>;
   /** Status and further fields of the response; its body is not looked at. Default 200. */
   readonly initialResponse?: Response | undefined;
   /** Silence after which a comment is sent, so that nobody on the way takes the connection for dead; 0: never. Default 15 000. */

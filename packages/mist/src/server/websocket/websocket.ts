@@ -93,7 +93,7 @@ export interface WebSocketOptions<State, Message = never>
   extends WebSocketTuning,
     WebSocketHandler<State, Message> {
   /** The request that asks for the WebSocket. */
-  readonly request: Request;
+  readonly request: Request<unknown>;
   /**
    * The subprotocols this server speaks: the first the client named that is among them is taken. Or a function that
    * chooses one of those the client offered. Default: none.
