@@ -6,10 +6,10 @@ import type { Server } from "./running-server.ts";
 
 /**
  * Runs this module in several processes that serve one address, with crashed workers restarted, rolling reloads and
- * one stop for all. In the primary, forks the workers; in each worker, calls `build` and starts what it gives.
+ * one stop for all. In the primary, forks the workers; in each worker, calls `build` and starts what it returns.
  *
  * @param build a builder, or a server that has been started. Called in workers only.
- * @throws StartError (rejects) if a worker cannot start, UsageError for bad options.
+ * @throws StartError (rejects) if a worker cannot start, UsageError for an unknown or wrong option.
  *
  * @example
  * ```ts

@@ -1,12 +1,12 @@
 /**
- * Every error mist throws or rejects with. A class says whose fault it was and who can be told:
+ * Every error mist throws or rejects with. The class says whose fault it is and who can be told:
  *
- * - `ProtocolError`  the peer's; it can be told (a status for HTTP, a close code for WebSocket)
+ * - `ProtocolError`  the peer's fault; the peer can be told (a status for HTTP, a close code for WebSocket)
  * - `LimitError`     the peer asked for more than we allow; a ProtocolError with the limit's name
  * - `RequestTimeoutError`  the client was too slow; a DeadlineError that names the option
  * - `BodyError`      reading a request body failed; uncaught, it becomes the status it carries
  * - `FileError`      a file could not be served
- * - `UsageError`     our caller's; thrown at the call that was wrong
+ * - `UsageError`     the caller's fault; thrown by the call
  *
  * This file is pure: the sans-IO cores import it. `UsageError` and `DeadlineError` are glisten's own classes, so that
  * `instanceof` holds across the packages.
@@ -24,7 +24,7 @@ export interface ProtocolErrorOptions {
   readonly status?: number | undefined;
   /** The WebSocket close code to answer with (RFC 6455 §7.4). */
   readonly closeCode?: number | undefined;
-  /** The message ended early: what there was of it was not wrong, only unfinished. */
+  /** The message ended early; what was received of it is valid. */
   readonly incomplete?: boolean | undefined;
   /** The error behind this one. */
   readonly cause?: unknown;
@@ -39,7 +39,7 @@ export class ProtocolError extends Error {
   readonly closeCode: number | undefined;
   /** The clause that was broken, for example `"RFC 9112 §6.3"`. */
   readonly section: string;
-  /** The message ended early; what there was of it was not wrong. */
+  /** The message ended early; what was received of it is valid. */
   readonly incomplete: boolean;
 
   constructor(message: string, options: ProtocolErrorOptions) {
@@ -150,8 +150,8 @@ const fileErrorStatuses: Readonly<Record<FileErrorReason, number>> = {
 };
 
 const fileErrorMessages: Readonly<Record<FileErrorReason, string>> = {
-  "is-dir": "is a directory",
-  "no-access": "no access",
-  "no-entry": "no such file",
-  unknown: "cannot be read",
+  "is-dir": "the path is a directory",
+  "no-access": "access to the file is denied",
+  "no-entry": "there is no such file",
+  unknown: "the file cannot be read",
 };

@@ -1,6 +1,6 @@
 /**
- * An HTTP/1.1, WebSocket and Server-Sent Events server on glisten. `new` makes a server of a handler; a handler takes a
- * `Request` and gives a `Response`.
+ * An HTTP/1.1, WebSocket and Server-Sent Events server on glisten. A handler takes a
+ * `Request` and returns a `Response`; `new` and `serve` make a server of it.
  *
  * @module
  */

@@ -14,17 +14,17 @@ import { HttpConnection } from "./server/exchange/connection.ts";
 import { checkedLimit, readBody } from "./server/exchange/request-body.ts";
 import type { ErrorReport, Handler, Service } from "./server/exchange/service.ts";
 
-/** Called when the server listens. `port` and `host` are undefined on a unix socket or an inherited one without. */
+/** Called when the server listens, with its address. */
 export type AfterStart = (address: ServerAddress) => void;
 
-/** Where to listen, if not on `.port(…)`: another port, a unix socket, a socket that is open already. */
+/** Where to listen in place of `.port(…)`: another port, a unix socket, a socket that is already listening. */
 export type ListenTarget = glisten.ListenTarget;
 
 /** Options of {@link Builder.readRequestBody}. */
 export interface ReadRequestBodyOptions {
   /** Most bytes of a request body. */
   readonly bytesLimit: number;
-  /** Answered in place of the handler when the body is too long or broken. Default: 413 or 400. */
+  /** The response when the body is too long or broken; the handler is not called. Default: 413 or 400. */
   readonly failureResponse?: ServerResponse | undefined;
 }
 
@@ -36,15 +36,15 @@ interface Settings {
   readonly limits: Limits;
   readonly deadlines: Deadlines;
   readonly secure: boolean;
-  /** What was said to the server below, in order. */
+  /** Applies the options of the server below, in the order they were set. */
   readonly transport: (builder: glisten.Builder) => glisten.Builder;
 }
 
 /**
- * An HTTP server to be. Immutable: every method returns a new builder and leaves this one unchanged.
+ * An HTTP server, described but not started. Immutable: every method returns a new builder and leaves this one unchanged.
  *
- * @typeParam Body what the handler expects as a request's body. `start` takes a handler of incoming bodies,
- *   `readRequestBody` one of bodies that have been read.
+ * @typeParam Body what the handler expects as a request's body: one that has yet to be read for `start`, a `Buffer` for
+ *   `readRequestBody`.
  */
 // A handler consumes requests, so Body is contravariant. Nothing else in the declarations depends on it, and without
 // the annotation the compiler would take any builder for any other.
@@ -56,7 +56,7 @@ export class Builder<in Body = RequestBody> {
     this.#settings = settings;
   }
 
-  /** Port to listen on; 0 takes a free one. Default 4000. @throws UsageError unless from 0 to 65535. */
+  /** Port to listen on; 0: the system chooses a free one. Default 4000. @throws UsageError unless from 0 to 65535. */
   port(port: number): Builder<Body> {
     if (!Number.isInteger(port) || port < 0 || port > 65535) {
       throw new UsageError(`port must be an integer from 0 to 65535, got ${shown(port)}`);
@@ -81,7 +81,7 @@ export class Builder<in Body = RequestBody> {
   /** Serves HTTPS. The options are glisten's: certificate files, PEM or DER, several by server name. */
   withTls(options: glisten.TlsOptions): Builder<Body> {
     const secured = this.#with({ secure: true });
-    // What is no object is for glisten to refuse.
+    // glisten refuses what is not an object.
     if (typeof options !== "object" || options === null)
       return this.#below((builder) => builder.withTls(options));
     const alpnProtocols = options.alpnProtocols ?? ["http/1.1"];
@@ -98,12 +98,12 @@ export class Builder<in Body = RequestBody> {
     return this.#below((builder) => builder.withProxyProtocol(options));
   }
 
-  /** Most connections at once; more are closed at once and counted. Default 16 384. */
+  /** The maximum number of connections; further ones are closed at once and counted. Default 16 384. */
   withMaxConnections(count: number): Builder<Body> {
     return this.#below((builder) => builder.withMaxConnections(count));
   }
 
-  /** Acceptors, that is connections being set up at the same time. Default 10. */
+  /** The number of acceptors: how many connections can be set up at the same time. Default 10. */
   withPoolSize(size: number): Builder<Body> {
     return this.#below((builder) => builder.withPoolSize(size));
   }
@@ -123,23 +123,23 @@ export class Builder<in Body = RequestBody> {
     return this.#with({ deadlines: withOverrides("withDeadlines", this.#settings.deadlines, deadlines) });
   }
 
-  /** Called when the server listens. Default: prints the address. */
+  /** Sets what is called when the server listens. Default: prints the address. */
   afterStart(afterStart: AfterStart): Builder<Body> {
     checkFunction("afterStart", afterStart);
     return this.#with({ afterStart });
   }
 
-  /** Hears of every failure in a handler or in what produces a body. Default: prints it to standard error. */
+  /** Sets what is called with every failure of a handler or of what produces a body. Default: prints it to stderr. */
   onError(onError: (report: ErrorReport) => void): Builder<Body> {
     checkFunction("onError", onError);
     return this.#with({ onError });
   }
 
   /**
-   * Reads every request's body before the handler is called, which then gets a `Request<Buffer>`.
+   * Reads every request's body before the handler is called, which then receives a `Request<Buffer>`.
    *
-   * @throws UsageError for an unknown option, a `bytesLimit` that is no number of at least 0, or a `failureResponse` that
-   *   is no response.
+   * @throws UsageError for an unknown option, a `bytesLimit` that is not a number of at least 0, or a
+   *   `failureResponse` that is not a response.
    */
   readRequestBody(this: Builder<Buffer>, options: ReadRequestBodyOptions): Builder<RequestBody> {
     checkNames("readRequestBody", options, ["bytesLimit", "failureResponse"]);
@@ -165,8 +165,8 @@ export class Builder<in Body = RequestBody> {
   /**
    * Starts the server.
    *
-   * @param target a unix socket's path, an inherited descriptor; default the builder's port.
-   * @throws StartError (rejects) if it cannot listen, CertificateError if a certificate or key cannot be had.
+   * @param target a port, the path of a unix socket, an inherited descriptor. Default: the builder's port.
+   * @throws StartError (rejects) if it cannot listen, CertificateError if a certificate or key is missing or unusable.
    */
   async start(this: Builder<RequestBody>, target?: ListenTarget): Promise<Server> {
     const { port, secure, afterStart } = this.#settings;
@@ -194,7 +194,7 @@ export class Builder<in Body = RequestBody> {
 
   #below(change: (builder: glisten.Builder) => glisten.Builder): Builder<Body> {
     const { transport } = this.#settings;
-    // Tried on a builder nobody starts, so that a wrong option is told at the call that was wrong.
+    // Tried on a builder that is never started, so that a wrong option fails at this call.
     change(glisten.protocol(() => ({ data() {} })));
     return this.#with({ transport: (builder) => change(transport(builder)) });
   }

@@ -6,11 +6,11 @@ import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
 import { DEFAULT_LIMITS, type Http1Limits } from "./http1/limits.ts";
 
-/** Limits of what one request may cost: those of its parts (see `Http1Limits`), and of its content. Bytes or counts. */
+/** Limits on what one request may cost: on its parts (see `Http1Limits`) and on its content. Bytes or counts. */
 export interface Limits extends Http1Limits {
-  /** Of a body the handler left unread, drained to keep the connection. Default 1 MiB; above, it closes. */
+  /** Bytes of an unread body that are drained to keep the connection. Default 1 MiB; beyond, the connection closes. */
   readonly maxDrain: number;
-  /** Received and not yet asked for by the handler, above which the socket is not read. Default 64 KiB. */
+  /** Bytes received ahead of the handler, above which the socket is not read. Default 64 KiB. */
   readonly maxBuffered: number;
 }
 
@@ -18,15 +18,15 @@ export interface Limits extends Http1Limits {
 export interface Deadlines {
   /** From the first byte of a head to its end. Default 10 000; 408. */
   readonly headMs: number;
-  /** Between two pieces of a body the handler waits for. Default 15 000; 408. */
+  /** Between two pieces of a body that the handler waits for. Default 15 000; 408. */
   readonly bodyIdleMs: number;
   /** Bytes per second a body must keep to, after five seconds of waiting for it. Default 240; 408. */
   readonly minBodyRate: number;
-  /** Between two requests on a connection. Default 75 000; closed without a word. */
+  /** Between two requests on a connection. Default 75 000; closed without a response. */
   readonly keepAliveMs: number;
   /** Without the peer taking a byte of what was written. Default 30 000; the connection is destroyed. */
   readonly sendMs: number;
-  /** How long an idle connection is kept after `stop`, for a request that is already under way. Default 100. */
+  /** How long an idle connection is kept after `stop`, for a request that is already on its way. Default 100. */
   readonly stopGraceMs: number;
 }
 

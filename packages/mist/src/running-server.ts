@@ -1,4 +1,4 @@
-// A server that runs, as `start()` gives it.
+// A running server, as `start()` returns it.
 
 import * as glisten from "@x/glisten";
 import type { ExitReason, Supervisor } from "@x/glisten/actor";
@@ -12,11 +12,11 @@ const defaultStopDeadlineMs = 10_000;
 export interface ServerAddress {
   /** `"https"` with TLS. */
   readonly scheme: "http" | "https";
-  /** The port, as the system chose it where it was 0; undefined on a unix socket. */
+  /** The port, as the system chose it if it was 0; undefined on a unix socket. */
   readonly port: number | undefined;
   /** The IP address, IPv6 without brackets; the path of a unix socket. */
   readonly host: string;
-  /** What to type into a client, such as `http://127.0.0.1:4000`. */
+  /** The URL for a client, such as `http://127.0.0.1:4000`. */
   readonly url: string;
 }
 
@@ -53,7 +53,7 @@ export class Server {
     return addressOf(this.#server, this.#scheme);
   }
 
-  /** What to type into a client, such as `http://127.0.0.1:4000`. */
+  /** The URL for a client, such as `http://127.0.0.1:4000`. */
   get url(): string {
     return this.address.url;
   }

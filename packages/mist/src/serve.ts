@@ -20,13 +20,13 @@ export interface ServerOptions {
   readonly ipv6?: boolean | undefined;
   /** Serves HTTPS: certificate files, PEM or DER, several by server name. Default: HTTP. */
   readonly tls?: glisten.TlsOptions | undefined;
-  /** Asks TLS clients for a certificate. Default: does not. */
+  /** Asks TLS clients for a certificate. Default: off. */
   readonly clientVerification?: glisten.ClientVerificationOptions | undefined;
-  /** Expects the PROXY protocol in front of every connection of a trusted peer. Default: does not. */
+  /** Expects the PROXY protocol in front of every connection of a trusted peer. Default: off. */
   readonly proxyProtocol?: glisten.ProxyProtocolOptions | undefined;
-  /** Most connections at once; more are closed at once and counted. Default 16 384. */
+  /** The maximum number of connections; further ones are closed at once and counted. Default 16 384. */
   readonly maxConnections?: number | undefined;
-  /** Acceptors, that is connections being set up at the same time. Default 10. */
+  /** The number of acceptors: how many connections can be set up at the same time. Default 10. */
   readonly poolSize?: number | undefined;
   /** Stops the server when it aborts. Default: none. */
   readonly signal?: AbortSignal | undefined;
@@ -36,7 +36,7 @@ export interface ServerOptions {
   readonly deadlines?: glisten.Overrides<Deadlines> | undefined;
   /** Called when the server listens. Default: prints the address. */
   readonly afterStart?: AfterStart | undefined;
-  /** Hears of every failure in a handler or in what produces a body. Default: prints it to standard error. */
+  /** Called with every failure of a handler or of what produces a body. Default: prints it to stderr. */
   readonly onError?: ((report: ErrorReport) => void) | undefined;
 }
 
@@ -44,7 +44,7 @@ export interface ServerOptions {
 export interface ServeOptions<Body = RequestBody> extends ServerOptions, glisten.ListenPlace {
   /** Answers a request. */
   readonly handler: Handler<Body>;
-  /** Reads every request's body before the handler is called, which then takes a `Request<Buffer>`. Default: does not. */
+  /** Reads every request's body before the handler is called, which then takes a `Request<Buffer>`. Default: off. */
   readonly readRequestBody?: ReadRequestBodyOptions | undefined;
 }
 

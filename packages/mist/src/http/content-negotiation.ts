@@ -11,10 +11,10 @@ interface EncodingNegotiator {
 }
 
 /**
- * The codings among `available` that the client takes, the best first, `"identity"` in its place among them.
+ * The codings among `available` that the client accepts, best first, with `"identity"` in its place among them.
  *
- * Without the field, or with an empty one, only identity: "any coding" is what the standard allows then, but a client
- * that says nothing can rarely decode anything.
+ * Without the field, or with an empty one, only identity. The standard allows any coding then, but a client that sends no
+ * field can rarely decode one.
  *
  * @param acceptEncoding value of `accept-encoding`, lines joined by commas.
  * @param available codings on offer, in the server's order of preference; it decides between equal weights.

@@ -35,7 +35,7 @@ export function mediaTypeEssence(contentType: string): string {
   return (semicolon < 0 ? contentType : contentType.slice(0, semicolon)).trim().toLowerCase();
 }
 
-// Types outside text/*, +json and +xml that are not compressed already.
+// Types outside text/*, +json and +xml that are not compressed by themselves.
 const compressible = new Set([
   "application/dash+xml",
   "application/ecmascript",

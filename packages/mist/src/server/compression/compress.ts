@@ -1,9 +1,9 @@
 // Response compression around a handler (RFC 9110 §8.4, §12.5.3).
 //
-// Decides and adapts the fields; the coding itself is in `server/content-coder.ts` and `server/compressed-body.ts`.
+// Decides and adapts the fields; the coding itself is in `content-coder.ts` and `compressed-body.ts`.
 //
 // Secrets beside text that an attacker chooses (a token and an echoed query in one page) can be guessed from the
-// length of the compressed answer (BREACH). Send such pages with `cache-control: no-transform`, or outside `compress`.
+// length of the compressed response (BREACH). Send such pages with `cache-control: no-transform`, or outside `compress`.
 
 import { Buffer } from "node:buffer";
 import { checkFunction, checkNames, shown } from "@x/glisten/kit";
@@ -22,19 +22,19 @@ import { codingLevels, encode, encodeSync, toBytes } from "./content-coder.ts";
 export interface CompressOptions {
   /**
    * Codings to offer, in order of preference where the client has none. Default: br, zstd (where Node has it), gzip.
-   * `"deflate"` is there for clients that know nothing else.
+   * `"deflate"` is for clients that support nothing else.
    */
   readonly codings?: readonly ContentCoding[] | undefined;
   /**
    * Levels: br 0 to 11, default 4; zstd 1 to 19, default 3; gzip and deflate 1 to 9, default 6. The defaults are for
-   * bodies made anew for each request; what never changes is better compressed once, see `staticFiles`.
+   * bodies generated for each request; compress what never changes once, see `staticFiles`.
    */
   readonly levels?: { readonly [Coding in ContentCoding]?: number | undefined } | undefined;
-  /** Bodies known to be shorter, in bytes, are left as they are. Default 1024. */
+  /** Bodies known to be shorter than this many bytes are left as they are. Default 1024. */
   readonly minLength?: number | undefined;
   /**
    * Which media types to compress: names such as `"text/html"` and `"text/*"`, or a function that is given the
-   * `content-type`. Default: text, JSON, XML and the like. An answer without a type is never compressed.
+   * `content-type`. Default: text, JSON, XML and the like. A response without a type is never compressed.
    */
   readonly types?: readonly string[] | ((contentType: string) => boolean) | undefined;
 }
@@ -47,15 +47,15 @@ interface Settings {
 }
 
 /**
- * Wraps a handler so that its answers are compressed for clients that accept it.
+ * Wraps a handler so that its responses are compressed for clients that accept it.
  *
- * Left as they are: answers to clients that do not ask, short ones, types that gain nothing, 206 and anything else
- * with `content-range`, what has a `content-encoding` already or a digest of its content, `cache-control:
- * no-transform`, and upgrades. What a client might have got compressed has `vary: accept-encoding`. A compressed answer
- * has its strong `etag` made weak and loses `accept-ranges`.
+ * Left as they are: responses to clients that do not ask, short ones, types that gain nothing, 206 and anything else
+ * with `content-range`, those that already have a `content-encoding` or a digest of their content, `cache-control:
+ * no-transform`, and upgrades. A response that could have been compressed has `vary: accept-encoding`. The strong `etag`
+ * of a compressed response becomes weak, and its `accept-ranges` is removed.
  *
- * Bodies that are all there keep a `content-length`; others are coded as they are sent. A producer that pauses has what
- * it gave so far flushed to the client.
+ * Complete bodies keep a `content-length`; others are compressed while they are sent. When a producer pauses, what it
+ * has produced so far is flushed to the client.
  *
  * @throws UsageError for an unknown option or coding, one that this version of Node does not have, or a level out of range.
  *
@@ -128,14 +128,14 @@ function compressResponse(
   response: ServerResponse,
   settings: Settings,
 ): ServerResponse | Promise<ServerResponse> {
-  // Not a response at all: the server says so.
+  // Not a response at all: the server reports it.
   if (!(response instanceof Response)) return response;
   const isUpdate = response.status === 304;
   if (!isUpdate && !isCandidate(response, settings)) return response;
   const accepted = acceptableCodings(getField(request.headers, "accept-encoding"), settings.codings);
   const coding = accepted[0];
   if (coding === undefined || coding === "identity") return withFields(response, varied(response.headers));
-  // RFC 9110 §15.4.5: with the tag and the vary that a 200 would have had.
+  // RFC 9110 §15.4.5: with the etag and the vary that a 200 would have had.
   if (isUpdate) return withFields(response, weakened(varied(response.headers)));
   const { body } = response;
   const level = settings.levels[coding];
@@ -153,7 +153,7 @@ function compressResponse(
   }
 }
 
-// Fields that speak of the content as it is, and would be wrong of the coded one.
+// Fields that describe the content as it is, and would be wrong for the coded content.
 const contentBound = ["content-range", "content-digest", "repr-digest", "digest", "content-md5"];
 
 function isCandidate(response: ServerResponse, settings: Settings): boolean {
@@ -187,7 +187,7 @@ function hasMember(fields: Fields, name: string, test: (member: string) => boole
   );
 }
 
-// Below this the coder takes less time than a trip to the thread pool and back: about a tenth of a millisecond.
+// Below this the coder takes less time than a round trip to the thread pool: about a tenth of a millisecond.
 const maxSync = 16 * 1024;
 
 function compressBytes(
@@ -206,7 +206,7 @@ function compressBytes(
   return encode(coding, level, data).then(finish);
 }
 
-// A length or a readiness for ranges that was announced for the content as it was.
+// Announced for the content as it was.
 const dropped = new Set(["content-length", "content-encoding", "accept-ranges"]);
 
 function coded(response: ServerResponse, coding: ContentCoding, body: ResponseBody): ServerResponse {

@@ -105,7 +105,7 @@ function codecOf(coding: ContentCoding): Codec {
   return codec;
 }
 
-/** All of `data`, coded now: for small bodies, where a trip to the thread pool costs more than the work. */
+/** All of `data`, coded synchronously: for small bodies, where a trip to the thread pool costs more than the work. */
 export function encodeSync(coding: ContentCoding, level: number, data: Uint8Array): Buffer {
   const codec = codecOf(coding);
   return codec.atOnceSync(data, codec.options(level, data.length));
@@ -123,8 +123,8 @@ export function encode(coding: ContentCoding, level: number, data: Uint8Array): 
 }
 
 /**
- * Codes a body piece by piece. One operation at a time; when its promise settles, what it gave is there to `take`.
- * An operation under way when the coder is closed rejects.
+ * Codes a body piece by piece. One operation at a time; when its promise settles, its output is there to `take`.
+ * Closing the coder rejects an operation that is in progress.
  */
 export class ContentCoder {
   readonly #stream: CoderStream;
@@ -147,7 +147,7 @@ export class ContentCoder {
     return this.#operate((done) => this.#stream.write(data, done));
   }
 
-  /** Has everything written so far come out, at some cost in size. */
+  /** Forces out everything written so far, at some cost in size. */
   flush(): Promise<void> {
     return this.#operate((done) => this.#stream.flush(this.#flush, done));
   }
@@ -173,7 +173,7 @@ export class ContentCoder {
 
   /** Frees the native memory, now or when the thread pool is done with it. May be called again. */
   close(): void {
-    this.#fail(new Error("the body was given up"));
+    this.#fail(new Error("the response was broken off"));
     this.#stream.destroy();
   }
 

@@ -1,7 +1,7 @@
 // A file as a response body: pieces of it, with text between them for multipart/byteranges.
 //
-// Streams through two pooled buffers. While the transport sends one, the other is being filled; with both on their
-// way nothing is read, so a slow client costs two buffers and no more.
+// Streams through two pooled buffers. While the transport sends one, the other is being filled; while both are being
+// sent nothing is read, so a slow client costs two buffers at most.
 // A file that ends before its announced length, or cannot be read, fails the body: the message is broken off.
 
 import { Buffer } from "node:buffer";
@@ -25,8 +25,8 @@ export function totalLength(segments: readonly FileSegment[]): number {
 /**
  * A body that streams these segments of a file.
  *
- * It holds no descriptor until it is opened, for a response value may be dropped without being sent. So the file is
- * opened a second time, and has to be the very file that the head was made from.
+ * It holds no descriptor until it is opened, because a response may be dropped without being sent. So the file is opened
+ * a second time, and has to be the same file that the head was made from.
  *
  * @param known state of the file when the head was made.
  */
@@ -71,7 +71,7 @@ function readFully(descriptor: number, path: string, target: Buffer, position: n
 }
 
 function shrunk(path: string): FileError {
-  return new FileError("unknown", path, new Error("the file ended before its announced length"));
+  return new FileError("unknown", path, new Error("the file is shorter than it was when the response began"));
 }
 
 /**

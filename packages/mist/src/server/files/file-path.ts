@@ -9,8 +9,8 @@ import { shown } from "@x/glisten/kit";
 import { FileError, UsageError } from "../../errors.ts";
 
 /**
- * What is done with a name that starts with a dot: `"ignore"` as if it were not there (404), `"deny"` (403), or
- * `"allow"`. `/.well-known/` (RFC 8615) is allowed always.
+ * How a name that starts with a dot is treated: `"ignore"`, as missing (404); `"deny"` (403); `"allow"`.
+ * `/.well-known/` (RFC 8615) is always allowed.
  */
 export type DotfilesPolicy = "allow" | "deny" | "ignore";
 
@@ -30,7 +30,7 @@ export function checkRoot(root: string | undefined): void {
  * The file below `root` that a request path names. A trailing slash is kept, so that it never names a plain file.
  *
  * @param root a directory.
- * @param urlPath path of a request target: percent-encoded, without a query; a leading slash may be left out.
+ * @param urlPath path of a request target: percent-encoded, without a query; the leading slash is optional.
  * @throws FileError no-entry for a path that names nothing below the root, or a hidden name under `"ignore"`;
  *   no-access for a hidden name under `"deny"`.
  */

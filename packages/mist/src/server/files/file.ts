@@ -1,4 +1,4 @@
-// Answers from files: `sendFile`, with conditional requests (RFC 9110 §13) and ranges (§14).
+// Responses from files: `sendFile`, with conditional requests (RFC 9110 §13) and ranges (§14).
 //
 // Small files are read here and leave in one write with their head; larger ones are streamed by `file-body.ts`.
 
@@ -30,11 +30,11 @@ import { closeDescriptor, type OpenFile, openRegularFile } from "./open-file.ts"
 export interface SendFileOptions {
   /** First byte to send. Default 0; beyond the end, the body is empty. */
   readonly offset?: number | undefined;
-  /** Send this many bytes at most. Default: to the end. */
+  /** The maximum number of bytes to send. Default: to the end. */
   readonly limit?: number | undefined;
   /**
    * The request to answer. With it, preconditions and ranges are honoured, relative to what `offset` and `limit`
-   * leave of the file. Without it the answer is always 200.
+   * leave of the file. Without it the status is always 200.
    */
   readonly request?: Request<unknown> | undefined;
   /**
@@ -45,7 +45,7 @@ export interface SendFileOptions {
    * a symbolic link. Never pass a path that comes from a request without `root`.
    */
   readonly root?: string | undefined;
-  /** What to do with hidden names below `root`. Default `"ignore"`. Needs `root`. */
+  /** How to treat hidden names below `root`. Default `"ignore"`. Needs `root`. */
   readonly dotfiles?: DotfilesPolicy | undefined;
   /** Value of `content-type`. Default: by the extension, with `charset=utf-8` for text. */
   readonly contentType?: string | undefined;
@@ -53,7 +53,7 @@ export interface SendFileOptions {
   readonly maxRanges?: number | undefined;
 }
 
-/** How one opened file becomes a response; what {@link sendFile} and the static handler have in common. */
+/** How an opened file becomes a response, for {@link sendFile} and for the static handler. */
 export interface FileAnswer {
   readonly path: string;
   readonly request: Request<unknown> | undefined;
@@ -75,15 +75,15 @@ const maxInline = 64 * 1024;
  *
  * Sets `content-type` and, with `request`, a weak `etag` (from size and time of change), `last-modified` and
  * `accept-ranges`; answers 206 (one range, or several as multipart/byteranges), 304, 412 and 416 as the request's
- * preconditions and ranges demand. More fields can be set on the response.
+ * preconditions and ranges require. More fields can be set on the response.
  *
- * The file is not read before the response is sent, unless it is small. If it shrinks meanwhile, the message is
- * broken off.
+ * The file is not read before the response is sent, unless it is small. If it shrinks meanwhile, the response
+ * is broken off.
  *
  * @param path with `root`, the path of a request; without, a path of the file system, which is opened wherever it
  *   leads (see `root`).
- * @throws UsageError (rejects) for an unknown option, an empty root, an offset or limit that is no integer of at least
- *   0, or a malformed content type.
+ * @throws UsageError (rejects) for an unknown option, an empty root, an offset or limit that is not an integer of at
+ *   least 0, or a malformed content type.
  * @throws FileError (rejects): `is-dir` for a directory; `no-entry` for a missing file and for a path that `root`
  *   does not allow (dot segments, encoded slashes, backslashes, NUL, hidden names); `no-access` without permission,
  *   for FIFOs, sockets and devices, and for a symbolic link out of the root; else `unknown`. Uncaught in a handler,

@@ -20,7 +20,7 @@ import {
 import { resolve, sep } from "node:path";
 import { FileError, type FileErrorReason } from "../../errors.ts";
 
-/** An open descriptor of a regular file, with its state at that moment. Whoever has it closes it. */
+/** An open descriptor of a regular file, with its state at that moment. The owner closes it. */
 export interface OpenFile {
   readonly descriptor: number;
   readonly stats: Stats;
@@ -40,7 +40,7 @@ const openFlags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.
 export async function openRegularFile(path: string, root?: string): Promise<OpenFile> {
   const descriptor = await openDescriptor(path);
   try {
-    // First where it is, then what it is: nothing is told of what lies outside.
+    // Check the location before the kind, so that a client learns nothing about files outside the root.
     if (root !== undefined && !(await liesBelow(root, descriptor, path))) {
       throw new FileError("no-access", path);
     }
@@ -56,7 +56,7 @@ export async function openRegularFile(path: string, root?: string): Promise<Open
 /**
  * Opens again, at once, a file that was open a moment ago.
  *
- * @param known its state then: what stands at the path now has to be the same file, whatever happened to its content.
+ * @param known its state then: the path must still name the same file; its content may have changed.
  * @returns the descriptor.
  * @throws FileError unknown if that fails, or another file has taken its place.
  */
@@ -70,10 +70,14 @@ export function openAgain(path: string, known: Stats): number {
   const { dev, ino } = fstatSync(descriptor);
   if (dev === known.dev && ino === known.ino) return descriptor;
   closeDescriptor(descriptor);
-  throw new FileError("unknown", path, new Error("the file was replaced before it was sent"));
+  throw new FileError(
+    "unknown",
+    path,
+    new Error("another file has taken its place since the response began"),
+  );
 }
 
-/** Closes a descriptor that was only read from: nothing can be lost, so nothing is reported. */
+/** Closes a descriptor that was only read from: no data can be lost, so errors are ignored. */
 export function closeDescriptor(descriptor: number): void {
   try {
     closeSync(descriptor);
@@ -135,7 +139,7 @@ function isInside(directory: string, path: string): boolean {
   return path === directory || path.startsWith(directory.endsWith(sep) ? directory : directory + sep);
 }
 
-/** Where the kernel says that an open descriptor lies; undefined where there is no such answer. Waits for no disk. */
+/** The path of an open descriptor according to the kernel; undefined where the kernel cannot tell. Never blocks. */
 function openedPath(descriptor: number): string | undefined {
   if (process.platform !== "linux") return undefined;
   try {
@@ -146,8 +150,8 @@ function openedPath(descriptor: number): string | undefined {
 }
 
 /**
- * Where a descriptor lies, by way of its name: resolves the name and compares what stands there with what is open.
- * Undefined if the two are not the same file, which means that somebody exchanged a link meanwhile.
+ * Where an open file lies, found by its name: resolves the name and compares the file there with the open one.
+ * Undefined if they differ, which means that a link was exchanged meanwhile.
  */
 export async function openedPathByName(descriptor: number, path: string): Promise<string | undefined> {
   const real = await realPathOf(path);

@@ -1,6 +1,6 @@
 // A handler that serves a directory: index files, redirects of directories, coded siblings, cache-control.
 //
-// What a URL may name is decided in `server/file-path.ts`, what a link may lead to in `server/open-file.ts`.
+// `file-path.ts` decides what a URL may name, `open-file.ts` where a link may lead.
 
 import { join, relative, resolve, sep } from "node:path";
 import { checkFunction, checkNames, shown } from "@x/glisten/kit";
@@ -35,23 +35,23 @@ export interface StaticFilesOptions<Body = unknown> {
   /** Where it is mounted. Default `"/"`; with `"/assets"`, `/assets/a.js` is the file `a.js`. */
   readonly prefix?: string | undefined;
   /**
-   * Names to look for in a directory, in order; false for none. Default `"index.html"`. With it, a directory without
-   * its slash is redirected (301).
+   * Index files to look for in a directory, in order; false for none. Default `"index.html"`. With index files, a
+   * directory without its trailing slash is redirected (301).
    */
   readonly index?: string | readonly string[] | false | undefined;
   /** Value of `cache-control`, or a function that gives it, or undefined for none. Default: none. */
   readonly cacheControl?: string | ((file: StaticFile) => string | undefined) | undefined;
   /**
-   * Whether to serve `a.js.br`, `a.js.zst` or `a.js.gz` for `a.js` to clients that take it, or which of them in which
-   * order of preference. Looked for beside files of compressible or unknown type. `true` means br, zstd, gzip.
+   * Whether to serve `a.js.br`, `a.js.zst` or `a.js.gz` in place of `a.js` to clients that accept it, or which of them,
+   * in order of preference. Looked for beside files of a compressible or unknown type. `true` means br, zstd, gzip.
    * Default: false.
    */
   readonly precompressed?: boolean | readonly SiblingCoding[] | undefined;
-  /** What to do with hidden names. Default `"ignore"`: they do not exist. */
+  /** How to treat hidden names. Default `"ignore"`: as missing. */
   readonly dotfiles?: DotfilesPolicy | undefined;
-  /** A `Range` field that names more ranges is ignored. Default 32; 0 turns ranges off. */
+  /** A `Range` field that names more ranges than this is ignored. Default 32; 0 turns ranges off. */
   readonly maxRanges?: number | undefined;
-  /** Answers what is no file here, and methods other than GET and HEAD. Default: 404, 405. */
+  /** Answers requests for which there is no file, and methods other than GET and HEAD. Default: 404, 405. */
   readonly fallback?: ((request: Request<Body>) => ServerResponse | Promise<ServerResponse>) | undefined;
 }
 
@@ -73,12 +73,12 @@ interface Settings {
 /**
  * A handler that serves the files of a directory, with everything that `sendFile` does for a request.
  *
- * Answers 404 for what is not there (or lies outside, see `sendFile`), 403 without access, 405 with `allow` for methods
- * other than GET and HEAD, 406 to a client that refuses every coding there is. Failures of the file system are thrown,
- * as a FileError `unknown`.
+ * Answers 404 for what is missing or lies outside the root (see `sendFile`), 403 without permission, 405 with `allow` for
+ * methods other than GET and HEAD, 406 to a client that refuses every coding there is. Other failures of the file system
+ * are thrown, as a FileError `unknown`.
  *
- * @throws UsageError for an unknown option, no root or an empty one, a prefix that is no absolute path, an index that is
- *   no plain name.
+ * @throws UsageError for an unknown option, no root or an empty one, a prefix that is not an absolute path, an index
+ *   that is not a plain file name.
  *
  * @example `mist.new(mist.staticFiles({ root: "public", cacheControl: "max-age=3600", precompressed: true }))`
  */
@@ -180,7 +180,7 @@ async function serveIndex(
   throw new FileError("no-entry", directory);
 }
 
-// The path has passed `pathBelowRoot`: it has no empty segment, so that this never reads as `//another-host/`.
+// The path has passed `pathBelowRoot`: it has no empty segment, so this cannot read as `//another-host/`.
 function redirectToDirectory(request: Request<unknown>): ServerResponse {
   const query = request.query === undefined ? "" : `?${request.query}`;
   return refusal(301, [["location", fieldValue("location", `${request.path}/${query}`)]]);
