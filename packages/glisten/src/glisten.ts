@@ -35,7 +35,16 @@ import type { DescriptorTarget, SystemdTarget, TcpTarget, UnixTarget } from "./t
 export type ListenTarget = number | UnixTarget | DescriptorTarget | SystemdTarget;
 
 /** A server as a child of a supervisor. */
-export type ServerSpecification = ChildSpecification<Server>;
+export type ServerSpecification<Running extends Server = Server> = ChildSpecification<Running>;
+
+/** Options of {@link Builder.supervised}. */
+export interface SupervisedOptions {
+  /**
+   * Names the server within its supervisor. Default: what it is and where it listens, such as `"glisten:3000"`,
+   * `"glisten:unix:/run/app.sock"`, `"glisten:fd:3"` or `"glisten:systemd"`.
+   */
+  readonly id?: string | undefined;
+}
 
 /** A server described and not started. Immutable: every method returns a new builder and leaves this one unchanged. */
 export class Builder {
@@ -154,10 +163,15 @@ export class Builder {
     return this.launch(target, undefined);
   }
 
-  /** The server as a child of a supervisor: `start` is called whenever the supervisor wants it to run. */
-  supervised(target: ListenTarget): ServerSpecification {
+  /**
+   * The server as a child of a supervisor, which calls the specification's `start` whenever the server is to run.
+   *
+   * @throws UsageError for a target or an option that cannot be meant.
+   */
+  supervised(target: ListenTarget, options: SupervisedOptions = {}): ServerSpecification {
+    checkNames("supervised", options, ["id"]);
     return {
-      id: "glisten",
+      id: options.id ?? specificationId(target),
       type: "supervisor",
       start: (signal) => this.launch(target, signal),
       shutdownMs: this.options.stopDeadlineMs,
@@ -283,6 +297,15 @@ function checkTarget(target: Exclude<ListenTarget, number>): void {
     throw new UsageError(`start takes a port's number, { path }, { fd } or { systemd }, not ${found}`);
   }
   checkNames(`start({ ${kind} })`, target, TARGETS[kind]!);
+}
+
+/** What a server is called in a supervision tree unless it is given a name. */
+function specificationId(target: ListenTarget): string {
+  if (typeof target === "number") return `glisten:${target}`;
+  checkTarget(target);
+  if ("path" in target) return `glisten:unix:${target.path}`;
+  if ("fd" in target) return `glisten:fd:${target.fd}`;
+  return target.systemd === true ? "glisten:systemd" : `glisten:systemd:${target.systemd}`;
 }
 
 function proxySettings(options: ProxyProtocolOptions | undefined): ProxySettings | undefined {

@@ -51,6 +51,7 @@ export {
   type ListenTarget,
   protocol,
   type ServerSpecification,
+  type SupervisedOptions,
 } from "./glisten.ts";
 export { type ListenOptions, listen } from "./listen.ts";
 export type { ListenPlace } from "./listen-place.ts";

@@ -14,8 +14,10 @@ export interface ConnectionHost {
   readonly wheel: TimerWheel;
   readonly settings: ConnectionSettings;
   readonly address: { readonly type: "tcp" | "unix" };
-  /** Milliseconds until the stop deadline; undefined while the server is not stopping. */
-  readonly stopping: number | undefined;
+  /** Aborted when the server begins to stop. */
+  readonly stopping: AbortSignal;
+  /** Milliseconds until the stop deadline; undefined until the server drains. */
+  readonly stopLeftMs: number | undefined;
   /** The handshake is done; an acceptor may open the connection. */
   ready(connection: LiveConnection): void;
   /** The protocol is there and reading begins. */

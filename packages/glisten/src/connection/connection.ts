@@ -79,6 +79,8 @@ export interface Connection<UserMessage = never> {
   become(protocol: Protocol): void;
   /** True from the moment nothing can be sent or received any more. */
   readonly closed: boolean;
+  /** Aborted when the server begins to stop: the signal of `Server.stopping`, one for all connections. */
+  readonly stopping: AbortSignal;
   /**
    * Who is there. Throws a TransportError (`enotconn`) for a unix socket, and for a peer that was gone before it
    * was first asked about.

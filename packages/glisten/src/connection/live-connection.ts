@@ -121,7 +121,8 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
       this.tellClosed(protocol, this.reason!);
     }
     this.leaveInit();
-    if (phase === INITIALISING && this.host.stopping !== undefined) this.shutdown(this.host.stopping);
+    const { stopLeftMs } = this.host;
+    if (phase === INITIALISING && stopLeftMs !== undefined) this.shutdown(stopLeftMs);
   }
 
   become(protocol: Protocol): void {
@@ -138,6 +139,10 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   }
 
   // ---- ending -----------------------------------------------------------------------------------------------
+
+  get stopping(): AbortSignal {
+    return this.host.stopping;
+  }
 
   get closed(): boolean {
     return this.phase >= GONE || this.socket.destroyed;
@@ -205,7 +210,7 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   }
 
   private orderly(): CloseReason {
-    return this.host.stopping === undefined ? NORMAL : SHUTDOWN;
+    return this.host.stopLeftMs === undefined ? NORMAL : SHUTDOWN;
   }
 
   /** Never opened, and it will not be. */

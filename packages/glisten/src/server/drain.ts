@@ -1,63 +1,113 @@
 /**
- * How a server comes to its end: the deadline, who may still arrive, and what became of whom.
+ * How a server stops: the signal, the delay, the deadline, the connections that still arrive, and the report.
  *
- * The kernel has accepted connections that Node has not, and Node some that no acceptor has taken or whose handshake
- * is under way. Their clients do not know that the server is stopping; closing the listening socket, or their own,
- * would look to them like a crash. So there is a moment in which they still arrive, before the tree is stopped.
+ * When a stop begins, the kernel holds connections that Node has not accepted, and Node holds some that no acceptor has
+ * taken or that are shaking hands. Their clients do not know that the server is stopping; to close the listening socket
+ * or theirs would look like a crash. So the server takes these in before it stops the tree.
  */
 
+import { setMaxListeners } from "node:events";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import type { CloseReason } from "../connection/protocol.ts";
-import type { StopCount, StopReport } from "./server-interface.ts";
+import { UsageError } from "../errors.ts";
+import { checkNames } from "../option-names.ts";
+import type { StopCount, StopOptions, StopReport } from "./server-interface.ts";
 
-/** How long at most a stop waits for handshakes; no more than a quarter of its deadline, as for who has connected. */
-const HANDSHAKES_MS = 500;
-const LOOK_AGAIN_MS = 5;
+/** A stop waits this long for handshakes at most, and for no part of the arrivals longer than a quarter of its time. */
+const handshakesMs = 500;
+const lookAgainMs = 5;
+/** The longest time a timer of Node's can be set for. */
+const longestMs = 2 ** 31 - 1;
 
-/** What is asked of a server whose last connections arrive. */
+/** What `stop` was given, checked. @throws UsageError */
+export function stopTimes(given: number | StopOptions = {}): {
+  readonly delayMs: number;
+  readonly deadlineMs: number | undefined;
+} {
+  const options = typeof given === "object" ? given : { deadlineMs: given };
+  checkNames("stop", options, ["deadlineMs", "delayMs"]);
+  const { delayMs = 0, deadlineMs } = options;
+  if (!(delayMs >= 0 && delayMs <= longestMs)) {
+    throw new UsageError(`delayMs must be a number from 0 to ${longestMs}, got ${String(delayMs)}`);
+  }
+  if (deadlineMs !== undefined && !(deadlineMs >= 0)) {
+    throw new UsageError(`deadlineMs must be a number of at least 0, got ${String(deadlineMs)}`);
+  }
+  return { delayMs, deadlineMs };
+}
+
+/** What a drain asks of its server while the last connections arrive. */
 export interface Arriving {
   /** Sockets Node has handed over so far. */
   readonly taken: number;
-  /** How many more the kernel can hold for us. */
+  /** How many more the kernel can hold. */
   readonly backlog: number;
-  /** Somebody is shaking hands. */
+  /** A TLS handshake or PROXY header is under way. */
   readonly handshaking: boolean;
-  /** Somebody waits for an acceptor. */
+  /** A connection waits for an acceptor. */
   readonly waiting: boolean;
-  /** Takes nobody any more. */
+  /** Stops accepting. */
   closeListener(): void;
 }
 
 /** The stop of one server. */
 export class Drain {
-  private endsAt: number | undefined = undefined;
-  private readonly tally: Map<string, { drained: number; killed: number }> = new Map();
+  readonly #tally: Map<string, { drained: number; killed: number }> = new Map();
+  #beginsAt = Number.POSITIVE_INFINITY;
+  #endsAt = Number.POSITIVE_INFINITY;
+  #begun = false;
+  #timer: NodeJS.Timeout | undefined = undefined;
+  #abort: AbortController | undefined = undefined;
 
-  /** Milliseconds until the deadline; undefined while nobody has said `stop`. */
-  get left(): number | undefined {
-    return this.endsAt === undefined ? undefined : Math.max(0, this.endsAt - performance.now());
+  /** Aborted from the first plan on. Made when it is first asked for. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      setMaxListeners(0, this.#abort.signal); // any number of streams may listen at once
+      if (this.#beginsAt !== Number.POSITIVE_INFINITY) this.#abort.abort(stoppingReason());
+    }
+    return this.#abort.signal;
   }
 
-  /** Begins the end, or brings its deadline nearer; never puts it off. */
-  within(deadlineMs: number): void {
-    const at = performance.now() + deadlineMs;
-    if (this.endsAt === undefined || at < this.endsAt) this.endsAt = at;
+  /** Milliseconds until the deadline; undefined until the drain has begun. */
+  get left(): number | undefined {
+    return this.#begun ? Math.max(0, this.#endsAt - performance.now()) : undefined;
+  }
+
+  /**
+   * Has the drain begin in `delayMs` and end `deadlineMs` later; calls `begin` then. A further plan can bring either
+   * instant nearer, and puts neither off.
+   */
+  plan(delayMs: number, deadlineMs: number, begin: () => void = () => {}): void {
+    const beginsAt = performance.now() + delayMs;
+    this.#endsAt = Math.min(this.#endsAt, beginsAt + deadlineMs);
+    if (this.#begun || beginsAt >= this.#beginsAt) return;
+    this.#beginsAt = beginsAt;
+    clearTimeout(this.#timer);
+    if (delayMs > 0) this.#timer = setTimeout(() => this.#begin(begin), delayMs);
+    this.#abort?.abort(stoppingReason());
+    if (delayMs === 0) this.#begin(begin);
+  }
+
+  #begin(begin: () => void): void {
+    this.#begun = true;
+    begin();
   }
 
   /** A connection is gone. */
   count(kind: string, reason: CloseReason): void {
-    if (this.endsAt === undefined) return;
-    let counts = this.tally.get(kind);
+    if (!this.#begun) return;
+    let counts = this.#tally.get(kind);
     if (counts === undefined) {
       counts = { drained: 0, killed: 0 };
-      this.tally.set(kind, counts);
+      this.#tally.set(kind, counts);
     }
     if (reason.type === "killed") counts.killed += 1;
     else counts.drained += 1;
   }
 
   report(): StopReport {
-    const byKind: Record<string, StopCount> = Object.fromEntries(this.tally);
+    const byKind: Record<string, StopCount> = Object.fromEntries(this.#tally);
     let drained = 0;
     let killed = 0;
     for (const counts of Object.values(byKind)) {
@@ -67,35 +117,39 @@ export class Drain {
     return { type: "shutdown", drained, killed, byKind };
   }
 
-  /** Lets arrive who has connected already; done at once when nobody has. */
+  /** Takes in the clients that have connected already; done at once when there are none. */
   async lastArrivals(server: Arriving): Promise<void> {
     const quarter = (this.left ?? 0) / 4;
-    await this.emptyBacklog(server, performance.now() + quarter);
-    server.closeListener(); // now, while nobody waits in the kernel
-    // Who waits for an acceptor is served when its turn comes, as far as the deadline allows; a handshake depends on
-    // the peer, and whoever does not get on with it must not hold up the stop.
-    const handshakesUntil = performance.now() + Math.min(HANDSHAKES_MS, quarter);
-    while (this.mayArrive(server, handshakesUntil)) await sleep(LOOK_AGAIN_MS);
+    await this.#emptyBacklog(server, performance.now() + quarter);
+    server.closeListener(); // now, while the kernel holds nobody
+    // A connection that waits for an acceptor is served in its turn, as far as the deadline allows. A handshake depends
+    // on the peer, which must not hold up the stop.
+    const handshakesUntil = performance.now() + Math.min(handshakesMs, quarter);
+    while (this.#mayArrive(server, handshakesUntil)) await sleep(lookAgainMs);
   }
 
-  private mayArrive(server: Arriving, until: number): boolean {
+  #mayArrive(server: Arriving, until: number): boolean {
     return this.left! > 0 && (server.waiting || (performance.now() < until && server.handshaking));
   }
 
   /**
-   * Closing the listening socket resets all who wait in the kernel, and Node takes one of them in a turn of the event
-   * loop. So the turns go on until one brings nobody, or as many have come as could have been waiting.
+   * Closing the listening socket resets all connections that wait in the kernel, and Node accepts one of them in a turn
+   * of the event loop. So turns pass until one brings nobody, or as many have come as can have been waiting.
    */
-  private async emptyBacklog(server: Arriving, until: number): Promise<void> {
+  async #emptyBacklog(server: Arriving, until: number): Promise<void> {
     let before = -1;
     let taken = server.taken;
     const all = taken + server.backlog;
     while (taken !== before && taken < all && performance.now() < until) {
       before = taken;
-      // The first turn may have been under way already.
+      // The first turn may be under way already.
       await nextTurn();
       await nextTurn();
       taken = server.taken;
     }
   }
+}
+
+function stoppingReason(): DOMException {
+  return new DOMException("The server is stopping", "AbortError");
 }

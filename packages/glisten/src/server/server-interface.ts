@@ -14,8 +14,14 @@ export type ErrorHandler = (error: HandlerError, connection: Connection<never>) 
 
 /** How to stop. */
 export interface StopOptions {
-  /** How long connections may take, in milliseconds. */
+  /** How long connections may take to finish, in milliseconds. Default: the server's `withStopDeadline`. */
   readonly deadlineMs?: number | undefined;
+  /**
+   * How long the server goes on accepting and serving as before, with `stopping` already aborted, so that a load
+   * balancer sees a failing health check before connections are refused. The deadline begins after it. In
+   * milliseconds; default: 0.
+   */
+  readonly delayMs?: number | undefined;
 }
 
 /** How many connections ended by themselves, and how many were ended. */
@@ -74,10 +80,19 @@ export interface Server extends Child, AsyncDisposable {
   /** Where it listens, connections by state, and counters. Looks at every connection: not for a hot path. */
   info(): ServerInfo;
   /**
-   * Stops accepting, tells every connection, and waits for them; at the deadline (default: the server's
-   * `withStopDeadline`) destroys those that are left. A second call can only bring the deadline nearer.
+   * Aborts `stopping`, and after `delayMs` stops accepting, tells every connection and waits for them. At the deadline
+   * destroys those that are left. A number is a deadline in milliseconds. A second call can only make it end sooner.
+   *
+   * @throws UsageError for times that are no numbers of at least 0, and for unknown options.
    */
   stop(deadline?: number | StopOptions): Promise<StopReport>;
+  /**
+   * Aborted as soon as the server begins to stop, whatever made it: `stop`, `kill`, its signal, or giving up. One
+   * signal for the life of the server: remove listeners that are no longer needed.
+   */
+  readonly stopping: AbortSignal;
+  /** Milliseconds until connections that are left are destroyed; undefined until the server stops accepting. */
+  readonly stopLeftMs: number | undefined;
   /** Ends the server and all connections now. */
   kill(): void;
   /** Resolves when the server has ended: `shutdown`, `killed`, or `abnormal` when it gave up restarting a part. */

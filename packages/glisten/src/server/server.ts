@@ -28,14 +28,13 @@ import type { CloseReason } from "../connection/protocol.ts";
 import { type HandlerError, StartError, UsageError } from "../errors.ts";
 import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "../events.ts";
 import { keepReadBuffers } from "../memory.ts";
-import { checkNames } from "../option-names.ts";
 import type { ServerOptions } from "../options.ts";
 import type { BoundAddress } from "../transport/address.ts";
 import type { TlsContext } from "../transport/tls.ts";
 import type { ListenTarget } from "../transport/transport.ts";
 import { acceptors } from "./acceptor.ts";
 import { ArrivalQueue } from "./arrivals.ts";
-import { type Arriving, Drain } from "./drain.ts";
+import { type Arriving, Drain, stopTimes } from "./drain.ts";
 import { Inheritance, Listener, type ListenerOwner } from "./listener.ts";
 import type { Server, ServerInfo, ServerTls, StopOptions, StopReport } from "./server-interface.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -119,7 +118,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
       type: "supervisor",
       // Asked for when the time has come: the deadline is the one `stop` was given.
       get shutdownMs() {
-        return server.stopping ?? server.options.stopDeadlineMs;
+        return server.stopLeftMs ?? server.options.stopDeadlineMs;
       },
       start: () => {
         this.connections = factorySupervisor<never>({ shutdownMs: "infinity" });
@@ -145,8 +144,8 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
 
   private happened(event: SupervisorEvent): void {
     if (event.type === "gave-up") {
-      this.drain.within(this.options.stopDeadlineMs);
       this.treeStops = true;
+      this.drain.plan(0, this.options.stopDeadlineMs);
     } else if (event.type === "child-stopped" && event.id === "listener") this.queue.clear();
   }
 
@@ -220,24 +219,24 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
 
   // ---- stopping ---------------------------------------------------------------------------------------------
 
-  get stopping(): number | undefined {
+  get stopping(): AbortSignal {
+    return this.drain.signal;
+  }
+
+  get stopLeftMs(): number | undefined {
     return this.drain.left;
   }
 
   stop(deadline?: number | StopOptions): Promise<StopReport> {
-    if (typeof deadline === "object") checkNames("stop", deadline, ["deadlineMs"]);
-    const given = typeof deadline === "object" ? deadline.deadlineMs : deadline;
-    const deadlineMs = given ?? this.options.stopDeadlineMs;
-    if (!(deadlineMs >= 0)) throw new UsageError(`deadlineMs must be 0 or more, not ${String(deadlineMs)}`);
-    const isFirst = this.drain.left === undefined;
-    this.drain.within(deadlineMs);
-    if (isFirst) void this.stopInOrder(deadlineMs);
-    else if (this.treeStops) void this.supervisor.stop(deadlineMs);
+    const { delayMs, deadlineMs = this.options.stopDeadlineMs } = stopTimes(deadline);
+    this.drain.plan(delayMs, deadlineMs, () => void this.stopInOrder());
+    if (this.treeStops) void this.supervisor.stop(this.drain.left);
     this.reported ??= this.closed.then(() => this.drain.report());
     return this.reported;
   }
 
-  private async stopInOrder(deadlineMs: number): Promise<void> {
+  private async stopInOrder(): Promise<void> {
+    const deadlineMs = this.drain.left!;
     for (const connection of this.connections.adopted()) {
       if ((connection as LiveConnection).state === "open") connection.shutdown(deadlineMs);
     }
@@ -270,8 +269,8 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 
   kill(): void {
-    this.drain.within(0);
     this.treeStops = true;
+    this.drain.plan(0, 0);
     this.supervisor.kill();
   }
 

@@ -31,7 +31,7 @@ describe("the last arrivals", () => {
     ["are nobody without a deadline to come in", 0, 0],
   ])("%s", async (_, deadlineMs, looks) => {
     const drain = new Drain();
-    drain.within(deadlineMs);
+    drain.plan(0, deadlineMs);
     const server = crowd();
     await drain.lastArrivals(server);
     expect([server.isListening, server.looks]).toEqual([false, looks]);
@@ -39,15 +39,54 @@ describe("the last arrivals", () => {
 
   it("are waited for no longer once the deadline has come nearer", async () => {
     const drain = new Drain();
-    drain.within(60_000);
+    drain.plan(0, 60_000);
     const server = {
       taken: 0,
       backlog: 1,
       waiting: true,
       handshaking: false,
-      closeListener: () => drain.within(20),
+      closeListener: () => drain.plan(0, 20),
     };
     await drain.lastArrivals(server);
     expect(drain.left).toBe(0);
+  });
+});
+
+describe("a plan", () => {
+  it("begins after its delay, and ends its deadline after that", async () => {
+    const drain = new Drain();
+    const begun = new Promise<number>((resolve) => drain.plan(20, 60_000, () => resolve(drain.left!)));
+    expect([drain.signal.aborted, drain.left]).toEqual([true, undefined]);
+    expect(await begun).toBeGreaterThan(59_000);
+    expect(await begun).toBeLessThanOrEqual(60_000);
+  });
+
+  it.each([
+    ["begins sooner by one without a delay, and ends no later than it would have", [0, 200_000], 160_000],
+    ["ends sooner by one with a shorter deadline", [0, 10], 10],
+  ] as const)("%s", (_, [delayMs, deadlineMs], most) => {
+    const drain = new Drain();
+    const begun: string[] = [];
+    drain.plan(100_000, 60_000, () => begun.push("first"));
+    drain.plan(delayMs, deadlineMs, () => begun.push("second"));
+    expect(begun).toEqual(["second"]);
+    expect(drain.left).toBeLessThanOrEqual(most);
+    drain.plan(0, 500_000, () => begun.push("third"));
+    drain.plan(5_000, 500_000, () => begun.push("fourth"));
+    expect(begun).toEqual(["second"]);
+    expect(drain.left).toBeLessThanOrEqual(most);
+  });
+
+  it("aborts one signal, whether it was asked for before or behind", () => {
+    const drain = new Drain();
+    const { signal } = drain;
+    expect(signal.aborted).toBe(false);
+    drain.plan(0, 0);
+    drain.plan(0, 0);
+    expect(drain.signal).toBe(signal);
+    expect(signal.reason).toMatchObject({ name: "AbortError", message: "The server is stopping" });
+    const late = new Drain();
+    late.plan(0, 0);
+    expect(late.signal.aborted).toBe(true);
   });
 });

@@ -215,6 +215,11 @@ describe("stop", () => {
     expect(() => server.stop({ deadlineMs: -1 })).toThrow(glisten.UsageError);
     expect(() => server.stop(Number.NaN)).toThrow(glisten.UsageError);
     expect(() => server.stop({ deadline: 5 } as never)).toThrow(/stop has no option "deadline"/);
+    expect(() => server.stop({ delayMs: -1 })).toThrow(
+      "delayMs must be a number from 0 to 2147483647, got -1",
+    );
+    expect(() => server.stop({ delayMs: Number.POSITIVE_INFINITY })).toThrow(glisten.UsageError);
+    expect(server.stopping.aborted).toBe(false);
   });
 
   it("cuts off a peer that takes nothing of what it was sent", async () => {
@@ -230,6 +235,67 @@ describe("stop", () => {
     await eventually(() => server.info().connections === 0 && server.info().accepted === 1);
     peer.socket.destroy();
     await server.stop();
+  });
+});
+
+describe("stop with a delay", () => {
+  it("serves as before until it is over, with the signal aborted", async () => {
+    const told: string[] = [];
+    const server = await glisten
+      .new(
+        (connection) => connection,
+        async (_, message, connection) => {
+          if (message.type === "packet") await connection.send(String(connection.stopping.aborted));
+        },
+      )
+      .withShutdown(() => {
+        told.push("shutdown");
+        return glisten.stop();
+      })
+      .start(0);
+    const early = await dial(server);
+    early.socket.write("?");
+    expect(await early.read(5)).toBe("false");
+    server.stopping.addEventListener("abort", () => told.push("stopping"));
+    void server.stop({ delayMs: 600_000, deadlineMs: 10_000 });
+    expect([told, server.stopLeftMs]).toEqual([["stopping"], undefined]);
+    for (const peer of [early, await dial(server)]) {
+      peer.socket.write("?");
+      expect(await peer.read(4)).toBe("true");
+    }
+    // A second call ends the delay, and the report counts from there.
+    expect(await server.stop({ deadlineMs: 10_000 })).toMatchObject({ drained: 2, killed: 0 });
+    expect(told).toEqual(["stopping", "shutdown", "shutdown"]);
+  });
+
+  it("drains by itself when the delay has passed", async () => {
+    const server = await glisten.new(nothing, nothing).withStopDeadline(10).start(0);
+    await dial(server);
+    await eventually(() => server.info().states.open === 1);
+    expect(await server.stop({ delayMs: 10 })).toMatchObject({ drained: 0, killed: 1 });
+  });
+
+  it("gives way to kill", async () => {
+    const server = await glisten.new(nothing, nothing).start(0);
+    const stopped = server.stop({ delayMs: 600_000 });
+    server.kill();
+    expect(await stopped).toMatchObject({ drained: 0, killed: 0 });
+    expect(await server.closed).toEqual({ type: "killed" });
+  });
+});
+
+describe("the stopping signal", () => {
+  it.each([
+    ["stop", (server: glisten.Server) => void server.stop()],
+    ["kill", (server: glisten.Server) => server.kill()],
+    ["its signal", (_: glisten.Server, abort: () => void) => abort()],
+  ])("aborts with %s", async (_, end) => {
+    const own = new AbortController();
+    const server = await glisten.new(nothing, nothing).withSignal(own.signal).start(0);
+    const { stopping } = server;
+    end(server, () => own.abort());
+    expect(stopping.aborted).toBe(true);
+    await server.closed;
   });
 });
 
@@ -297,11 +363,11 @@ describe("a server ends", () => {
     const tree = await supervisor({
       children: [glisten.new(nothing, nothing).withStopDeadline(50).supervised(0)],
     });
-    const first = tree.which("glisten") as glisten.Server;
+    const first = tree.which("glisten:0") as glisten.Server;
     await dial(first);
     first.kill();
-    await eventually(() => tree.which("glisten") !== undefined && tree.which("glisten") !== first);
-    const second = tree.which("glisten") as glisten.Server;
+    await eventually(() => ![undefined, first].includes(tree.which("glisten:0")));
+    const second = tree.which("glisten:0") as glisten.Server;
     const peer = await dial(second);
     expect(await tree.stop()).toEqual({ type: "shutdown" });
     await peer.whenClosed();
@@ -310,6 +376,34 @@ describe("a server ends", () => {
 });
 
 describe("a server in a tree", () => {
+  const builder = glisten.new(nothing, nothing);
+
+  it.each([
+    [3000, "glisten:3000"],
+    [{ path: "/run/app.sock" }, "glisten:unix:/run/app.sock"],
+    [{ fd: 3 }, "glisten:fd:3"],
+    [{ systemd: true }, "glisten:systemd"],
+    [{ systemd: "web" }, "glisten:systemd:web"],
+  ] as const)("on %j is called %s unless it is named", (target, id) => {
+    expect(builder.supervised(target).id).toBe(id);
+    expect(builder.supervised(target, { id: "web" }).id).toBe("web");
+  });
+
+  it("refuses what cannot be meant at the call", () => {
+    expect(() => builder.supervised(3000, { name: "web" } as never)).toThrow(
+      /supervised has no option "name"/,
+    );
+    expect(() => builder.supervised("3000" as never)).toThrow(glisten.UsageError);
+  });
+
+  it("stands beside another", async () => {
+    await using tree = await supervisor({
+      children: [builder.supervised(0, { id: "one" }), builder.supervised(0, { id: "two" })],
+    });
+    const ports = ["one", "two"].map((id) => tree.which<glisten.Server>(id)!.port);
+    expect(new Set(ports).size).toBe(2);
+  });
+
   it("goes on until its turn to stop has come", async () => {
     const { opened, open } = gate();
     const order: string[] = [];
@@ -319,7 +413,7 @@ describe("a server in a tree", () => {
         exited: opened.then(() => shutdownExit),
         kill: open,
         stop: async () => {
-          const peer = await dial(tree.which("glisten") as glisten.Server);
+          const peer = await dial(tree.which("glisten:0") as glisten.Server);
           peer.socket.end("still");
           order.push(await peer.read(5), "guest stopped");
           open();
