@@ -4,32 +4,51 @@
  *   cluster (one-for-one)
  *   └── worker slots   each a process that runs the same module and listens on the same address
  *
- * node:cluster, not threads with `reusePort`: the primary holds the listening socket, so that no connection is refused
- * or reset while workers come and go; a socket closed under SO_REUSEPORT takes its accept queue with it. It holds it
- * as long as there is a worker that listens.
+ * node:cluster, not threads with `reusePort`: the primary holds the listening socket as long as a worker listens, so
+ * that no connection is refused or reset while workers come and go. A socket closed under SO_REUSEPORT takes its accept
+ * queue with it.
  */
 
 import nodeCluster from "node:cluster";
 import { availableParallelism } from "node:os";
-import { type ExitReason, type Supervisor, SupervisorStartError, supervisor } from "../actor/index.ts";
+import process from "node:process";
+import {
+  type ExitReason,
+  type RestartIntensityError,
+  type Supervisor,
+  type SupervisorEvent,
+  SupervisorStartError,
+  supervisor,
+} from "../actor/index.ts";
 import { UsageError } from "../errors.ts";
 import { checkNames } from "../option-names.ts";
-import type { StopCount } from "../server/server-interface.ts";
-import { Fleet } from "./fleet.ts";
+import { stopTimes } from "../server/drain.ts";
+import type { StopCount, StopOptions } from "../server/server-interface.ts";
+import { Fleet, type FleetSettings } from "./fleet.ts";
 import type { WorkerAddress, WorkerFigures } from "./messages.ts";
-import { type ClusterMember, runWorker } from "./worker.ts";
+import { type ClusterMember, runWorker, type WorkerSettings } from "./worker.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 
 /** Options of {@link cluster}. */
 export interface ClusterOptions {
   /** Worker processes. Default: `os.availableParallelism()`. */
-  readonly workers?: number;
-  /** Crashes of workers that are put up with, within how long. Default: 5 within 10 000 ms. */
-  readonly intensity?: { readonly restarts: number; readonly withinMs: number };
+  readonly workers?: number | undefined;
+  /** Worker crashes that are tolerated, and within how long; one more, and the cluster gives up. Default: 5, 10 000 ms. */
+  readonly intensity?: { readonly restarts: number; readonly withinMs: number } | undefined;
   /** A worker must listen within this. Default: 30 000 ms. */
-  readonly startTimeoutMs?: number;
+  readonly startTimeoutMs?: number | undefined;
   /** How long a worker drains when it is stopped or replaced, or its primary has died. Default: 10 000 ms. */
-  readonly stopDeadlineMs?: number;
+  readonly stopDeadlineMs?: number | undefined;
+  /**
+   * Cleans up in a worker whose server has ended: flushes a log, closes a pool. Awaited for what is left of the stop
+   * deadline, and for 1000 ms at least; a failure is printed to stderr, and the worker exits with code 1.
+   */
+  readonly onStop?: (() => void | Promise<void>) | undefined;
+  /**
+   * Hears in the primary that workers have crashed more often than `intensity` tolerates. Default: prints the error's
+   * message to stderr, and has the process exit with code 1 once the other workers have drained.
+   */
+  readonly onGiveUp?: ((error: Error) => void | Promise<void>) | undefined;
 }
 
 /** Figures of all workers together. */
@@ -52,11 +71,13 @@ export interface ClusterPrimary extends AsyncDisposable {
    */
   reload(): Promise<void>;
   /**
-   * Stops all workers at once; resolves with what their servers reported. The deadline is `stopDeadlineMs` unless
-   * another is given; a second call can only bring it nearer.
+   * Stops all workers at once, as `Server.stop` does in each; resolves with what their servers reported. The deadline is
+   * `stopDeadlineMs` unless another is given. A second call can only make it end sooner.
+   *
+   * @throws UsageError (rejects) for times that are no numbers of at least 0.
    */
-  stop(options?: { readonly deadlineMs?: number }): Promise<StopCount>;
-  /** Resolves when the cluster has ended: `shutdown`, or `abnormal` when the restart intensity was exceeded. */
+  stop(options?: StopOptions): Promise<StopCount>;
+  /** Resolves when the cluster has ended: `shutdown`, or `abnormal` when it gave up. */
   readonly closed: Promise<ExitReason>;
 }
 
@@ -69,7 +90,8 @@ export interface ClusterWorker<Member> {
 
 /**
  * Runs this module in several processes that serve one address. In the primary, forks the workers; in each worker,
- * calls `start`. Workers ignore SIGINT and SIGTERM: the primary stops them, and they stop when it dies.
+ * calls `start`. Workers ignore SIGINT and SIGTERM: the primary stops them, and they stop when it dies. A worker whose
+ * server has stopped ends when nothing keeps its event loop alive, and at the stop deadline in any case.
  *
  * @param start starts the server and resolves when it listens; called in workers only.
  * @throws StartError (rejects) if a worker cannot start, UsageError for bad options.
@@ -86,7 +108,7 @@ export async function cluster<Member extends ClusterMember>(
 ): Promise<ClusterPrimary | ClusterWorker<Member>> {
   const checked = checkOptions(options);
   if (!nodeCluster.isWorker) return Primary.start(checked);
-  return { role: "worker", server: await runWorker(start, checked.stopDeadlineMs) };
+  return { role: "worker", server: await runWorker(start, checked) };
 }
 
 class Primary implements ClusterPrimary {
@@ -97,18 +119,26 @@ class Primary implements ClusterPrimary {
   readonly #slots: ReadonlyMap<string, WorkerSlot>;
   #reloading: Promise<void> | undefined = undefined;
 
-  private constructor(tree: Supervisor, slots: ReadonlyMap<string, WorkerSlot>, fleet: Fleet) {
+  private constructor(
+    tree: Supervisor,
+    slots: ReadonlyMap<string, WorkerSlot>,
+    fleet: Fleet,
+    exits: boolean,
+  ) {
     this.#supervisor = tree;
     this.#slots = slots;
     this.#fleet = fleet;
     this.closed = tree.exited.then(async (reason) => {
-      await fleet.stop(fleet.settings.stopDeadlineMs); // whoever still drained behind a successor
+      await fleet.stop(fleet.settings.stopDeadlineMs); // those that still drain behind a successor
+      // A service manager acts on the exit code. A primary that lived on would refuse everybody.
+      if (exits && reason.type === "abnormal") setImmediate(() => process.exit());
       return reason;
     });
   }
 
-  static async start({ workers, intensity, ...settings }: Required<ClusterOptions>): Promise<Primary> {
-    const fleet = new Fleet(settings);
+  static async start(options: CheckedOptions): Promise<Primary> {
+    const { workers, intensity, onGiveUp } = options;
+    const fleet = new Fleet(options);
     const slots = new Map<string, WorkerSlot>();
     const children = Array.from({ length: workers }, (_, index) => {
       const id = `worker-${index + 1}`;
@@ -119,9 +149,15 @@ class Primary implements ClusterPrimary {
       };
       return { id, start: startSlot, shutdownMs: "infinity" as const };
     });
+    const onEvent = (event: SupervisorEvent): void => {
+      if (event.type !== "gave-up") return;
+      // All drain at the same time; the supervisor stops its children in turn.
+      void fleet.stop(options.stopDeadlineMs);
+      void tell(onGiveUp ?? printAndFail, sentence(event.error));
+    };
     try {
-      const tree = await supervisor({ strategy: "one-for-one", children, intensity });
-      return new Primary(tree, slots, fleet);
+      const tree = await supervisor({ children, intensity, onEvent });
+      return new Primary(tree, slots, fleet, onGiveUp === undefined);
     } catch (error) {
       throw error instanceof SupervisorStartError ? error.cause : error;
     }
@@ -140,12 +176,14 @@ class Primary implements ClusterPrimary {
     return this.#reloading;
   }
 
-  async stop(options: { readonly deadlineMs?: number } = {}): Promise<StopCount> {
-    const deadlineMs = milliseconds(options.deadlineMs ?? this.#fleet.settings.stopDeadlineMs, "deadlineMs");
+  async stop(options?: StopOptions): Promise<StopCount> {
+    const { delayMs, deadlineMs = this.#fleet.settings.stopDeadlineMs } = stopTimes(options);
+    milliseconds(deadlineMs, "deadlineMs");
+    milliseconds(delayMs, "delayMs");
     // All drain at the same time; the supervisor, which stops its children in turn, finds them gone.
-    for (const slot of this.#slots.values()) void slot.stop(deadlineMs);
-    void this.#supervisor.stop(Number.POSITIVE_INFINITY);
-    const report = await this.#fleet.stop(deadlineMs);
+    for (const slot of this.#slots.values()) void slot.stop(deadlineMs, delayMs);
+    void this.#supervisor.stop();
+    const report = await this.#fleet.stop(deadlineMs, delayMs);
     await this.closed;
     return report;
   }
@@ -155,36 +193,71 @@ class Primary implements ClusterPrimary {
   }
 
   async #replaceAll(): Promise<void> {
-    // The slot of a name is another one after a crash.
+    // After a crash there is another slot of the same id.
     for (const id of this.#slots.keys()) await this.#slots.get(id)!.replace();
   }
 }
 
-// setTimeout's own limit is 2^31 - 1 ms.
-const LONGEST_MS = 2 ** 31 - 1 - 60_000;
+/** The error that tells of a give-up in one sentence. */
+function sentence({ restarts, withinMs, cause }: RestartIntensityError): Error {
+  const last = cause instanceof Error ? cause.message : String(cause);
+  return new Error(
+    `The cluster gives up: its workers crashed more than ${restarts} times within ${withinMs} ms. The last: ${last}`,
+    { cause },
+  );
+}
 
-function checkOptions(options: ClusterOptions): Required<ClusterOptions> {
-  checkNames("cluster", options, ["workers", "intensity", "startTimeoutMs", "stopDeadlineMs"]);
+function printAndFail({ message }: Error): void {
+  console.error(message);
+  process.exitCode = 1;
+}
+
+async function tell(onGiveUp: (error: Error) => unknown, error: Error): Promise<void> {
+  try {
+    await onGiveUp(error);
+  } catch (failure) {
+    console.error(failure);
+  }
+}
+
+interface CheckedOptions extends FleetSettings, WorkerSettings {
+  readonly workers: number;
+  readonly intensity: { readonly restarts: number; readonly withinMs: number };
+  readonly onGiveUp: ClusterOptions["onGiveUp"];
+}
+
+/** A timer of Node's takes 2^31 - 1 ms; this leaves room for what comes behind the deadline. */
+const longestMs = 2 ** 30;
+
+function checkOptions(options: ClusterOptions): CheckedOptions {
+  const names = ["workers", "intensity", "startTimeoutMs", "stopDeadlineMs", "onStop", "onGiveUp"];
+  checkNames("cluster", options, names);
   const { workers = availableParallelism(), startTimeoutMs = 30_000, stopDeadlineMs = 10_000 } = options;
-  const { intensity = { restarts: 5, withinMs: 10_000 } } = options;
+  const { intensity = { restarts: 5, withinMs: 10_000 }, onStop, onGiveUp } = options;
   if (!Number.isInteger(workers) || workers < 1) {
-    throw new UsageError(`workers must be a whole number from 1, not ${String(workers)}`);
+    throw new UsageError(`workers must be an integer of at least 1, got ${String(workers)}`);
   }
   const { restarts, withinMs } = intensity;
   if (!Number.isInteger(restarts) || restarts < 0 || !(withinMs > 0)) {
     throw new UsageError(
-      "intensity must be { restarts, withinMs }: a whole number from 0, and more than 0 ms",
+      "intensity must be { restarts, withinMs }: an integer of at least 0, and more than 0 ms",
     );
+  }
+  for (const [name, value] of Object.entries({ onStop, onGiveUp })) {
+    if (value === undefined || typeof value === "function") continue;
+    throw new UsageError(`${name} must be a function, got ${String(value)}`);
   }
   return {
     workers,
     intensity,
     startTimeoutMs: milliseconds(startTimeoutMs, "startTimeoutMs", 1),
     stopDeadlineMs: milliseconds(stopDeadlineMs, "stopDeadlineMs"),
+    onStop,
+    onGiveUp,
   };
 }
 
 function milliseconds(value: number, name: string, least = 0): number {
-  if (value >= least && value <= LONGEST_MS) return value;
-  throw new UsageError(`${name} must be ${least} to ${LONGEST_MS} ms, not ${String(value)}`);
+  if (value >= least && value <= longestMs) return value;
+  throw new UsageError(`${name} must be a number from ${least} to ${longestMs} ms, got ${String(value)}`);
 }

@@ -20,7 +20,7 @@ export class Fleet {
     this.settings = settings;
   }
 
-  /** Where the workers listen; of those that listened last, when there is none now. */
+  /** Where the workers listen; when none does, where the last one did. */
   get address(): WorkerAddress {
     return this.#address!;
   }
@@ -45,9 +45,9 @@ export class Fleet {
   }
 
   /** All drain at the same time; resolves when the last has ended. */
-  async stop(deadlineMs: number): Promise<StopCount> {
+  async stop(deadlineMs: number, delayMs = 0): Promise<StopCount> {
     const workers = [...this.#workers];
-    await Promise.all(workers.map((worker) => worker.stop(deadlineMs)));
+    await Promise.all(workers.map((worker) => worker.stop(deadlineMs, delayMs)));
     let [drained, killed] = [0, 0];
     for (const { report } of workers) {
       drained += report?.drained ?? 0;

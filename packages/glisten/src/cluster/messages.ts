@@ -10,7 +10,7 @@ export type WorkerFigures = Pick<
 
 /** From the primary. */
 export type Order =
-  | { readonly glisten: "stop"; readonly deadlineMs: number }
+  | { readonly glisten: "stop"; readonly deadlineMs: number; readonly delayMs: number }
   | { readonly glisten: "info"; readonly id: number }
   | { readonly glisten: "leave" };
 

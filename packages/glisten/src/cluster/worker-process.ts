@@ -4,11 +4,12 @@ import cluster, { type Worker } from "node:cluster";
 import { abnormalExit, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
 import { StartError } from "../errors.ts";
 import type { StopCount } from "../server/server-interface.ts";
+import { closeUnclaimed } from "./handovers.ts";
 import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
 
-// How much longer than its stop deadline a worker may live: its server has ended by then.
-const GRACE_MS = 2_000;
-const INFO_TIMEOUT_MS = 2_000;
+/** How much longer than its stop deadline a worker may live: for its cleanup, and to say what became of its server. */
+const graceMs = 2_000;
+const infoTimeoutMs = 2_000;
 
 /** A forked worker whose server listens. */
 export class WorkerProcess {
@@ -40,6 +41,7 @@ export class WorkerProcess {
     if (signal.aborted) return Promise.reject(givenUp(signal));
     return new Promise((resolve, reject) => {
       const worker = cluster.fork();
+      closeUnclaimed(worker);
       const exited = exitOf(worker);
       const give = (error: Error): void => {
         settle();
@@ -84,16 +86,17 @@ export class WorkerProcess {
   }
 
   /**
-   * Drains the worker's server and ends the process; kills it when it has not ended soon after the deadline. A second
-   * call can only bring the deadline nearer.
+   * Drains the worker's server after `delayMs` and ends the process; kills it when it has not ended soon after the
+   * deadline. A second call can only make it end sooner.
    */
-  stop(deadlineMs: number): Promise<ExitReason> {
-    const at = performance.now() + deadlineMs;
+  stop(deadlineMs: number, delayMs = 0): Promise<ExitReason> {
+    this.#say({ glisten: "stop", deadlineMs, delayMs });
+    const leftMs = delayMs + deadlineMs;
+    const at = performance.now() + leftMs;
     if (at < this.#stopAt) {
       this.#stopAt = at;
-      this.#say({ glisten: "stop", deadlineMs });
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.kill(), deadlineMs + GRACE_MS);
+      this.#timer = setTimeout(() => this.kill(), leftMs + graceMs);
       // It may have ended already.
       void this.exited.then(() => clearTimeout(this.#timer));
     }
@@ -114,7 +117,7 @@ export class WorkerProcess {
         this.#questions.delete(id);
         resolve(figures);
       };
-      const timer = setTimeout(() => answered(undefined), INFO_TIMEOUT_MS);
+      const timer = setTimeout(() => answered(undefined), infoTimeoutMs);
       void this.exited.then(() => answered(undefined));
       this.#questions.set(id, answered);
       this.#say({ glisten: "info", id });

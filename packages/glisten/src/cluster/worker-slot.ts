@@ -62,11 +62,11 @@ export class WorkerSlot implements Child {
   }
 
   /** Without a deadline of the caller's it is the cluster's own, unless the worker has been told another already. */
-  stop(deadlineMs: number = Number.POSITIVE_INFINITY): Promise<ExitReason> {
+  stop(deadlineMs: number = Number.POSITIVE_INFINITY, delayMs = 0): Promise<ExitReason> {
     this.#stopping = true;
     this.#successor?.abort(stopped());
     const worker = this.#worker;
-    if (Number.isFinite(deadlineMs)) return worker.stop(deadlineMs);
+    if (Number.isFinite(deadlineMs)) return worker.stop(deadlineMs, delayMs);
     return worker.stopping ? worker.exited : worker.stop(this.#fleet.settings.stopDeadlineMs);
   }
 

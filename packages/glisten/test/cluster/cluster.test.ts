@@ -15,6 +15,7 @@ import { testCertificates } from "../certificates.ts";
 // Answers every packet with its process id; `die` ends the process.
 const program = (built: string, options: string, start: string) => `
 import nodeCluster from "node:cluster";
+import { appendFileSync } from "node:fs";
 import { cluster } from ${JSON.stringify(join(built, "cluster/cluster.js"))};
 import * as glisten from ${JSON.stringify(join(built, "index.js"))};
 
@@ -26,9 +27,10 @@ const builder = glisten.new(() => 0, async (count, message, connection) => {
   const asked = message.data.toString();
   if (asked === "die") process.exit(3);
   if (asked === "slow") await sleep(1000);
+  if (asked === "stopping") return void connection.send(String(Number(connection.stopping.aborted)));
   connection.send(String(process.pid));
 });
-const say = (value) => process.send({ test: value });
+const say = (value) => process.connected && process.send({ test: value });
 try {
   const running = await cluster(() => ${start}, ${options});
   if (running.role === "primary") {
@@ -37,7 +39,11 @@ try {
     process.on("message", async (order) => {
       if (order === "info") say(await running.info());
       if (order === "reload") say(await running.reload().then(() => "reloaded", (error) => error.message));
-      if (order.startsWith("stop")) { say(await running.stop({ deadlineMs: Number(order.slice(5)) })); process.disconnect(); }
+      if (order === "ping") say("pong");
+      if (!order.startsWith("stop")) return;
+      const [deadlineMs, delayMs = 0] = order.split(" ").slice(1).map(Number);
+      say(await running.stop({ deadlineMs, delayMs }));
+      if (process.connected) process.disconnect();
     });
   }
 } catch (error) {
@@ -49,7 +55,9 @@ try {
 interface Running {
   /** The next thing the primary says. */
   heard(): Promise<unknown>;
-  say(order: "info" | "reload" | `stop ${number}`): void;
+  say(order: "info" | "reload" | "ping" | `stop ${number}` | `stop ${number} ${number}`): void;
+  /** What primary and workers have printed to stderr so far. */
+  printed(): string;
   /** The primary has ended. */
   readonly exited: Promise<number | null>;
   readonly pid: number;
@@ -60,9 +68,13 @@ async function run(options: string, start = "builder.start(0)"): Promise<Running
   const file = join(directory, "main.mjs");
   await writeFile(file, program(await builtSources(), options, start));
   const child: ChildProcess = spawn(process.execPath, [file], {
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    stdio: ["ignore", "inherit", "pipe", "ipc"],
   });
-  const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  let printed = "";
+  child.stderr!.setEncoding("utf8").on("data", (text) => {
+    printed += text;
+  });
+  const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
   onTestFinished(async () => {
     child.kill("SIGKILL");
     await exited;
@@ -79,6 +91,7 @@ async function run(options: string, start = "builder.start(0)"): Promise<Running
     heard: () =>
       inbox.length > 0 ? Promise.resolve(inbox.shift()) : new Promise((resolve) => waiting.push(resolve)),
     say: (order) => void child.send(order),
+    printed: () => printed,
     exited,
     pid: child.pid!,
   };
@@ -285,6 +298,194 @@ describe("a reload", () => {
   );
 });
 
+describe("a stop with a delay", () => {
+  it("has the workers go on accepting, with their signals aborted", async () => {
+    const running = await run("{ workers: 2 }");
+    const { address } = (await running.heard()) as Info;
+    expect(await ask(address.port, "stopping")).toBe(0);
+    running.say("stop 5000 3600000");
+    await eventually(async () => (await ask(address.port, "stopping")) === 1);
+    expect(await ask(address.port, "who")).toBeGreaterThan(0);
+    running.say("stop 5000");
+    expect(await running.exited).toBe(0);
+  });
+});
+
+describe("a worker that stops", () => {
+  async function record() {
+    const directory = await mkdtemp(join(tmpdir(), "glisten-cluster-"));
+    onTestFinished(() => rm(directory, { recursive: true, force: true }));
+    const file = join(directory, "record");
+    await writeFile(file, "");
+    return { append: `appendFileSync(${JSON.stringify(file)}, "x")`, read: () => readFileSync(file, "utf8") };
+  }
+
+  it("awaits onStop, also when the primary has died", async () => {
+    const { append, read } = await record();
+    const options = `{ workers: 2, onStop: async () => { await sleep(200); ${append}; } }`;
+    const stopped = await run(options);
+    await stopped.heard();
+    stopped.say("stop 10000");
+    expect(await stopped.exited).toBe(0);
+    expect(read()).toBe("xx");
+    const orphaned = await run(options);
+    const { workers } = (await orphaned.heard()) as Info;
+    process.kill(orphaned.pid, "SIGKILL");
+    await eventually(() => !workers.some(isAlive));
+    expect(read()).toBe("xxxx");
+  });
+
+  it("finishes what waits for server.closed", async () => {
+    const { append, read } = await record();
+    const cleanUp = `async () => { await sleep(200); ${append}; }`;
+    const running = await run(
+      "{ workers: 2 }",
+      `builder.start(0).then((server) => { void server.closed.then(${cleanUp}); return server; })`,
+    );
+    await running.heard();
+    running.say("stop 10000");
+    expect(await running.exited).toBe(0);
+    expect(read()).toBe("xx");
+  });
+
+  it("gives onStop time even if its server needs all of the deadline", async () => {
+    const { append, read } = await record();
+    const running = await run(`{ workers: 1, onStop: () => sleep(100).then(() => ${append}) }`);
+    const { address } = (await running.heard()) as Info;
+    await using idle = await mug.new("127.0.0.1", { port: address.port }).timeout(5000).connect();
+    await idle.send("who");
+    await idle.receive({ timeout: 5000 });
+    running.say("stop 50");
+    expect(await running.exited).toBe(0);
+    expect(read()).toBe("x");
+  });
+
+  it.each([
+    ["never settles", "never", "onStop failed: Error: the stop deadline passed before it settled"],
+    ["rejects", "sleep(1).then(() => { throw new Error('no disk'); })", "onStop failed: Error: no disk"],
+  ])("ends though its onStop %s, and says so", async (_, onStop, sentence) => {
+    const running = await run(`{ workers: 1, onStop: () => ${onStop} }`);
+    const { workers } = (await running.heard()) as Info;
+    running.say("stop 100");
+    expect([await running.heard(), await running.heard()]).toContainEqual({ drained: 0, killed: 0 });
+    expect(await running.exited).toBe(0);
+    expect(running.printed()).toContain(`worker ${workers[0]}: ${sentence}`);
+  });
+
+  it("exits at the deadline though something keeps it alive, and says so", async () => {
+    const running = await run("{ workers: 1 }", "(setInterval(() => {}, 1000), builder.start(0))");
+    const { workers } = (await running.heard()) as Info;
+    running.say("stop 300");
+    expect([await running.heard(), await running.heard()]).toContainEqual({ drained: 0, killed: 0 });
+    expect(await running.exited).toBe(0);
+    expect(running.printed()).toContain(
+      `worker ${workers[0]}: something keeps it alive at the stop deadline`,
+    );
+  });
+
+  it("is killed if it blocks its event loop", async () => {
+    const running = await run("{ workers: 2, onStop: () => { if (worker === '1') for (;;); } }");
+    const { workers } = (await running.heard()) as Info;
+    running.say("stop 100");
+    expect(await running.exited).toBe(0);
+    expect(workers.filter(isAlive)).toEqual([]);
+  });
+});
+
+describe("a worker that is killed", () => {
+  it("takes with it the connection it was offered, and no other", async () => {
+    const running = await run("{ workers: 2 }");
+    const { address, workers } = (await running.heard()) as Info;
+    for (const pid of workers) process.kill(pid, "SIGSTOP");
+    const dial = () => mug.new("127.0.0.1", { port: address.port }).timeout(5000).connect();
+    const sockets = [await dial(), await dial()];
+    for (let turns = 0; turns < 5; turns++) {
+      running.say("ping"); // both have been accepted, and offered, when the primary has had its turns
+      await running.heard();
+    }
+    process.kill(workers[0]!, "SIGKILL");
+    process.kill(workers[1]!, "SIGCONT");
+    const answers = sockets.map(async (socket) => {
+      await socket.send("who").catch(() => {});
+      return await socket.receive({ timeout: 5000 }).then(String, (error) => error.code);
+    });
+    const [answer, end] = (await Promise.all(answers)).sort();
+    expect(answer).toBe(String(workers[1]));
+    expect(["closed", "econnreset"]).toContain(end);
+    for (const socket of sockets) await socket.reset();
+  });
+
+  it("in the middle of a stop costs its own connections only", async () => {
+    const running = await run("{ workers: 2 }");
+    const { address, workers } = (await running.heard()) as Info;
+    const settled = Promise.allSettled([ask(address.port, "slow"), ask(address.port, "slow")]);
+    await eventually(async () => {
+      running.say("info");
+      return ((await running.heard()) as Info).connections === 2;
+    });
+    running.say("stop 10000");
+    process.kill(workers[0]!, "SIGKILL");
+    const outcomes = (await settled).map((each) => (each.status === "fulfilled" ? each.value : each.status));
+    expect(outcomes.sort()).toEqual([workers[1], "rejected"]);
+    expect([await running.heard(), await running.heard()]).toContainEqual({ drained: 1, killed: 0 });
+    expect(await running.exited).toBe(0);
+  });
+});
+
+describe("a cluster that gives up", () => {
+  const atOnce = "workers: 2, intensity: { restarts: 0, withinMs: 60000 }";
+
+  it("says why in one sentence and exits with code 1, though its channel keeps it alive", async () => {
+    const running = await run(`{ ${atOnce} }`);
+    const { address, workers } = (await running.heard()) as Info;
+    await ask(address.port, "die").catch(() => {});
+    expect(await running.heard()).toEqual({ closed: "abnormal" });
+    expect(await running.exited).toBe(1);
+    expect(running.printed().trim()).toBe(
+      "The cluster gives up: its workers crashed more than 0 times within 60000 ms. The last: a worker ended with code 3",
+    );
+    expect(workers.filter(isAlive)).toEqual([]);
+  });
+
+  it("because its workers no longer start says so, too", async () => {
+    const start = "Number(worker) > 2 ? Promise.reject(new Error('no such table')) : builder.start(0)";
+    const running = await run("{ workers: 2, intensity: { restarts: 2, withinMs: 60000 } }", start);
+    const { address } = (await running.heard()) as Info;
+    await ask(address.port, "die").catch(() => {});
+    expect(await running.heard()).toEqual({ closed: "abnormal" });
+    expect(await running.exited).toBe(1);
+    expect(running.printed()).toContain("The last: A worker could not start: no such table");
+  });
+
+  it("lets the other workers drain", async () => {
+    const running = await run(`{ ${atOnce}, stopDeadlineMs: 5000 }`);
+    const { address } = (await running.heard()) as Info;
+    const slow = ask(address.port, "slow");
+    await eventually(async () => {
+      running.say("info");
+      return ((await running.heard()) as Info).connections === 1;
+    });
+    await ask(address.port, "die").catch(() => {});
+    expect(await slow).toBeGreaterThan(0);
+    expect(await running.exited).toBe(1);
+  });
+
+  it("leaves the end to onGiveUp, even one that throws", async () => {
+    const onGiveUp = "(error) => { say({ gaveUp: error.message }); throw new Error('in onGiveUp'); }";
+    const running = await run(`{ ${atOnce}, onGiveUp: ${onGiveUp} }`);
+    const { address } = (await running.heard()) as Info;
+    await ask(address.port, "die").catch(() => {});
+    expect(await running.heard()).toMatchObject({
+      gaveUp: expect.stringContaining("crashed more than 0 times"),
+    });
+    expect(await running.heard()).toEqual({ closed: "abnormal" });
+    running.say("stop 100");
+    expect(await running.heard()).toEqual({ drained: 0, killed: 0 });
+    expect(await running.exited).toBe(0);
+    expect(running.printed()).toMatch(/^Error: in onGiveUp/);
+  });
+});
+
 describe("a cluster that cannot start", () => {
   it("says in one sentence why", async () => {
     const running = await run("{ workers: 2 }", "builder.bind('nowhere').start(0)");
@@ -324,6 +525,8 @@ describe("options", () => {
     { stopDeadlineMs: 2 ** 31 },
     { intensity: { restarts: -1, withinMs: 1 } },
     { intensity: { restarts: 1, withinMs: 0 } },
+    { onStop: 5 as never },
+    { onGiveUp: "exit" as never },
   ])("refuses %j", async (options) => {
     await expect(cluster(async () => undefined as never, options)).rejects.toThrow(UsageError);
   });
