@@ -35,7 +35,7 @@ import type { DescriptorTarget, SystemdTarget, TcpTarget, UnixTarget } from "./t
 export type ListenTarget = number | UnixTarget | DescriptorTarget | SystemdTarget;
 
 /** A server as a child of a supervisor. */
-export type ServerSpecification<Running extends Server = Server> = ChildSpecification<Running>;
+export type ServerSpecification = ChildSpecification<Server>;
 
 /** Options of {@link Builder.supervised}. */
 export interface SupervisedOptions {

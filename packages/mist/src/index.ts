@@ -22,21 +22,25 @@ export {
   type Overrides,
   type ProxyProtocolOptions,
   type ServerInfo,
-  type ServerSpecification,
+  type ServerTls,
   StartError,
+  type StopCount,
   type StopOptions,
   type StopReport,
+  type SupervisedOptions,
   stop,
   stopAbnormal,
   type TlsOptions,
   TransportError,
 } from "@x/glisten";
 export {
+  type ExitReason,
   type Next,
   type Receiver,
   type Selector,
   type Source,
   type Subject,
+  type Supervisor,
   selector,
   subject,
 } from "@x/glisten/actor";
@@ -72,6 +76,7 @@ export {
   create as new,
   type ListenTarget,
   type ReadRequestBodyOptions,
+  type ServerSpecification,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
 export type { Server, ServerAddress } from "./running-server.ts";

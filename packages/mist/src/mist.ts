@@ -2,6 +2,7 @@
 
 import type { Buffer } from "node:buffer";
 import * as glisten from "@x/glisten";
+import type { ChildSpecification } from "@x/glisten/actor";
 import { checkFunction, checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
 import type { RequestBody } from "./http/request.ts";
@@ -14,8 +15,11 @@ import { HttpConnection } from "./server/exchange/connection.ts";
 import { checkedLimit, readBody } from "./server/exchange/request-body.ts";
 import type { ErrorReport, Handler, Service } from "./server/exchange/service.ts";
 
-/** Called when the server listens, with its address. */
-export type AfterStart = (address: ServerAddress) => void;
+/** Called when the server listens, with where that is; awaited by `start`. */
+export type AfterStart = (address: ServerAddress) => void | Promise<void>;
+
+/** A server as a child of a supervisor. */
+export type ServerSpecification = ChildSpecification<Server>;
 
 /** Where to listen in place of `.port(…)`: another port, a unix socket, a socket that is already listening. */
 export type ListenTarget = glisten.ListenTarget;
@@ -123,7 +127,10 @@ export class Builder<in Body = RequestBody> {
     return this.#with({ deadlines: withOverrides("withDeadlines", this.#settings.deadlines, deadlines) });
   }
 
-  /** Sets what is called when the server listens. Default: prints the address. */
+  /**
+   * Called whenever the server has begun to listen, by a supervisor too. If it throws or rejects, the server is ended and
+   * `start` rejects with the error. Default: prints the address.
+   */
   afterStart(afterStart: AfterStart): Builder<Body> {
     checkFunction("afterStart", afterStart);
     return this.#with({ afterStart });
@@ -166,23 +173,50 @@ export class Builder<in Body = RequestBody> {
    * Starts the server.
    *
    * @param target a port, the path of a unix socket, an inherited descriptor. Default: the builder's port.
-   * @throws StartError (rejects) if it cannot listen, CertificateError if a certificate or key is missing or unusable.
+   * @throws StartError (rejects) if it cannot listen, CertificateError if a certificate or key is missing or unusable,
+   *   and what `afterStart` throws.
    */
   async start(this: Builder<RequestBody>, target?: ListenTarget): Promise<Server> {
-    const { port, secure, afterStart } = this.#settings;
+    return this.supervised(target).start(new AbortController().signal);
+  }
+
+  /**
+   * This server as a child of a supervisor, which gets a {@link Server} whenever it starts one.
+   *
+   * @param target as for `start`.
+   * @throws UsageError for an invalid target or option.
+   */
+  supervised(
+    this: Builder<RequestBody>,
+    target: ListenTarget = this.#settings.port,
+    options: glisten.SupervisedOptions = {},
+  ): ServerSpecification {
+    const { shutdownMs, id } = this.#transport(new BackgroundWork()).supervised(target, options);
+    return {
+      // glisten's own says `glisten:4000`.
+      id: options.id ?? id.replace("glisten", "mist"),
+      type: "supervisor",
+      start: (signal) => this.#launch(target, signal),
+      shutdownMs,
+    };
+  }
+
+  async #launch(target: ListenTarget, signal: AbortSignal): Promise<Server> {
+    const { secure, afterStart } = this.#settings;
     const background = new BackgroundWork();
-    const running = await this.#build(background).start(target ?? port);
+    const running = await this.#transport(background).supervised(target).start(signal);
     const server = new Server(running, secure ? "https" : "http", background);
-    afterStart(server.address);
+    try {
+      await afterStart(server.address);
+    } catch (error) {
+      server.kill();
+      await server.closed;
+      throw error;
+    }
     return server;
   }
 
-  /** A specification of this server for a supervision tree of yours. Its stop does not wait for `waitUntil`. */
-  supervised(this: Builder<RequestBody>, target?: ListenTarget): glisten.ServerSpecification {
-    return this.#build(new BackgroundWork()).supervised(target ?? this.#settings.port);
-  }
-
-  #build(background: BackgroundWork): glisten.Builder {
+  #transport(background: BackgroundWork): glisten.Builder {
     const { handler, limits, deadlines, onError, transport } = this.#settings;
     const service: Service = { handler, limits, deadlines, background, onError };
     return transport(glisten.protocol((connection) => new HttpConnection(service, connection)));

@@ -1,12 +1,8 @@
-// A running server, as `start()` returns it.
+// A running server, as `start()` returns it to its caller and to a supervisor.
 
 import * as glisten from "@x/glisten";
-import type { ExitReason, Supervisor } from "@x/glisten/actor";
-import { checkNames } from "@x/glisten/kit";
+import type { Child, ExitReason, Supervisor } from "@x/glisten/actor";
 import type { BackgroundWork } from "./server/exchange/background-work.ts";
-
-// glisten's own default, named here because the work behind the answers shares the deadline.
-const defaultStopDeadlineMs = 10_000;
 
 /** Where a server listens. */
 export interface ServerAddress {
@@ -20,17 +16,24 @@ export interface ServerAddress {
   readonly url: string;
 }
 
-/** A running HTTP server. `await using` stops it. */
-export class Server {
+/** A running HTTP server. `await using` stops it. It can be a child of a supervisor. */
+export class Server implements Child, AsyncDisposable {
+  /**
+   * Resolves when the server has ended, and the work given to `waitUntil` with it: `shutdown`, `killed`, or `abnormal`
+   * when it gave up restarting a part.
+   */
+  readonly closed: Promise<ExitReason>;
   readonly #server: glisten.Server;
   readonly #scheme: "http" | "https";
   readonly #background: BackgroundWork;
+  #connectionsEnded = false;
 
   /** @internal */
   constructor(server: glisten.Server, scheme: "http" | "https", background: BackgroundWork) {
     this.#server = server;
     this.#scheme = scheme;
     this.#background = background;
+    this.closed = this.#end();
   }
 
   /** The supervision tree: connections, listener, acceptors. */
@@ -63,23 +66,48 @@ export class Server {
     return this.#server.info();
   }
 
-  /** Resolves when the server has ended: `shutdown`, `killed`, or `abnormal` when it gave up restarting a part. */
-  get closed(): Promise<ExitReason> {
-    return this.#server.closed;
+  /** The same promise under the name a supervisor looks for. */
+  get exited(): Promise<ExitReason> {
+    return this.closed;
   }
 
   /**
-   * Stops: no new connections, answers in flight are finished, idle connections and event streams end, WebSockets
-   * are closed with 1001; what is left at the deadline is destroyed. Then waits for what was given to `waitUntil`,
-   * until the same deadline.
+   * Aborted as soon as the server begins to stop, whatever made it; `request.stopping` is this signal. There is one for
+   * the life of the server, so remove listeners that are no longer needed.
    */
-  async stop(options: glisten.StopOptions = {}): Promise<glisten.StopReport> {
-    checkNames("stop", options, ["deadlineMs"]);
-    const { deadlineMs = defaultStopDeadlineMs } = options;
-    const startedAt = performance.now();
-    const report = await this.#server.stop({ deadlineMs });
-    await this.#background.settle(Math.max(0, deadlineMs - (performance.now() - startedAt)));
-    return report;
+  get stopping(): AbortSignal {
+    return this.#server.stopping;
+  }
+
+  /**
+   * Aborts `stopping` and serves on for `delayMs` (default 0). Then accepts no more connections, finishes answers in
+   * flight, ends idle connections and event streams, and closes WebSockets with 1001. What is left at the deadline
+   * (default 10 000 ms, from the end of the delay) is destroyed. Work given to `waitUntil` is awaited until the same
+   * deadline. A number is a deadline in milliseconds. A second call can only make the server end sooner.
+   *
+   * @throws UsageError for times that are no numbers of at least 0, and for unknown options.
+   */
+  stop(deadline?: number | glisten.StopOptions): Promise<glisten.StopReport> {
+    const stopped = this.#server.stop(deadline);
+    if (this.#connectionsEnded) void this.#settle();
+    return this.closed.then(() => stopped);
+  }
+
+  /** Ends the server and all connections now, and waits for nothing. */
+  kill(): void {
+    this.#server.kill();
+    if (this.#connectionsEnded) void this.#settle();
+  }
+
+  async #end(): Promise<ExitReason> {
+    const reason = await this.#server.closed;
+    this.#connectionsEnded = true;
+    await this.#settle();
+    return reason;
+  }
+
+  #settle(): Promise<void> {
+    return this.#background.settle(this.#server.stopLeftMs ?? 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

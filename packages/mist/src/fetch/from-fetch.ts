@@ -16,6 +16,8 @@ import { toServerResponse } from "./server-response.ts";
 export interface FetchContext {
   /** Has the server's `stop` wait for `work`; a rejection is told to `onError`. */
   waitUntil(work: Promise<unknown>): void;
+  /** Aborted when the server begins to stop; one signal for all requests. */
+  readonly stopping: AbortSignal;
   /** There is nothing to pass through to; does nothing, as the platforms without an origin do. */
   passThroughOnException(): void;
   /** Empty; a record of this request's own. */
@@ -120,6 +122,10 @@ class RequestContext implements FetchContext {
   get props(): Record<string, unknown> {
     this.#props ??= {};
     return this.#props;
+  }
+
+  get stopping(): AbortSignal {
+    return this.#request.stopping;
   }
 
   waitUntil(work: Promise<unknown>): void {

@@ -10,6 +10,8 @@ import { type Fields, field, firstFieldLine, getFieldLines } from "./fields.ts";
 export interface RequestContext {
   /** Aborted when the client goes away before its response is complete. */
   readonly signal: AbortSignal;
+  /** Aborted when the server begins to stop. */
+  readonly stopping: AbortSignal;
   /** `"https"` over TLS, else `"http"`. */
   readonly scheme: "http" | "https";
 }
@@ -120,6 +122,14 @@ export class Request<Body = RequestBody> {
   /** Aborted when the client goes away before the response is complete; never after a complete one. */
   get signal(): AbortSignal {
     return this.context.signal;
+  }
+
+  /**
+   * Aborted when the server begins to stop: for health checks, and for whatever has no end of its own. It is the signal
+   * of `server.stopping`, one for all requests, so remove listeners that are no longer needed.
+   */
+  get stopping(): AbortSignal {
+    return this.context.stopping;
   }
 
   /**

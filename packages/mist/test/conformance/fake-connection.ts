@@ -12,6 +12,7 @@ export class FakeConnection implements Connection {
   readonly alpnProtocol = false;
   readonly serverName = undefined;
   readonly bytesRead = 0;
+  readonly stopping = new AbortController().signal;
   readonly bufferedAmount = 0;
   protocol: Protocol | undefined = undefined;
   /** Everything written so far, in Latin-1. */

@@ -422,6 +422,16 @@ describe("failures", () => {
   });
 });
 
+test("the context has the server's stopping signal", async () => {
+  let seen: AbortSignal | undefined;
+  const { url, server } = await serveFetch((_request, _environment, { stopping }) => {
+    seen = stopping;
+    return new Response();
+  });
+  await fetch(url);
+  expect(seen).toBe(server.stopping);
+});
+
 describe("waitUntil", () => {
   test("is waited for by stop, its failure reported", async () => {
     const work = deferred();

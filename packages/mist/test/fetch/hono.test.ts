@@ -1,6 +1,7 @@
 // A Hono app as people write them, with Hono's own middleware and helpers, on real sockets.
 
 import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Hono } from "hono";
 import { basicAuth } from "hono/basic-auth";
 import { bearerAuth } from "hono/bearer-auth";
@@ -30,7 +31,7 @@ import { validator } from "hono/validator";
 import * as undici from "undici";
 import { describe, expect, test } from "vitest";
 import { getConnInfo } from "../../src/fetch/hono/hono.ts";
-import type { FetchEnvironment } from "../../src/fetch/index.ts";
+import type { FetchContext, FetchEnvironment } from "../../src/fetch/index.ts";
 import { readAnswer } from "../server/serve.ts";
 import { deferred, serveFetch } from "./serve-fetch.ts";
 
@@ -385,6 +386,30 @@ describe("streaming", () => {
     }
     await socket.receiveUntil("0\r\n\r\n", { timeout: 5000 });
     await socket.close();
+  });
+
+  test("an event stream that listens to the stopping server ends at once, and the health check is red", async () => {
+    const { connect, get, server } = await served((app) => {
+      app.get("/readyz", (c) => c.body(null, c.env.mist.stopping.aborted ? 503 : 204));
+      app.get("/feed", (c) =>
+        streamSSE(c, async (out) => {
+          const { stopping } = c.executionCtx as unknown as FetchContext;
+          while (!stopping.aborted) {
+            await out.writeSSE({ data: "beat" });
+            await sleep(3_600_000, undefined, { signal: stopping }).catch(() => {});
+          }
+        }),
+      );
+    });
+    expect((await get("/readyz")).status).toBe(204);
+    const socket = await connect();
+    await socket.send("GET /feed HTTP/1.1\r\nhost: a\r\n\r\n");
+    await socket.receiveUntil("beat", { timeout: 10_000 });
+    void server.stop({ delayMs: 3_600_000 });
+    await socket.receiveUntil("0\r\n\r\n", { timeout: 10_000 });
+    await socket.close();
+    expect((await get("/readyz")).status).toBe(503);
+    expect(await server.stop({ deadlineMs: 3_600_000 })).toMatchObject({ killed: 0 });
   });
 
   test("streamSSE, and onAbort when the client leaves", async () => {

@@ -1,6 +1,7 @@
 // Stopping: answers in flight are finished, idle connections end, what is left at the deadline is destroyed.
 
 import * as net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import * as mist from "../../src/index.ts";
 import { readAnswer, serve } from "./serve.ts";
@@ -107,11 +108,138 @@ describe("stop", () => {
     expect(done).toBe(true);
   });
 
+  it("waits for waitUntil no longer than a second call says, or kill", async () => {
+    for (const end of ["stop", "kill"] as const) {
+      const { ask, server } = await serve((request) => {
+        mist.waitUntil(request, new Promise(() => {}));
+        return ok();
+      });
+      await ask(get);
+      const stopped = server.stop({ deadlineMs: Number.POSITIVE_INFINITY });
+      await expect.poll(() => server.info().connections).toBe(0);
+      await new Promise((resolve) => setTimeout(resolve, 20)); // nothing tells that it waits for the work alone
+      if (end === "stop") void server.stop(0);
+      else server.kill();
+      expect((await stopped).killed).toBe(0);
+    }
+  });
+
+  it("refuses times and options that cannot be meant, at the call", async () => {
+    const { server } = await serve(ok);
+    expect(() => server.stop(-1)).toThrow("deadlineMs must be a number of at least 0, got -1");
+    expect(() => server.stop({ delayMs: Number.NaN })).toThrow(mist.UsageError);
+    expect(() => server.stop({ deadline: 5 } as never)).toThrow(/stop has no option "deadline"/);
+  });
+
   it("is one stop, however often it is asked for", async () => {
     const { server } = await serve(ok);
     const [first, second] = await Promise.all([server.stop(), server.stop()]);
     expect(first).toEqual(second);
     await server.closed;
+  });
+});
+
+describe("a stop while half a request has come", () => {
+  // Without a bound of its own the head deadline, an hour here, would hold up the stop.
+  const patient = (builder: mist.Builder) => builder.withDeadlines({ headMs: 3_600_000, stopGraceMs: 50 });
+
+  it.each([
+    ["on a fresh connection", 0],
+    ["behind an answer", 1],
+  ])("ends the connection when the grace is over, %s", async (_, answers) => {
+    const { connect, server } = await serve(ok, patient);
+    const socket = await connect();
+    for (let i = 0; i < answers; i++) {
+      await socket.send(get);
+      await readAnswer(socket);
+    }
+    await socket.send(get.slice(0, 20));
+    await expect.poll(() => server.info().bytesRead).toBe(answers * get.length + 20);
+    const stopped = server.stop({ deadlineMs: 60_000 });
+    expect(await readAnswer(socket)).toMatchObject({ status: 408 });
+    await socket.close();
+    expect(await stopped).toMatchObject({ drained: 1, killed: 0 });
+  });
+
+  it("ends one whose head begins during the grace, too", async () => {
+    const { connect, server } = await serve(ok, patient);
+    const socket = await connect();
+    await socket.send(get);
+    await readAnswer(socket);
+    const stopped = server.stop({ deadlineMs: 60_000 });
+    await socket.send(get.slice(0, 20));
+    await socket.receiveToEnd({ timeout: 10_000 });
+    await socket.close();
+    expect(await stopped).toMatchObject({ drained: 1, killed: 0 });
+  });
+
+  it("answers it when the rest comes, though the event loop was busy meanwhile", async () => {
+    const { connect, server } = await serve(ok, patient);
+    const socket = await connect();
+    await socket.send(get.slice(0, 20));
+    await expect.poll(() => server.info().bytesRead).toBe(20);
+    const stopped = server.stop({ deadlineMs: 60_000 });
+    await socket.send(get.slice(20));
+    const busyUntil = performance.now() + 400;
+    while (performance.now() < busyUntil);
+    expect(await readAnswer(socket)).toMatchObject({ status: 200, body: "ok" });
+    await socket.close();
+    await stopped;
+  });
+});
+
+describe("the stopping signal", () => {
+  const ready = (request: mist.Request) => mist.response(request.stopping.aborted ? 503 : 200);
+
+  it("turns a health check red while the server goes on accepting for delayMs", async () => {
+    const { ask, connect, server } = await serve(ready);
+    const socket = await connect();
+    await socket.send(get);
+    expect(await readAnswer(socket)).toMatchObject({ status: 200 });
+    const delayed = server.stop({ delayMs: 3_600_000, deadlineMs: 10_000 });
+    expect(server.stopping.aborted).toBe(true);
+    for (const client of [socket, await connect()]) {
+      await client.send(get);
+      const answer = await readAnswer(client);
+      expect([answer.status, answer.headers.get("connection")]).toEqual([503, undefined]);
+      await client.close();
+    }
+    expect(await ask(get)).toMatch(/^HTTP\/1.1 503/);
+    await server.stop({ deadlineMs: 10_000 });
+    await delayed;
+    await refused(connect);
+  });
+
+  it("is the server's, on every request", async () => {
+    const seen: AbortSignal[] = [];
+    const { ask, server } = await serve((request) => {
+      seen.push(request.stopping, request.setHeader("x", "y").setPath("/").stopping);
+      return ok();
+    });
+    await ask(get.repeat(2));
+    expect(new Set([...seen, server.stopping]).size).toBe(1);
+  });
+
+  it("ends an endless answer that listens to it, long before the deadline", async () => {
+    let beat = false;
+    const { connect, server } = await serve(({ stopping }) => {
+      const beats = async function* () {
+        while (!stopping.aborted) {
+          yield "beat";
+          beat = true;
+          await sleep(3_600_000, undefined, { signal: stopping }).catch(() => {});
+        }
+        yield "bye";
+      };
+      return mist.response(200).setBody(mist.chunked(beats()));
+    });
+    const socket = await connect();
+    await socket.send(get);
+    await expect.poll(() => beat).toBe(true);
+    const stopped = server.stop({ deadlineMs: 3_600_000 });
+    expect((await readAnswer(socket)).body).toBe("beatbye");
+    await socket.close();
+    expect(await stopped).toMatchObject({ drained: 1, killed: 0 });
   });
 });
 

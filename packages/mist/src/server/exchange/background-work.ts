@@ -1,10 +1,15 @@
 // Promises that outlive their response and that `stop` waits for.
 
-/** Work that handlers left behind with `waitUntil`. */
+/** A timer of Node's takes no more. */
+const longestMs = 2 ** 31 - 1;
+
+/** Work that handlers gave to `waitUntil`. */
 export class BackgroundWork {
   readonly #pending = new Set<Promise<void>>();
+  #settled: Promise<void> | undefined = undefined;
+  #giveUp: () => void = () => {};
 
-  /** Keeps `work` in mind until it settles; `onError` hears of its rejection. */
+  /** Holds `work` until it settles; `onError` hears of its rejection. */
   add(work: Promise<unknown>, onError: (error: unknown) => void): void {
     const settled: Promise<void> = work.then(
       () => {},
@@ -14,14 +19,17 @@ export class BackgroundWork {
     void settled.then(() => this.#pending.delete(settled));
   }
 
-  /** Resolves when nothing is left, or after `deadlineMs`. */
+  /** Resolves when nothing is left, or after `deadlineMs`: the shortest of those it is called with. */
   async settle(deadlineMs: number): Promise<void> {
     if (this.#pending.size === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, deadlineMs);
-    });
-    await Promise.race([this.#idle(), deadline]);
+    if (this.#settled === undefined) {
+      const givenUp = new Promise<void>((resolve) => {
+        this.#giveUp = resolve;
+      });
+      this.#settled = Promise.race([this.#idle(), givenUp]);
+    }
+    const timer = setTimeout(this.#giveUp, Math.min(deadlineMs, longestMs));
+    await this.#settled;
     clearTimeout(timer);
   }
 

@@ -109,6 +109,7 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
     this.#shutdownDeadlineMs = deadlineMs;
     if (this.#exchange !== undefined) this.#exchange.shutdown(deadlineMs);
     else if (this.#phase === "idle" || this.#phase === "fresh") this.#awaitRequest(this.#phase);
+    else if (this.#phase === "head") this.#deadlines.set("read", this.#headMs);
   }
 
   deadline(): void {
@@ -177,8 +178,17 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
       this.#awaitRequest(this.#phase === "fresh" ? "fresh" : "idle");
     } else if (this.#phase !== "head") {
       this.#phase = "head";
-      this.#deadlines.set("read", this.service.deadlines.headMs);
+      this.#deadlines.set("read", this.#headMs);
     }
+  }
+
+  /** How long the rest of a head may take. */
+  get #headMs(): number {
+    return this.stopping ? this.#graceMs : this.service.deadlines.headMs;
+  }
+
+  get #graceMs(): number {
+    return Math.max(1, this.service.deadlines.stopGraceMs);
   }
 
   #awaitRequest(phase: "fresh" | "idle"): void {
@@ -186,7 +196,7 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
     const wasFresh = this.#phase === "fresh";
     this.#phase = phase;
     // While stopping, a request already under way is still answered; who says nothing is let go.
-    if (this.stopping) this.#deadlines.set("read", Math.max(1, deadlines.stopGraceMs));
+    if (this.stopping) this.#deadlines.set("read", this.#graceMs);
     else if (!(phase === "fresh" && wasFresh)) this.#deadlines.set("read", deadlines.keepAliveMs);
   }
 
@@ -368,13 +378,23 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
   }
 
   #readLate(): void {
-    if (this.#phase === "head") {
-      this.core.giveUp();
-      this.#refuse(new RequestTimeoutError("headMs", this.service.deadlines.headMs));
-    } else if (this.#phase === "exchange") {
+    const phase = this.#phase;
+    if (phase === "exchange") {
       if (this.#draining) this.#close();
       else
         this.#exchange?.body.fail(new RequestTimeoutError("bodyIdleMs", this.service.deadlines.bodyIdleMs));
+    } else if (this.stopping) {
+      // The grace is short, and a busy event loop sees it pass before it reads what has come in the meantime.
+      setImmediate(() => this.#phase === phase && this.#requestLate());
+    } else {
+      this.#requestLate();
+    }
+  }
+
+  #requestLate(): void {
+    if (this.#phase === "head") {
+      this.core.giveUp();
+      this.#refuse(new RequestTimeoutError(this.stopping ? "stopGraceMs" : "headMs", this.#headMs));
     } else {
       this.connection.close();
     }

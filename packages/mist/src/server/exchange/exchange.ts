@@ -73,6 +73,10 @@ export class Exchange implements RequestContext {
     return this.#abort.signal;
   }
 
+  get stopping(): AbortSignal {
+    return this.host.connection.stopping;
+  }
+
   /** Calls the handler. Answers before it returns if the handler does. */
   run(): void {
     if (requestEnd.hasSubscribers) this.#startedAt = performance.now();
