@@ -37,6 +37,25 @@ describe("the last arrivals", () => {
     expect([server.isListening, server.looks]).toEqual([false, looks]);
   });
 
+  it("are waited for until a turn of the event loop is short: during a long one more of them connect", async () => {
+    const drain = new Drain();
+    drain.plan(0, 60_000);
+    const seen: boolean[] = [];
+    let isListening = true;
+    const work = (): void => {
+      for (const endsAt = performance.now() + 2; performance.now() < endsAt; );
+      seen.push(isListening);
+      if (seen.length < 10) setImmediate(work);
+    };
+    setImmediate(work);
+    const closeListener = (): void => {
+      isListening = false;
+    };
+    await drain.lastArrivals({ taken: 0, backlog: 1, waiting: false, handshaking: false, closeListener });
+    expect(seen).toEqual(Array(10).fill(true));
+    expect(isListening).toBe(false);
+  });
+
   it("are waited for no longer once the deadline has come nearer", async () => {
     const drain = new Drain();
     drain.plan(0, 60_000);

@@ -114,7 +114,7 @@ function keepAsking(port: number, tally: Tally): Promise<void> {
 }
 
 async function answeredSome(tally: Tally): Promise<void> {
-  await expect.poll(() => tally.answered, { interval: 5, timeout: 15_000 }).toBeGreaterThan(200);
+  await expect.poll(() => tally.answered, { interval: 5, timeout: 30_000 }).toBeGreaterThan(200);
 }
 
 describe("SIGTERM under load", () => {

@@ -280,6 +280,36 @@ describe("a stop while requests wait behind one in work", () => {
     expect((await stopped).killed).toBe(0);
   });
 
+  it.each([
+    ["a length", "content-length: 3\r\n\r\nabc"],
+    ["a chunked coding", "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"],
+  ])("does not take content with %s that nobody reads for a request", async (_, content) => {
+    const { handler, inHandler, release } = heldHandler();
+    const { connect, server } = await serve(handler);
+    const socket = await connect();
+    await socket.send(`POST / HTTP/1.1\r\nhost: a\r\n${content}`);
+    await inHandler;
+    const stopped = server.stop({ deadlineMs: 60_000 });
+    release();
+    expect((await readAnswer(socket)).headers.get("connection")).toBe("close");
+    await socket.close();
+    expect((await stopped).killed).toBe(0);
+  });
+
+  it("answers one behind content that nobody reads", async () => {
+    const { handler, inHandler, release } = heldHandler();
+    const { connect, server } = await serve(handler);
+    const socket = await connect();
+    await socket.send(`POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc${get}`);
+    await inHandler;
+    const stopped = server.stop({ deadlineMs: 60_000 });
+    release();
+    const answers = [await readAnswer(socket), await readAnswer(socket)];
+    expect(answers.map(({ headers }) => headers.get("connection"))).toEqual([undefined, "close"]);
+    await socket.close();
+    await stopped;
+  });
+
   it("does not serve for ever who never stops asking", async () => {
     const { connect, server } = await serve(async () => ok());
     const socket = await connect();

@@ -65,10 +65,12 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
     return this.#shutdownDeadlineMs >= 0;
   }
 
-  // What was on its way when the stop came is still answered; who never stops asking is not.
+  // Requests that came before the stop are still answered, within a limit: a client may never cease to ask. Content that
+  // the handler has left unread is no request.
   get closing(): boolean {
+    if (!this.stopping) return false;
     const late = this.#receivedStopping > this.service.limits.maxBuffered;
-    return this.stopping && (late || this.core.retainedBytes === 0);
+    return late || this.core.retainedBytes <= unreadContent(this.#exchange?.body);
   }
 
   get bufferedAmount(): number {
@@ -399,6 +401,12 @@ export class HttpConnection implements Protocol, ExchangeHost, ContentFeedHost, 
       this.connection.close();
     }
   }
+}
+
+/** Bytes of content still to be read, as far as its length is known; with a chunked coding all that comes may be. */
+function unreadContent(body: IncomingBody | undefined): number {
+  if (body === undefined || body.ended) return 0;
+  return body.length === undefined ? Number.POSITIVE_INFINITY : body.length - body.received;
 }
 
 function clientGone(reason: CloseReason): TransportError {
