@@ -13,7 +13,7 @@ const server = await mist
     if (request.path === "/health") {
       if (!checked) console.log(`health checks come from ${client}`);
       checked = true;
-      return mist.response(204);
+      return mist.response(request.stopping.aborted ? 503 : 204);
     }
     return mist.text(`you are ${client}, port ${port}\n`);
   })
@@ -22,5 +22,6 @@ const server = await mist
   .afterStart(({ port }) => console.log(`behind a load balancer, on port ${port}`))
   .start();
 
+// The balancer checks twice a second and needs three failures; until then it sends new connections here.
 for (const signal of ["SIGINT", "SIGTERM"])
-  process.once(signal, () => void server.stop({ deadlineMs: 10_000 }));
+  process.once(signal, () => void server.stop({ delayMs: 2_000, deadlineMs: 10_000 }));

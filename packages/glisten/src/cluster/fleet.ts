@@ -1,7 +1,7 @@
-/** All worker processes there are: those in their places, and those that are still draining behind their successors. */
+/** All worker processes: those that hold a place, and those that still drain behind their successors. */
 
 import type { StopCount } from "../server/server-interface.ts";
-import type { WorkerAddress, WorkerFigures } from "./messages.ts";
+import { sumOf, type WorkerAddress, type WorkerFigures } from "./messages.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 /** How workers are started and stopped, in milliseconds. */
@@ -41,7 +41,7 @@ export class Fleet {
   /** The sum over all workers that answer. */
   async figures(): Promise<WorkerFigures> {
     const answers = await Promise.all(Array.from(this.#workers, (worker) => worker.info()));
-    return sum(answers.filter((answer) => answer !== undefined));
+    return sumOf(answers.filter((answer) => answer !== undefined));
   }
 
   /** All drain at the same time; resolves when the last has ended. */
@@ -55,25 +55,4 @@ export class Fleet {
     }
     return { drained, killed };
   }
-}
-
-function sum(all: readonly WorkerFigures[]): WorkerFigures {
-  const states: Record<string, number> = {};
-  let [connections, accepted, rejected, bytesRead, bytesWritten] = [0, 0, 0, 0, 0];
-  for (const figures of all) {
-    connections += figures.connections;
-    accepted += figures.accepted;
-    rejected += figures.rejected;
-    bytesRead += figures.bytesRead;
-    bytesWritten += figures.bytesWritten;
-    for (const [state, count] of Object.entries(figures.states)) states[state] = (states[state] ?? 0) + count;
-  }
-  return {
-    connections,
-    accepted,
-    rejected,
-    bytesRead,
-    bytesWritten,
-    states: states as WorkerFigures["states"],
-  };
 }

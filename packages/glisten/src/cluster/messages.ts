@@ -1,12 +1,22 @@
-/** What primary and workers say to each other over node:cluster's channel. Everything else on it is left alone. */
+/** What primary and workers say to each other over node:cluster's channel. Other messages on it are left alone. */
 
 import type { ServerInfo, StopReport } from "../server/server-interface.ts";
 
-/** A server's figures without its address, which does not survive the channel as a class would. */
-export type WorkerFigures = Pick<
-  ServerInfo,
-  "connections" | "states" | "accepted" | "rejected" | "bytesRead" | "bytesWritten"
->;
+/** The counters of `ServerInfo`. */
+const counters = ["connections", "accepted", "rejected", "bytesRead", "bytesWritten"] as const;
+
+/** A server's figures without its address. */
+export type WorkerFigures = Pick<ServerInfo, (typeof counters)[number] | "states">;
+
+/** The sum over servers; of one server, its figures. */
+export function sumOf(all: readonly WorkerFigures[]): WorkerFigures {
+  const states: Record<string, number> = {};
+  for (const figures of all) {
+    for (const [state, count] of Object.entries(figures.states)) states[state] = (states[state] ?? 0) + count;
+  }
+  const sums = counters.map((name) => [name, all.reduce((sum, figures) => sum + figures[name], 0)]);
+  return { ...Object.fromEntries(sums), states } as WorkerFigures;
+}
 
 /** From the primary. */
 export type Order =

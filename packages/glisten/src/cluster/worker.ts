@@ -10,7 +10,7 @@ import nodeCluster from "node:cluster";
 import process from "node:process";
 import type { ServerInfo, StopOptions, StopReport } from "../server/server-interface.ts";
 import { ipAddressToString } from "../transport/address.ts";
-import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
+import { type Answer, isOurs, type Order, sumOf, type WorkerAddress } from "./messages.ts";
 
 /** What a cluster needs of the server that each worker runs; glisten's and mist's servers are such. */
 export interface ClusterMember {
@@ -82,7 +82,7 @@ class WorkerLife {
   #obey(order: Order): void {
     if (order.glisten === "stop") this.#stop(order.deadlineMs, order.delayMs);
     else if (order.glisten === "info") {
-      tell({ glisten: "info", id: order.id, figures: figuresOf(this.#member.info()) });
+      tell({ glisten: "info", id: order.id, figures: sumOf([this.#member.info()]) });
     }
     // "leave". The primary may have handed us a connection before it knew that we no longer listen. The channel keeps
     // its order: by now we have given every such connection back.
@@ -143,11 +143,6 @@ function ignore(): void {}
 
 function tell(answer: Answer): void {
   if (process.connected) process.send?.(answer);
-}
-
-function figuresOf(info: ServerInfo): WorkerFigures {
-  const { connections, states, accepted, rejected, bytesRead, bytesWritten } = info;
-  return { connections, states, accepted, rejected, bytesRead, bytesWritten };
 }
 
 function addressOf(info: ServerInfo): WorkerAddress {
