@@ -3,12 +3,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { Pool } from "undici";
 import { expect, it, onTestFinished } from "vitest";
 
 const program = `
 import * as mist from "@x/mist";
 const handler = () => mist.response(200).setBody(mist.bytes(String(process.pid)));
-const running = await mist.cluster(() => mist.new(handler).port(0).afterStart(() => {}), { workers: 2 });
+const builder = mist.new(handler).port(0).withDeadlines({ stopGraceMs: 2000 }).afterStart(() => {});
+const running = await mist.cluster(() => builder, { workers: 2 });
 if (running.role === "primary") {
   process.send(await running.info());
   process.on("message", async (order) => {
@@ -47,8 +49,15 @@ it("answers every request while its workers are replaced", async () => {
     const response = await fetch(`http://127.0.0.1:${address.port}/`, { headers: { connection: "close" } });
     return Number(await response.text());
   };
+  // Connections that are kept, and content that the handler leaves unread.
+  const pool = new Pool(`http://127.0.0.1:${address.port}`, { connections: 5 });
+  const keepAsking = async (): Promise<void> => {
+    while (!reloaded) await (await pool.request({ path: "/", method: "POST", body: "unread" })).body.text();
+  };
+  const visitors = Array.from({ length: 10 }, keepAsking);
   while (!reloaded) answered.add(await ask());
-  await reloading;
+  await Promise.all([reloading, ...visitors]);
+  await pool.close();
   answered.clear();
   for (let i = 0; i < 4; i++) answered.add(await ask());
   expect([...answered].some((pid) => workers.includes(pid))).toBe(false);
