@@ -28,6 +28,8 @@ const server = await mist
     return answer.setBody(mist.chunked(pieces()));
   })
   .port(0)
+  // A client that waits for a processor may take its time for a request on a connection it has.
+  .withDeadlines({ stopGraceMs: 2000 })
   .afterStart(({ port }) => process.send({ port }))
   .start();
 process.once("SIGTERM", async () => {
