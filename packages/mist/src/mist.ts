@@ -16,7 +16,7 @@ import { checkedLimit, readBody } from "./server/exchange/request-body.ts";
 import type { ErrorReport, Handler, Service } from "./server/exchange/service.ts";
 
 /** Called when the server listens, with where that is; awaited by `start`. */
-export type AfterStart = (address: ServerAddress) => void | Promise<void>;
+export type AfterStart = (address: ServerAddress) => unknown;
 
 /** A server as a child of a supervisor. */
 export type ServerSpecification = ChildSpecification<Server>;
