@@ -27,13 +27,13 @@ export function stopTimes(given: number | StopOptions = {}): {
   readonly delayMs: number;
   readonly deadlineMs: number | undefined;
 } {
-  const options = typeof given === "object" ? given : { deadlineMs: given };
+  const options = typeof given === "number" ? { deadlineMs: given } : given;
   checkNames("stop", options, ["deadlineMs", "delayMs"]);
   const { delayMs = 0, deadlineMs } = options;
-  if (!(delayMs >= 0 && delayMs <= longestMs)) {
+  if (typeof delayMs !== "number" || !(delayMs >= 0 && delayMs <= longestMs)) {
     throw new UsageError(`delayMs must be a number from 0 to ${longestMs}, got ${String(delayMs)}`);
   }
-  if (deadlineMs !== undefined && !(deadlineMs >= 0)) {
+  if (deadlineMs !== undefined && (typeof deadlineMs !== "number" || !(deadlineMs >= 0))) {
     throw new UsageError(`deadlineMs must be a number of at least 0, got ${String(deadlineMs)}`);
   }
   return { delayMs, deadlineMs };
