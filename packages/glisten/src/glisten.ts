@@ -2,8 +2,8 @@
  * The builder: immutable, typed, one method per option; `start` is where a description becomes a server.
  */
 
-import type { ChildSpecification, MailboxLimits } from "./actor/index.ts";
-import { checkMailboxLimits } from "./actor/mailbox.ts";
+import type { AnyIfUnknown, ChildSpecification, MailboxLimits } from "./actor/index.ts";
+import { checkMailboxLimits, mailboxOptions } from "./actor/mailbox.ts";
 import type { ConnectionSettings } from "./connection/connection-host.ts";
 import {
   type Handler,
@@ -16,7 +16,7 @@ import {
 import { handshake, type ProxySettings } from "./connection/handshake.ts";
 import type { CreateProtocol } from "./connection/protocol.ts";
 import { UsageError } from "./errors.ts";
-import { checkFunction, checkNames } from "./option-names.ts";
+import { checkFunction, checkFunctions, checkNames } from "./option-names.ts";
 import {
   type ActiveState,
   DEFAULTS,
@@ -252,7 +252,7 @@ export class HandlerBuilder<State, UserMessage> extends Builder {
 
   /** Bounds the user messages that may wait for a connection. Default: no bound. */
   withMailbox(limits: MailboxLimits): this {
-    checkNames("withMailbox", limits, ["maxMailbox", "overflow"]);
+    checkNames("withMailbox", limits, mailboxOptions);
     return this.withHandler({ mailbox: limits });
   }
 
@@ -268,17 +268,8 @@ export class HandlerBuilder<State, UserMessage> extends Builder {
 function checkedHandler<State, UserMessage>(
   handler: Handler<State, UserMessage>,
 ): Handler<State, UserMessage> {
-  const { init, loop, onClose, onShutdown, mailbox } = handler;
-  for (const [name, value] of Object.entries({ init, loop })) checkFunction(name, value);
-  for (const [name, value] of Object.entries({ onClose, onShutdown })) {
-    if (value !== undefined) checkFunction(name, value);
-  }
-  try {
-    checkMailboxLimits(mailbox);
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError((error as Error).message, { cause: error });
-  }
+  checkFunctions(handler, ["init", "loop"], ["onClose", "onShutdown"]);
+  checkMailboxLimits(handler.mailbox);
   return handler;
 }
 
@@ -330,11 +321,17 @@ function readAheadChunks(activeState: ActiveState): number {
  *   .start(3000);
  * ```
  */
-export function create<State, UserMessage = never>(
-  init: Init<State, UserMessage>,
+export function create<State, UserMessage = never, Self = AnyIfUnknown<UserMessage>>(
+  init: Init<State, UserMessage, Self>,
   loop: HandlerLoop<State, UserMessage>,
 ): HandlerBuilder<State, UserMessage> {
-  return new HandlerBuilder(DEFAULTS, { init, loop, onClose: undefined, onShutdown: undefined, mailbox: {} });
+  return new HandlerBuilder<State, UserMessage>(DEFAULTS, {
+    init: init as unknown as Init<State, UserMessage>,
+    loop,
+    onClose: undefined,
+    onShutdown: undefined,
+    mailbox: {},
+  });
 }
 
 /** A server whose connections carry a protocol of their own, one object per connection. */

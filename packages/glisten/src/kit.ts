@@ -1,5 +1,7 @@
 // `@x/glisten/kit`: what a protocol built on glisten shares with it. Opens no socket and starts no timer.
 
+export { checkMailboxLimits, mailboxOptions } from "./actor/mailbox.ts";
+export { callUser, isPromiseLike, warn } from "./actor/user-code.ts";
 export {
   CertificateError,
   type CertificateErrorReason,
@@ -15,4 +17,4 @@ export {
 } from "./errors.ts";
 export { Flow, quietRejection } from "./flow.ts";
 export { placeNames, targetOf } from "./listen-place.ts";
-export { checkFunction, checkNames, shown } from "./option-names.ts";
+export { checkFunction, checkFunctions, checkNames, shown } from "./option-names.ts";

@@ -25,6 +25,17 @@ export function checkFunction(name: string, value: unknown): void {
   if (typeof value !== "function") throw new UsageError(`${name} must be a function, got ${shown(value)}`);
 }
 
+/** Refuses options of these names that are not functions; `optional` ones may be undefined. @throws UsageError */
+export function checkFunctions(
+  options: object,
+  required: readonly string[],
+  optional: readonly string[] = [],
+): void {
+  const given = options as Readonly<Record<string, unknown>>;
+  for (const name of required) checkFunction(name, given[name]);
+  for (const name of optional) if (given[name] !== undefined) checkFunction(name, given[name]);
+}
+
 /** A value as an error text shows it: short, with strings in quotes, and nothing of what an object holds. */
 export function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);

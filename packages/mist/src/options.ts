@@ -69,3 +69,9 @@ export function withOverrides<Options extends object>(
   }
   return Object.freeze(merged) as Options;
 }
+
+/**
+ * User messages that may wait for the loop of a WebSocket or a streamed response unless its options say otherwise. One
+ * more ends it, as by a failure: to drop some in silence is for the application to choose.
+ */
+export const defaultMaxMailbox: number = 1_000;

@@ -2,6 +2,7 @@
  * What a supervisor needs to know of a child: how to start it, when to start it again, how to end it.
  */
 
+import { UsageError } from "../errors.ts";
 import { abnormalExit, type ExitReason } from "./exit.ts";
 
 /** A running process as its supervisor sees it. Structural: an actor, a supervisor, a server are such. */
@@ -74,32 +75,34 @@ export function shutdownLimit(specification: Pick<ChildSpecification, "shutdownM
   return shutdownMs ?? (type === "supervisor" ? Number.POSITIVE_INFINITY : DEFAULT_SHUTDOWN_MS);
 }
 
-/** Throws a TypeError or RangeError for a specification that makes no sense. */
+/** Throws a UsageError for a specification that makes no sense. */
 export function checkChildSpecification(specification: ChildSpecification): void {
   const { id, start, restart, shutdownMs, type } = specification;
   if (typeof id !== "string" || id === "")
-    throw new TypeError("a child's id must be a text that is not empty");
-  if (typeof start !== "function") throw new TypeError(`child ${id}: start must be a function`);
+    throw new UsageError(`a child's id must be a string that is not empty, got ${JSON.stringify(id)}`);
+  if (typeof start !== "function") {
+    throw new UsageError(`child ${id}: start must be a function, got ${typeof start}`);
+  }
   checkRestart(restart, `child ${id}`);
   checkShutdown(shutdownMs, `child ${id}`);
   if (type !== undefined && type !== "worker" && type !== "supervisor") {
-    throw new TypeError(`child ${id}: type must be "worker" or "supervisor", not ${String(type)}`);
+    throw new UsageError(`child ${id}: type must be "worker" or "supervisor", got ${String(type)}`);
   }
 }
 
-/** Throws a TypeError for what is no restart policy. */
+/** Throws a UsageError for what is no restart policy. */
 export function checkRestart(restart: Restart | undefined, owner: string): void {
   if (restart === undefined || ["permanent", "transient", "temporary"].includes(restart)) return;
-  throw new TypeError(
-    `${owner}: restart must be "permanent", "transient" or "temporary", not ${String(restart)}`,
+  throw new UsageError(
+    `${owner}: restart must be "permanent", "transient" or "temporary", got ${String(restart)}`,
   );
 }
 
-/** Throws a RangeError for what is no shutdown time. */
+/** Throws a UsageError for what is no shutdown time. */
 export function checkShutdown(shutdownMs: Shutdown | undefined, owner: string): void {
   if (shutdownMs === undefined || shutdownMs === "brutal-kill" || shutdownMs === "infinity") return;
   if (typeof shutdownMs === "number" && shutdownMs >= 0) return;
-  throw new RangeError(
-    `${owner}: shutdownMs must be milliseconds, "brutal-kill" or "infinity", not ${String(shutdownMs)}`,
+  throw new UsageError(
+    `${owner}: shutdownMs must be milliseconds from 0, "brutal-kill" or "infinity", got ${String(shutdownMs)}`,
   );
 }

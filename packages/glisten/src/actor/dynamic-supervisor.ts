@@ -5,8 +5,11 @@
  * started one a promise and what its own `stop` takes.
  */
 
+import { UsageError } from "../errors.ts";
+import { checkFunctions, checkNames } from "../option-names.ts";
 import {
   type Child,
+  type ChildSpecification,
   checkRestart,
   checkShutdown,
   exitOf,
@@ -27,7 +30,7 @@ import { Roster } from "./roster.ts";
 import type { Receiver, Unsubscribe } from "./selector.ts";
 import { killChild } from "./stop-child.ts";
 import { after } from "./timer.ts";
-import { raiseUncaught } from "./uncaught.ts";
+import { callUser } from "./user-code.ts";
 
 /** The supervisor does not take children: it is stopping, or has ended. */
 export class FactoryClosedError extends Error {
@@ -158,9 +161,9 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
 
   async #startOne(argument: Arg): Promise<C> {
     const { start } = this.#options;
-    if (start === undefined) throw new TypeError("this factory supervisor has no start: it only adopts");
+    if (start === undefined) throw new UsageError("this factory supervisor has no start: it only adopts");
     const child = await start(argument, this.#starting.signal);
-    if (!isChild(child)) throw new TypeError("the factory's start gave nothing that can be supervised");
+    if (!isChild(child)) throw new UsageError("the factory's start gave nothing that can be supervised");
     return child;
   }
 
@@ -234,11 +237,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
 
   #askAll(deadlineMs: number): void {
     for (const child of [...this.#children]) {
-      try {
-        child.shutdown(deadlineMs);
-      } catch (error) {
-        raiseUncaught(error);
-      }
+      void callUser((one) => one.shutdown(deadlineMs), child);
     }
   }
 
@@ -255,11 +254,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
     const rest = [...this.#children];
     this.#children.clear();
     for (const child of rest) {
-      try {
-        child.kill();
-      } catch (error) {
-        raiseUncaught(error);
-      }
+      void callUser((one) => one.kill(), child);
     }
     this.#end(rest.length);
   }
@@ -274,10 +269,44 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
   }
 
   #report(event: FactoryEvent<Arg>): void {
-    try {
-      this.#options.onEvent?.(event);
-    } catch (error) {
-      raiseUncaught(error);
-    }
+    if (this.#options.onEvent !== undefined) void callUser(this.#options.onEvent, event);
   }
+}
+
+/**
+ * Makes a factory supervisor. It runs at once, without children.
+ *
+ * Throws a UsageError for options that make no sense.
+ *
+ * ```ts
+ * const workers = factorySupervisor({ start: (job: Job) => startWorker(job), restart: "transient" });
+ * await workers.startChild(job);
+ * const { drained, killed } = await workers.stop({ deadlineMs: 10_000 });
+ * ```
+ */
+export function factorySupervisor<Arg, C extends Child = Child>(
+  options: FactoryOptions<Arg, C> = {},
+): FactorySupervisor<Arg, C> {
+  checkNames("factorySupervisor", options, ["start", "restart", "shutdownMs", "intensity", "onEvent"]);
+  checkFunctions(options, [], ["start", "onEvent"]);
+  return new DynamicSupervisor<Arg, C>(options);
+}
+
+/**
+ * A factory supervisor as a child of another supervisor: of type `supervisor`, `permanent` and with `infinity`
+ * to stop unless `as` says otherwise (the `restart` and `shutdownMs` of the options are its children's).
+ */
+export function factorySupervisorSpec<Arg, C extends Child = Child>(
+  id: string,
+  options: FactoryOptions<Arg, C> = {},
+  as: Pick<ChildSpecification, "restart" | "shutdownMs"> = {},
+): ChildSpecification<FactorySupervisor<Arg, C>> {
+  const { restart, shutdownMs } = as;
+  return {
+    id,
+    restart,
+    shutdownMs,
+    type: "supervisor",
+    start: async () => factorySupervisor<Arg, C>(options),
+  };
 }

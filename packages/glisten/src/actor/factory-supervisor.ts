@@ -6,8 +6,7 @@
  * short-lived ones, at the cost of one entry in a set.
  */
 
-import type { Child, ChildSpecification, Restart, Shutdown } from "./child-specification.ts";
-import { DynamicSupervisor } from "./dynamic-supervisor.ts";
+import type { Child, Restart, Shutdown } from "./child-specification.ts";
 import type { ExitReason } from "./exit.ts";
 import type { RestartIntensity, RestartIntensityError } from "./intensity.ts";
 import type { ProcessDown } from "./monitor.ts";
@@ -87,40 +86,4 @@ export interface FactorySupervisor<Arg, C extends Child = Child> extends Child, 
   kill(): void;
   /** Tells `receiver` when the supervisor has ended; at once when it has already. */
   monitor(receiver: Receiver<ProcessDown>): Unsubscribe;
-}
-
-/**
- * Makes a factory supervisor. It runs at once, without children.
- *
- * Throws a TypeError or RangeError for options that make no sense.
- *
- * ```ts
- * const workers = factorySupervisor({ start: (job: Job) => startWorker(job), restart: "transient" });
- * await workers.startChild(job);
- * const { drained, killed } = await workers.stop({ deadlineMs: 10_000 });
- * ```
- */
-export function factorySupervisor<Arg, C extends Child = Child>(
-  options: FactoryOptions<Arg, C> = {},
-): FactorySupervisor<Arg, C> {
-  return new DynamicSupervisor<Arg, C>(options);
-}
-
-/**
- * A factory supervisor as a child of another supervisor: of type `supervisor`, `permanent` and with `infinity`
- * to stop unless `as` says otherwise (the `restart` and `shutdownMs` of the options are its children's).
- */
-export function factorySupervisorSpec<Arg, C extends Child = Child>(
-  id: string,
-  options: FactoryOptions<Arg, C> = {},
-  as: Pick<ChildSpecification, "restart" | "shutdownMs"> = {},
-): ChildSpecification<FactorySupervisor<Arg, C>> {
-  const { restart, shutdownMs } = as;
-  return {
-    id,
-    restart,
-    shutdownMs,
-    type: "supervisor",
-    start: async () => factorySupervisor<Arg, C>(options),
-  };
 }

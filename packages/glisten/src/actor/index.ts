@@ -12,7 +12,12 @@ export { continue_ as continue, type LoopResult, type Next, stop, stopAbnormal }
 // Where messages come from.
 
 export { CallError, call } from "./call.ts";
-export { Mailbox, type MailboxLimits, MailboxOverflowError, type OverflowPolicy } from "./mailbox.ts";
+export {
+  Mailbox,
+  type MailboxLimits,
+  MailboxOverflowError,
+  type OverflowPolicy,
+} from "./mailbox.ts";
 export {
   type Initialised,
   isSelector,
@@ -41,28 +46,26 @@ export { type Monitored, Monitors, monitor, type ProcessDown } from "./monitor.t
 // Who looks after it.
 
 export type { Child, ChildSpecification, Restart, Shutdown } from "./child-specification.ts";
-export { FactoryClosedError } from "./dynamic-supervisor.ts";
-export {
-  type FactoryEvent,
-  type FactoryOptions,
-  type FactoryReport,
-  type FactorySupervisor,
-  factorySupervisor,
-  factorySupervisorSpec,
-  type LightChild,
+export { FactoryClosedError, factorySupervisor, factorySupervisorSpec } from "./dynamic-supervisor.ts";
+export type {
+  FactoryEvent,
+  FactoryOptions,
+  FactoryReport,
+  FactorySupervisor,
+  LightChild,
 } from "./factory-supervisor.ts";
 export { type RestartIntensity, RestartIntensityError } from "./intensity.ts";
 export { SupervisorStartError } from "./static-supervisor.ts";
-export {
-  type ChildInfo,
-  type Strategy,
-  type Supervisor,
-  type SupervisorEvent,
-  type SupervisorOptions,
-  supervisor,
-  supervisorSpec,
+export { supervisor, supervisorSpec } from "./supervise.ts";
+export type {
+  ChildInfo,
+  Strategy,
+  Supervisor,
+  SupervisorEvent,
+  SupervisorOptions,
 } from "./supervisor.ts";
 
 // The engine below, for those who bring their own source of messages.
 
 export { Loop, type LoopOptions } from "./loop.ts";
+export { type AnyIfUnknown, type LoopHost, UserLoop, type UserResult } from "./user-loop.ts";

@@ -2,9 +2,12 @@
  * How many restarts are too many: a sliding window over the recent ones.
  */
 
+import { UsageError } from "../errors.ts";
+import { checkNames } from "../option-names.ts";
+
 /** The most restarts within a time; one more, and the supervisor gives up. */
 export interface RestartIntensity {
-  /** How many restarts are tolerated; a whole number, 0 or more. Default: 2. */
+  /** How many restarts are tolerated; an integer from 0, or `Infinity`. Default: 2. */
   readonly restarts?: number | undefined;
   /** Within how many milliseconds. Default: 5000. */
   readonly withinMs?: number | undefined;
@@ -16,13 +19,16 @@ export class RestartWindow {
   readonly withinMs: number;
   #times: number[] = [];
 
-  /** Throws a RangeError for numbers that make no sense. */
+  /** Throws a UsageError for numbers out of range. */
   constructor(intensity: RestartIntensity = {}) {
+    checkNames("intensity", intensity, ["restarts", "withinMs"]);
     const { restarts = 2, withinMs = 5000 } = intensity;
     if (restarts !== Number.POSITIVE_INFINITY && (!Number.isSafeInteger(restarts) || restarts < 0)) {
-      throw new RangeError(`intensity.restarts must be a whole number of at least 0, not ${restarts}`);
+      throw new UsageError(`intensity.restarts must be an integer of at least 0, got ${String(restarts)}`);
     }
-    if (!(withinMs > 0)) throw new RangeError(`intensity.withinMs must be more than 0, not ${withinMs}`);
+    if (!(withinMs > 0)) {
+      throw new UsageError(`intensity.withinMs must be more than 0, got ${String(withinMs)}`);
+    }
     this.restarts = restarts;
     this.withinMs = withinMs;
   }

@@ -1,38 +1,46 @@
 /**
- * The engine under everything that handles one message at a time: actors, glisten's connections, WebSocket,
- * SSE and chunked-response loops.
+ * The engine under everything that handles one message at a time; `user-loop.ts` is what stands on it.
  *
- * Owns the state, the order of messages, and the one exit. A handler that answers synchronously costs no
- * promise, no microtask and no allocation beyond its own. Knows nothing of names, monitors or supervisors.
+ * Owns the state, the order of messages, and the one exit. A handler that answers synchronously costs no promise, no
+ * microtask and no allocation beyond its own. Knows nothing of names, monitors or supervisors.
  */
 
+import { UsageError } from "../errors.ts";
 import { abnormalExit, type ExitReason, normalExit } from "./exit.ts";
 import { checkMailboxLimits, Mailbox, type MailboxLimits } from "./mailbox.ts";
 import type { LoopResult, Next } from "./next.ts";
 import { Queue } from "./queue.ts";
 import { type Runnable, scheduler } from "./scheduler.ts";
 import type { Selector, Unsubscribe } from "./selector.ts";
-import { raiseUncaught } from "./uncaught.ts";
+import { callUser, isPromiseLike, raiseUncaught } from "./user-code.ts";
 
 /**
- * What a {@link Loop} is made of. `handle` and `onExit` get the state, so that thousands of loops can share one
- * pair of functions.
+ * What a {@link Loop} is made of. `handle` and `onExit` get the state and the owner, so that thousands of loops can share
+ * one pair of functions.
  */
-export interface LoopOptions<State, Message> extends MailboxLimits {
-  /** The first state. */
-  readonly state: State;
+export interface LoopOptions<State, Message, Owner = unknown> extends MailboxLimits {
+  /** The first state. Left out, messages wait until `begin` brings it. */
+  readonly state?: State;
+  /** Passed on to `handle` and `onExit`. */
+  readonly owner?: Owner | undefined;
   /**
-   * Handles one message. Returns (or resolves to) what comes next; nothing means: go on, state unchanged. A
-   * throw or a rejection ends the loop with `abnormal`.
+   * Handles one message; `posted` tells whether it came by `post` or a selector, or else by `deliver`. Returns (or
+   * resolves to) what comes next; undefined goes on with the state unchanged. A throw or a rejection ends the loop with
+   * `abnormal`.
    */
   readonly handle: (
     state: State,
     message: Message,
+    posted: boolean,
+    owner: Owner,
   ) => LoopResult<State, Message> | PromiseLike<LoopResult<State, Message>>;
   /** Sources to listen to besides `deliver` and `post`. */
   readonly selector?: Selector<Message> | undefined;
-  /** Told exactly once that the loop has ended, with its last state; never while a handler is on the stack. */
-  readonly onExit?: ((reason: ExitReason, state: State) => void) | undefined;
+  /**
+   * Told exactly once that the loop has ended, with its last state (undefined if it had not begun); never while a
+   * handler is on the stack.
+   */
+  readonly onExit?: ((reason: ExitReason, state: State, owner: Owner) => void) | undefined;
 }
 
 /** Nothing is being handled and nothing waits. */
@@ -43,12 +51,21 @@ const READY = 1;
 const RUNNING = 2;
 /** The handler returned a promise that has not settled. */
 const PENDING = 3;
+/** There is no state yet: messages wait. */
+const UNBORN = 4;
 /** Ended; the handler may still be on the stack, in which case the exit has not been told yet. */
-const DEAD = 4;
+const DEAD = 5;
 /** Ended, and told so. */
-const TOLD = 5;
+const TOLD = 6;
 
-type Status = typeof IDLE | typeof READY | typeof RUNNING | typeof PENDING | typeof DEAD | typeof TOLD;
+type Status =
+  | typeof IDLE
+  | typeof READY
+  | typeof RUNNING
+  | typeof PENDING
+  | typeof UNBORN
+  | typeof DEAD
+  | typeof TOLD;
 
 /** A delivered message that had to wait, and who waits with it. */
 class Delivery<Message> {
@@ -77,11 +94,13 @@ function copyLimits(limits: MailboxLimits): MailboxLimits {
 }
 
 /** Handles messages one at a time, in order of arrival, until it is stopped. */
-export class Loop<State, Message> implements Runnable {
-  #status: Status = IDLE;
-  #state: State;
-  readonly #handle: LoopOptions<State, Message>["handle"];
-  readonly #onExit: LoopOptions<State, Message>["onExit"];
+export class Loop<State, Message, Owner = unknown> implements Runnable {
+  #status: Status = UNBORN;
+  #state: State | undefined;
+  #begun = false;
+  readonly #owner: Owner | undefined;
+  readonly #handle: LoopOptions<State, Message, Owner>["handle"];
+  readonly #onExit: LoopOptions<State, Message, Owner>["onExit"];
   readonly #limits: MailboxLimits;
   #mailbox: Mailbox<Message> | undefined;
   /** Delivered messages that wait. Not subject to the mailbox's bound: their senders wait with them. */
@@ -95,24 +114,53 @@ export class Loop<State, Message> implements Runnable {
   #settle: (() => void) | undefined;
   /** The reason to end with once the handler at work is done. */
   #endReason: ExitReason | undefined;
+  /** The message to end with, which `finish` was given. */
+  #last: Message | undefined;
 
   /**
-   * Begins to listen to the selector. Nothing is handled before the constructor has returned.
+   * Given a state, begins, and listens to the selector. Nothing is handled before the constructor has returned.
    *
-   * Throws a RangeError or TypeError for mailbox limits that make no sense, and what a source's `subscribe` throws.
+   * Throws a UsageError for mailbox limits out of range, and what a source's `subscribe` throws.
    */
-  constructor(options: LoopOptions<State, Message>) {
+  constructor(options: LoopOptions<State, Message, Owner>) {
     // Not the options themselves, which would keep the first state and the first selector alive.
     this.#limits = copyLimits(options);
-    this.#state = options.state;
+    this.#owner = options.owner;
     this.#handle = options.handle;
     this.#onExit = options.onExit;
-    if (options.selector !== undefined) this.#listenFirst(options.selector);
+    if ("state" in options) this.#listenFirst(options.state as State, options.selector);
   }
 
-  /** The state after the last message that has been handled. */
+  /**
+   * Brings the first state to a loop that was made without one, and the sources to listen to. What has been sent in the
+   * meantime is handled before this returns, as far as `post` would; what the sources have in store comes behind it. A
+   * source whose `subscribe` throws ends the loop with `abnormal`. Does nothing once the loop has ended.
+   */
+  begin(state: State, selector?: Selector<Message>): void {
+    if (this.#status !== UNBORN) return;
+    scheduler.hold(() => {
+      try {
+        this.#listenFirst(state, selector);
+        if (this.#endReason !== undefined && this.alive) this.#rest();
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+  }
+
+  /** Whether the loop has, or had, a state and all its sources. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  /** The state after the last message that has been handled; undefined before `begin`. */
   get state(): State {
-    return this.#state;
+    return this.#state as State;
+  }
+
+  /** Why the loop has ended, or is to end once the handler at work is done. */
+  get ending(): ExitReason | undefined {
+    return this.#endReason;
   }
 
   /** False as soon as the loop has been stopped, by whomever. */
@@ -144,12 +192,12 @@ export class Loop<State, Message> implements Runnable {
    */
   deliver(message: Message): void | Promise<void> {
     const status = this.#status;
-    if (status === IDLE || (status === READY && !this.#deliveries?.length)) {
-      this.#run(message);
+    if (status === IDLE || (status === READY && !this.#deliveries?.length && this.#last === undefined)) {
+      this.#run(message, false);
       if (this.#status === PENDING) return this.#untilSettled();
       return;
     }
-    if (status >= DEAD) return;
+    if (this.#endReason !== undefined) return;
     return new Promise<void>((settle) => {
       this.#deliveries ??= new Queue<Delivery<Message>>();
       this.#deliveries.push(new Delivery(message, settle));
@@ -164,26 +212,16 @@ export class Loop<State, Message> implements Runnable {
   post(message: Message): void {
     const status = this.#status;
     if (status === IDLE && scheduler.depth === 0) {
-      this.#run(message);
+      this.#run(message, true);
       return;
     }
-    if (status >= DEAD || this.#endReason !== undefined) return;
+    if (this.#endReason !== undefined) return;
     this.#mailbox ??= new Mailbox<Message>(this.#limits);
     if (!this.#mailbox.offer(message)) {
       this.stop(abnormalExit(this.#mailbox.overflowError()));
     } else if (status === IDLE) {
       this.#queueUp();
     }
-  }
-
-  /**
-   * Takes messages that had to wait for the loop to exist. All are in the mailbox before the first is handled, so
-   * that no answer to it overtakes the second. They are handled before this returns, as far as `post` would.
-   */
-  postAll(messages: Iterable<Message>): void {
-    scheduler.hold(() => {
-      for (const message of messages) this.post(message);
-    });
   }
 
   /**
@@ -201,16 +239,21 @@ export class Loop<State, Message> implements Runnable {
   }
 
   /**
-   * Ends the loop as soon as the handler at work, if there is one, is done. No further message is handled.
-   * Should that handler fail, its failure is the exit reason.
+   * Ends the loop as soon as the handler at work, if there is one, is done, and `last`, if given, has been handled
+   * behind it. No other message is handled. A loop that has not begun ends when it begins. Should a handler fail, its
+   * failure is the exit reason.
    */
-  finish(reason: ExitReason): void {
-    if (this.#status !== PENDING) {
+  finish(reason: ExitReason, last?: Message): void {
+    if (this.#endReason !== undefined) return;
+    const waits = this.#status === PENDING || this.#status === UNBORN;
+    if (last === undefined && !waits) {
       this.stop(reason);
-    } else if (this.#endReason === undefined) {
-      this.#endReason = reason;
-      this.#leave();
+      return;
     }
+    this.#endReason = reason;
+    this.#leave();
+    if (waits || this.#status === RUNNING) this.#last = last;
+    else this.#run(last as Message, false);
   }
 
   /** One message from the queues. For the scheduler. */
@@ -218,6 +261,12 @@ export class Loop<State, Message> implements Runnable {
     this.#inLine = false;
     if (this.#status !== READY) return;
     this.#status = IDLE;
+    const last = this.#last;
+    if (last !== undefined) {
+      this.#last = undefined;
+      this.#run(last, false);
+      return;
+    }
     const mailbox = this.#mailbox;
     const deliveries = this.#deliveries;
     const posted = mailbox !== undefined && mailbox.length > 0;
@@ -225,19 +274,19 @@ export class Loop<State, Message> implements Runnable {
       this.#tookDelivery = true;
       const delivery = deliveries.shift();
       this.#settle = delivery.settle;
-      this.#run(delivery.message);
+      this.#run(delivery.message, false);
     } else if (posted) {
       this.#tookDelivery = false;
-      this.#run(mailbox.take());
+      this.#run(mailbox.take(), true);
     }
   }
 
-  #run(message: Message): void {
+  #run(message: Message, posted: boolean): void {
     const handle = this.#handle;
     this.#status = RUNNING;
     scheduler.depth += 1;
     try {
-      const result = handle(this.#state, message);
+      const result = handle(this.#state as State, message, posted, this.#owner as Owner);
       if (result === undefined && (this.#status as Status) === RUNNING) this.#rest();
       else this.#react(result);
     } catch (error) {
@@ -251,11 +300,8 @@ export class Loop<State, Message> implements Runnable {
 
   /** The handler returned something, or the loop was stopped under it. */
   #react(result: LoopResult<State, Message> | PromiseLike<LoopResult<State, Message>>): void {
-    if (result !== undefined && typeof (result as PromiseLike<unknown>).then === "function") {
-      this.#await(result as PromiseLike<LoopResult<State, Message>>);
-    } else {
-      this.#apply(result as LoopResult<State, Message>);
-    }
+    if (isPromiseLike(result)) this.#await(result);
+    else this.#apply(result);
   }
 
   #await(promise: PromiseLike<LoopResult<State, Message>>): void {
@@ -289,27 +335,33 @@ export class Loop<State, Message> implements Runnable {
       this.#rest();
       return;
     }
-    switch (result.kind) {
+    const next = result as Next<State, Message> | null;
+    switch (next?.kind) {
       case "continue":
-        this.#state = result.state as State;
-        if (result.selector !== undefined) this.#listen(result);
+        this.#state = next.state as State;
+        if (next.selector !== undefined) this.#listen(result);
         this.#rest();
         break;
       case "stop":
         this.#end(normalExit);
         break;
       case "stop-abnormal":
-        this.#end(abnormalExit(result.reason));
+        this.#end(abnormalExit(next.reason));
         break;
       default:
-        throw new TypeError("a handler must return continue(…), stop(), stopAbnormal(…) or undefined");
+        throw new UsageError("a handler must return continue(…), stop(), stopAbnormal(…) or undefined");
     }
   }
 
   /** A message has been handled and the loop goes on, unless it has been told to end. */
   #rest(): void {
     if (this.#endReason !== undefined) {
-      this.#end(this.#endReason);
+      if (this.#last === undefined) {
+        this.#end(this.#endReason);
+        return;
+      }
+      this.#settleAll();
+      this.#queueUp();
       return;
     }
     this.#status = IDLE;
@@ -341,12 +393,7 @@ export class Loop<State, Message> implements Runnable {
     this.#mailbox?.clear();
     const listening = this.#listening;
     this.#listening = undefined;
-    if (listening === undefined) return;
-    try {
-      listening.leave();
-    } catch (error) {
-      raiseUncaught(error);
-    }
+    if (listening !== undefined) void callUser(listening.leave, undefined);
   }
 
   #tell(): void {
@@ -356,12 +403,16 @@ export class Loop<State, Message> implements Runnable {
     if (onExit !== undefined) {
       scheduler.hold(() => {
         try {
-          onExit(this.#endReason as ExitReason, this.#state);
+          onExit(this.#endReason as ExitReason, this.#state as State, this.#owner as Owner);
         } catch (error) {
           raiseUncaught(error);
         }
       });
     }
+    this.#settleAll();
+  }
+
+  #settleAll(): void {
     this.#settleHandled();
     const deliveries = this.#deliveries;
     this.#deliveries = undefined;
@@ -380,22 +431,25 @@ export class Loop<State, Message> implements Runnable {
     });
   }
 
-  /** The first selector: what its sources have in store waits until the constructor has returned. */
-  #listenFirst(selector: Selector<Message>): void {
+  /** The state is there. What waits, and what the sources have in store, is handled when this has returned. */
+  #listenFirst(state: State, selector: Selector<Message> | undefined): void {
+    this.#state = state;
     this.#status = RUNNING;
-    this.#subscribe(selector);
+    if (selector !== undefined && this.#endReason === undefined) this.#subscribe(selector);
+    this.#begun = true;
     if (!this.alive) {
       setImmediate(() => this.#tell());
       return;
     }
     this.#status = IDLE;
-    if (this.#mailbox?.length) this.#queueUp();
+    if (this.#mailbox?.length || this.#deliveries?.length) this.#queueUp();
   }
 
   #listen(next: Next<State, Message>): void {
     if (!this.alive || this.#endReason !== undefined || next.selector === this.#listening?.selector) return;
-    this.#listening?.leave();
+    const before = this.#listening;
     this.#listening = undefined;
+    if (before !== undefined) void callUser(before.leave, undefined);
     this.#subscribe(next.selector as Selector<Message>);
   }
 

@@ -4,6 +4,7 @@
  * Owns the count and the overflow policy. Refuses nothing else: who sends and who receives is not its affair.
  */
 
+import { UsageError } from "../errors.ts";
 import { Queue } from "./queue.ts";
 
 /**
@@ -18,8 +19,8 @@ export type OverflowPolicy = "drop-oldest" | "drop-newest" | "stop";
 /** The bound of a mailbox. */
 export interface MailboxLimits {
   /**
-   * The most messages that may wait, the one being handled not counted; a whole number, at least 1.
-   * Default: no bound.
+   * The most messages that may wait, the one being handled not counted: an integer of at least 1, or `Infinity`.
+   * Default: no bound, except for streamed responses and WebSockets (1000).
    */
   readonly maxMailbox?: number | undefined;
   /** What happens to one too many. Default: `stop`, since it is the only one that loses nothing in silence. */
@@ -45,7 +46,7 @@ export class Mailbox<Message> {
   readonly #overflow: OverflowPolicy;
   #dropped = 0;
 
-  /** Throws a RangeError or TypeError for limits that make no sense. */
+  /** Throws a UsageError for limits out of range. */
   constructor(limits: MailboxLimits = {}) {
     checkMailboxLimits(limits);
     this.#max = limits.maxMailbox ?? Number.POSITIVE_INFINITY;
@@ -98,20 +99,16 @@ export class Mailbox<Message> {
   }
 }
 
-/** Throws a RangeError or TypeError for limits that make no sense. */
+/** The names of {@link MailboxLimits}. */
+export const mailboxOptions: readonly string[] = ["maxMailbox", "overflow"];
+
+/** Throws a UsageError for limits out of range. */
 export function checkMailboxLimits(limits: MailboxLimits): void {
-  const { maxMailbox, overflow } = limits;
-  if (maxMailbox !== undefined && maxMailbox !== Number.POSITIVE_INFINITY) {
-    if (!Number.isSafeInteger(maxMailbox) || maxMailbox < 1) {
-      throw new RangeError(`maxMailbox must be a whole number of at least 1, not ${String(maxMailbox)}`);
-    }
+  const { maxMailbox = 1, overflow = "stop" } = limits;
+  if (maxMailbox !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(maxMailbox) && maxMailbox >= 1)) {
+    throw new UsageError(`maxMailbox must be an integer of at least 1, got ${String(maxMailbox)}`);
   }
-  if (
-    overflow !== undefined &&
-    overflow !== "stop" &&
-    overflow !== "drop-oldest" &&
-    overflow !== "drop-newest"
-  ) {
-    throw new TypeError(`overflow must be "drop-oldest", "drop-newest" or "stop", not ${String(overflow)}`);
+  if (overflow !== "stop" && overflow !== "drop-oldest" && overflow !== "drop-newest") {
+    throw new UsageError(`overflow must be "drop-oldest", "drop-newest" or "stop", got ${String(overflow)}`);
   }
 }

@@ -6,7 +6,7 @@
 
 import type { ExitReason } from "./exit.ts";
 import type { Receiver, Source, Unsubscribe } from "./selector.ts";
-import { raiseUncaught } from "./uncaught.ts";
+import { callUser } from "./user-code.ts";
 
 /** A process has ended. */
 export interface ProcessDown {
@@ -89,9 +89,5 @@ export class Monitors {
 }
 
 function tell(receiver: Receiver<ProcessDown>, down: ProcessDown): void {
-  try {
-    receiver(down);
-  } catch (error) {
-    raiseUncaught(error);
-  }
+  void callUser(receiver, down);
 }

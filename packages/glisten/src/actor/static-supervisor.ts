@@ -5,6 +5,7 @@
  * other exits wait, and an exit of a child that has meanwhile been replaced is void.
  */
 
+import { UsageError } from "../errors.ts";
 import {
   type Child,
   type ChildSpecification,
@@ -21,7 +22,7 @@ import type { Receiver, Unsubscribe } from "./selector.ts";
 import { killChild, stopChild } from "./stop-child.ts";
 import type { ChildInfo, Strategy, Supervisor, SupervisorEvent, SupervisorOptions } from "./supervisor.ts";
 import { after, within } from "./timer.ts";
-import { raiseUncaught } from "./uncaught.ts";
+import { callUser } from "./user-code.ts";
 
 /** A supervisor's child did not start, so the supervisor did not. `cause` is the child's error. */
 export class SupervisorStartError extends Error {
@@ -309,18 +310,14 @@ export class StaticSupervisor implements Supervisor {
   }
 
   #report(event: SupervisorEvent): void {
-    try {
-      this.#onEvent?.(event);
-    } catch (error) {
-      raiseUncaught(error);
-    }
+    if (this.#onEvent !== undefined) void callUser(this.#onEvent, event);
   }
 }
 
 async function startChild(specification: ChildSpecification, signal: AbortSignal): Promise<Child> {
   const child = await specification.start(signal);
   if (!isChild(child))
-    throw new TypeError(`child ${specification.id}: start gave nothing that can be supervised`);
+    throw new UsageError(`child ${specification.id}: start gave nothing that can be supervised`);
   return child;
 }
 

@@ -9,12 +9,16 @@ import { type ExitReason, normalExit } from "./exit.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
 import { Monitors, type ProcessDown } from "./monitor.ts";
 import type { Receiver, Source, Unsubscribe } from "./selector.ts";
-import { raiseUncaught } from "./uncaught.ts";
+import { callUser } from "./user-code.ts";
 
 /** A typed address. */
 export interface Subject<Message> extends Source<Message> {
-  /** Sends a message. Never blocks, never throws; when the owner is dead the message is dropped. */
-  send(message: Message): void;
+  /**
+   * Sends a message. Never blocks, never throws; when the owner is dead the message is dropped.
+   *
+   * A function property, so that a subject of fewer kinds of messages is not taken for one of more.
+   */
+  readonly send: (message: Message) => void;
   /** Hears every message sent from now on, in place of the owner's usual way of receiving. */
   subscribe(receiver: Receiver<Message>): Unsubscribe;
   /** Watches the owner end, where there is one to watch; `call` uses it. At once when it has ended already. */
@@ -43,11 +47,7 @@ class Listeners<Message> {
 }
 
 function hand<Message>(receiver: Receiver<Message>, message: Message): void {
-  try {
-    receiver(message);
-  } catch (error) {
-    raiseUncaught(error);
-  }
+  void callUser(receiver, message);
 }
 
 /**

@@ -1,19 +1,13 @@
 /**
  * A supervisor with a fixed list of children: starts them in order, restarts them by its strategy, ends them in
- * reverse order. What it is made of, what it shows, and how it is started.
+ * reverse order. What it is made of and what it shows; `supervise.ts` starts it.
  */
 
-import {
-  type Child,
-  type ChildSpecification,
-  checkChildSpecification,
-  type Restart,
-} from "./child-specification.ts";
+import type { Child, ChildSpecification, Restart } from "./child-specification.ts";
 import type { ExitReason } from "./exit.ts";
 import type { RestartIntensity, RestartIntensityError } from "./intensity.ts";
 import type { ProcessDown } from "./monitor.ts";
 import type { Receiver, Unsubscribe } from "./selector.ts";
-import { StaticSupervisor } from "./static-supervisor.ts";
 
 /**
  * Which children are restarted when one has failed.
@@ -87,74 +81,4 @@ export interface Supervisor extends Child, AsyncDisposable {
   children(): ChildInfo[];
   /** The running child of this id; its type is the caller's to know. */
   which<C extends Child = Child>(id: string): C | undefined;
-}
-
-/**
- * Starts a supervisor and its children. Rejects with a `SupervisorStartError` when one does not start; those
- * that had started are ended first, in reverse order. Rejects with a TypeError or RangeError for options that
- * make no sense, such as two children of one id.
- *
- * ```ts
- * const tree = await supervisor({
- *   strategy: "rest-for-one",
- *   children: [{ id: "store", start: startStore }, { id: "server", start: startServer }],
- * });
- * const reason = await tree.exited;
- * ```
- */
-export async function supervisor(options: SupervisorOptions): Promise<Supervisor> {
-  checkOptions(options);
-  return launch(options, undefined);
-}
-
-/** `startSignal` stops the supervisor only as long as it is starting. */
-async function launch(options: SupervisorOptions, startSignal: AbortSignal | undefined): Promise<Supervisor> {
-  const it = new StaticSupervisor(options);
-  const detachStart = stopOnAbort(it, startSignal);
-  const detach = stopOnAbort(it, options.signal);
-  void it.exited.then(detach);
-  try {
-    await it.start();
-  } finally {
-    detachStart();
-  }
-  return it;
-}
-
-function stopOnAbort(it: Supervisor, signal: AbortSignal | undefined): () => void {
-  const stop = (): void => void it.stop();
-  if (signal?.aborted) stop();
-  else signal?.addEventListener("abort", stop, { once: true });
-  return () => signal?.removeEventListener("abort", stop);
-}
-
-/**
- * A supervisor as a child of another: of type `supervisor`, `permanent` and with `infinity` to stop unless `as`
- * says otherwise.
- *
- * Throws a TypeError or RangeError for options that make no sense.
- */
-export function supervisorSpec(
-  id: string,
-  options: SupervisorOptions,
-  as: Pick<ChildSpecification, "restart" | "shutdownMs"> = {},
-): ChildSpecification<Supervisor> {
-  checkOptions(options);
-  const { restart, shutdownMs } = as;
-  return { id, restart, shutdownMs, type: "supervisor", start: (signal) => launch(options, signal) };
-}
-
-function checkOptions(options: SupervisorOptions): void {
-  const { strategy, children } = options;
-  if (strategy !== undefined && !["one-for-one", "rest-for-one", "one-for-all"].includes(strategy)) {
-    throw new TypeError(
-      `strategy must be "one-for-one", "rest-for-one" or "one-for-all", not ${String(strategy)}`,
-    );
-  }
-  const ids = new Set<string>();
-  for (const specification of children) {
-    checkChildSpecification(specification);
-    if (ids.has(specification.id)) throw new TypeError(`two children have the id ${specification.id}`);
-    ids.add(specification.id);
-  }
 }

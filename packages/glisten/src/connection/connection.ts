@@ -65,6 +65,11 @@ export interface Connection<UserMessage = never> {
   close(): void;
   /** Ends at once, without flushing. With an error it counts, and is reported, as a failure of the handler. */
   destroy(error?: unknown): void;
+  /**
+   * Reports a failure of user code, as one of the handler's would be, with no consequence for the connection. A
+   * HandlerError is reported as it is.
+   */
+  report(error: unknown): void;
   /** Ends at once with a reset (RST) on TCP and TLS. */
   reset(): void;
   /**

@@ -18,15 +18,10 @@ export abstract class Identified extends Inbound {
   protected raw: Socket | undefined = undefined;
   protected agreed: Handshaken | undefined = undefined;
   private who: ConnectionInfo | undefined = undefined;
-  private addressee: { readonly subject: Subject<never> } | undefined = undefined;
-
-  /** The handler that takes this connection's user messages. */
-  addressed(addressee: { readonly subject: Subject<never> }): void {
-    this.addressee = addressee;
-  }
 
   get subject(): Subject<never> {
-    if (this.addressee !== undefined) return this.addressee.subject;
+    const subject = this.protocol?.subject;
+    if (subject !== undefined) return subject as unknown as Subject<never>;
     throw new UsageError("connection.subject exists only with glisten.new(init, loop)");
   }
 

@@ -37,7 +37,6 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   place = -1;
   private toldToStop = false;
   private reason: CloseReason | undefined = undefined;
-  private reminder: (() => void) | undefined = undefined;
   private initialised: (() => void) | undefined = undefined;
 
   constructor(host: ConnectionHost, id: number, socket: Socket) {
@@ -88,37 +87,35 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   open(done: () => void): boolean {
     if (this.phase !== WAITING) return true;
     this.phase = INITIALISING;
-    let made: Protocol | Promise<Protocol>;
+    let opening: void | Promise<void>;
     try {
-      made = this.host.settings.create(this);
+      this.protocol = this.host.settings.create(this);
+      opening = this.protocol.open?.();
     } catch (error) {
       this.fail("init", error);
       return true;
     }
-    if (!isPromise(made)) {
-      this.opened(made);
+    if (opening === undefined) {
+      this.opened();
       return true;
     }
+    if ((this.phase as number) >= CLOSING) return true;
     this.initialised = done;
     this.host.wheel.arm(this, this.host.settings.initTimeoutMs);
-    made.then(
-      (protocol) => this.opened(protocol),
+    opening.then(
+      () => this.opened(),
       (error: unknown) => this.fail("init", error),
     );
     return false;
   }
 
-  private opened(protocol: Protocol): void {
-    this.protocol = protocol;
+  private opened(): void {
     const { phase, socket } = this;
     if (phase === INITIALISING) {
       this.phase = OPEN;
       attend(socket);
       if (this.hold === 0) socket.resume();
       this.host.opened(this);
-    } else if (phase >= GONE) {
-      // The peer left while `init` was pending: what it made must still be told.
-      this.tellClosed(protocol, this.reason!);
     }
     this.leaveInit();
     const { stopLeftMs } = this.host;
@@ -242,14 +239,18 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
     if (this.reason?.type === "handler") return;
     // A handler that stumbles over the very loss of its connection has not failed.
     const lost = this.phase >= GONE && error instanceof TransportError;
-    if (!lost) this.host.report(new HandlerError(during, error), this);
+    if (!lost) this.report(error, during);
     if (this.phase >= GONE) {
       this.leaveInit();
       return;
     }
-    this.reason = { type: "handler", error };
+    this.reason = { type: "handler", error: error instanceof HandlerError ? error.cause : error };
     this.cut();
     this.leaveInit();
+  }
+
+  report(error: unknown, during = "protocol"): void {
+    this.host.report(error instanceof HandlerError ? error : new HandlerError(during, error), this);
   }
 
   failedSocket(error: unknown): void {
@@ -286,19 +287,19 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
     try {
       pending = protocol.closed?.(reason);
     } catch (error) {
-      this.host.report(new HandlerError("close", error), this);
+      this.report(error, "close");
       pending = undefined;
     }
     // Past the stop deadline nobody waits.
     if (pending === undefined || reason.type === "killed") {
-      pending?.then(undefined, (error: unknown) => this.host.report(new HandlerError("close", error), this));
+      pending?.then(undefined, (error: unknown) => this.report(error, "close"));
       this.leave(reason);
       return;
     }
     pending.then(
       () => this.leave(reason),
       (error: unknown) => {
-        this.host.report(new HandlerError("close", error), this);
+        this.report(error, "close");
         this.leave(reason);
       },
     );
@@ -333,16 +334,6 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
       this.refuse(handshake!.late(handshakeTimeoutMs));
     } else if (this.phase === INITIALISING) {
       this.fail("init", new DeadlineError("init", this.host.settings.initTimeoutMs));
-    } else this.reminder?.();
+    }
   }
-
-  /** After the end: `then` is called in `ms`, unless `closed` is done with by then. */
-  remind(ms: number, then: () => void): void {
-    this.reminder = then;
-    this.host.wheel.arm(this, ms);
-  }
-}
-
-function isPromise(made: Protocol | Promise<Protocol>): made is Promise<Protocol> {
-  return typeof (made as Partial<Promise<Protocol>>).then === "function";
 }

@@ -5,6 +5,7 @@
  * here with `glisten.protocol(create)`. One object per connection, one call at a time.
  */
 
+import type { Subject } from "../actor/subject.ts";
 import type { SocketReason } from "../errors.ts";
 import type { Connection } from "./connection.ts";
 
@@ -30,6 +31,14 @@ export type CloseReason =
 export interface Protocol {
   /** A name for the stop report to count by, read when the connection ends (default `"connection"`). */
   readonly kind?: string | undefined;
+  /** What `connection.subject` gives; without it that throws. */
+  // biome-ignore lint/suspicious/noExplicitAny: of whatever messages the connection takes
+  readonly subject?: Subject<any> | undefined;
+  /**
+   * Called first, before anything is read. A returned promise is waited for, within the init timeout; the connection
+   * counts as initialising until it settles. Should the connection end meanwhile, `closed` is called all the same.
+   */
+  open?(): void | Promise<void>;
   /**
    * Bytes from the peer. The chunk is the receiver's to keep. A returned promise keeps the socket unread until it
    * settles, so backpressure reaches the peer.
@@ -50,5 +59,5 @@ export interface Protocol {
   closed?(reason: CloseReason): void | Promise<void>;
 }
 
-/** Makes the protocol of one connection, once TLS (if any) is agreed upon. Nothing is read before it is there. */
-export type CreateProtocol = (connection: Connection) => Protocol | Promise<Protocol>;
+/** Makes the protocol of one connection, once TLS (if any) is agreed upon. What takes time belongs into `open`. */
+export type CreateProtocol = (connection: Connection) => Protocol;

@@ -22,6 +22,7 @@ import {
   SupervisorStartError,
   supervisor,
 } from "../actor/index.ts";
+import { callUser } from "../actor/user-code.ts";
 import type { ConnectionHost, ConnectionSettings, ConnectionState } from "../connection/connection-host.ts";
 import { LiveConnection } from "../connection/live-connection.ts";
 import type { CloseReason } from "../connection/protocol.ts";
@@ -210,11 +211,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   report(error: HandlerError, connection: LiveConnection): void {
     if (errorChannel.hasSubscribers) errorChannel.publish({ connection, error });
     const { onError = printError } = this.options;
-    try {
-      onError(error, connection);
-    } catch (second) {
-      console.error(second);
-    }
+    void callUser(() => onError(error, connection), undefined);
   }
 
   // ---- stopping ---------------------------------------------------------------------------------------------

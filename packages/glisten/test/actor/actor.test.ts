@@ -8,6 +8,7 @@ import {
   type Subject,
   start,
 } from "../../src/actor/index.ts";
+import { UsageError } from "../../src/errors.ts";
 
 type Counter = { readonly add: number } | { readonly get: Subject<number> };
 
@@ -57,11 +58,11 @@ describe("an actor", () => {
   it("keeps the order of messages sent during init, answers included", async () => {
     const seen: number[] = [];
     const it = await start({
-      init: (self: ActorRef<number>) => {
+      init: (self) => {
         for (const message of [1, 2, 3]) self.subject.send(message);
         return 0;
       },
-      loop: (_state, message, self) => {
+      loop: (_state, message: number, self) => {
         seen.push(message);
         if (message === 1) self.subject.send(4);
       },
@@ -81,7 +82,7 @@ describe("an actor", () => {
           seen.push(message);
           if (message === "crash") return actor.stopAbnormal("crashed");
         },
-        onExit: () => {},
+        onClose: () => {},
       });
     await incarnation();
     address.send("crash");
@@ -105,20 +106,20 @@ describe("init", () => {
     ],
     ["rejects", () => Promise.reject(boom)],
   ])("that %s fails the start", async (_name, init) => {
-    const onExit = vi.fn();
-    await expect(start({ name: "x", init, loop: () => {}, onExit })).rejects.toMatchObject({
+    const onClose = vi.fn();
+    await expect(start({ name: "x", init, loop: () => {}, onClose })).rejects.toMatchObject({
       name: "ActorStartError",
       reason: "init-failed",
       message: "actor x failed in init: boom",
       cause: boom,
     });
-    expect(onExit).not.toHaveBeenCalled();
+    expect(onClose).not.toHaveBeenCalled();
   });
 
   it("that takes too long fails the start; what it makes in the end is disposed of", async () => {
     let finish!: (state: string) => void;
     let self: ActorRef<number> | undefined;
-    const onExit = vi.fn();
+    const onClose = vi.fn();
     const starting = start<string, number>({
       init: (it) => {
         self = it;
@@ -128,15 +129,15 @@ describe("init", () => {
       },
       initTimeoutMs: 5,
       loop: () => {},
-      onExit,
+      onClose,
     });
     await expect(starting).rejects.toMatchObject({ reason: "init-timeout" });
-    expect(onExit).not.toHaveBeenCalled();
+    expect(onClose).not.toHaveBeenCalled();
     expect(self?.alive).toBe(false);
     expect(await self?.exited).toMatchObject({ type: "abnormal" });
     finish("late state");
     await turn();
-    expect(onExit.mock.calls).toEqual([[expect.objectContaining({ type: "abnormal" }), "late state"]]);
+    expect(onClose.mock.calls).toEqual([["late state", expect.objectContaining({ type: "abnormal" })]]);
   });
 
   it.each<["stop" | "kill", ExitReason["type"]]>([
@@ -144,7 +145,7 @@ describe("init", () => {
     ["kill", "killed"],
   ])("during which the actor is told to %s fails the start", async (how, type) => {
     let self: ActorRef<number> | undefined;
-    const onExit = vi.fn();
+    const onClose = vi.fn();
     let finish!: (state: number) => void;
     const starting = start<number, number>({
       init: (it) => {
@@ -154,18 +155,18 @@ describe("init", () => {
         });
       },
       loop: () => {},
-      onExit,
+      onClose,
     });
     void self?.[how]();
     await expect(starting).rejects.toMatchObject({ reason: "init-stopped" });
     expect(await self?.exited).toEqual({ type });
     finish(1);
     await turn();
-    expect(onExit.mock.calls).toEqual([[{ type }, 1]]);
+    expect(onClose.mock.calls).toEqual([[1, { type }]]);
   });
 
   it("whose selector cannot be subscribed to fails the start and disposes of the state", async () => {
-    const onExit = vi.fn();
+    const onClose = vi.fn();
     const broken: actor.Source<number> = {
       subscribe: () => {
         throw boom;
@@ -174,10 +175,10 @@ describe("init", () => {
     const starting = start({
       init: () => ["state", actor.selector<number>().select(broken)] as const,
       loop: () => {},
-      onExit,
+      onClose,
     });
     await expect(starting).rejects.toMatchObject({ reason: "init-failed", cause: boom });
-    expect(onExit).toHaveBeenCalledTimes(1);
+    expect(onClose).toHaveBeenCalledTimes(1);
   });
 
   it("during which the mailbox overflows fails the start", async () => {
@@ -193,30 +194,30 @@ describe("init", () => {
   });
 
   it("refuses senseless limits at the call site", () => {
-    expect(() => start({ init: () => 0, loop: () => {}, maxMailbox: 0 })).toThrow(RangeError);
+    expect(() => start({ init: () => 0, loop: () => {}, maxMailbox: 0 })).toThrow(UsageError);
   });
 });
 
 describe("how an actor ends", () => {
   const startPlain = (
     loop: (state: number, message: string) => actor.LoopResult<number, string> | Promise<undefined>,
-    onExit?: (reason: ExitReason, state: number) => void | Promise<void>,
-  ): Promise<ActorRef<string>> => start({ init: () => 1, loop, onExit });
+    onClose?: (state: number, reason: ExitReason) => void | Promise<void>,
+  ): Promise<ActorRef<string>> => start({ init: () => 1, loop, onClose });
 
-  it("by itself: onExit, then monitors and exited", async () => {
+  it("by itself: onClose, then monitors and exited", async () => {
     const order: string[] = [];
     const it = await startPlain(
       () => actor.stop(),
-      async (reason, state) => {
+      async (state, reason) => {
         await turn();
-        order.push(`onExit ${reason.type} ${state}`);
+        order.push(`onClose ${reason.type} ${state}`);
       },
     );
     it.monitor((down) => order.push(`down ${down.reason.type} ${down.process === it}`));
     it.subject.send("go");
     expect(it.alive).toBe(false);
     expect(await it.exited).toEqual({ type: "normal" });
-    expect(order).toEqual(["onExit normal 1", "down normal true"]);
+    expect(order).toEqual(["onClose normal 1", "down normal true"]);
   });
 
   it("stop lets the message at work be finished", async () => {
@@ -238,21 +239,21 @@ describe("how an actor ends", () => {
   });
 
   it("stop kills at the deadline: a handler that never resolves", async () => {
-    const onExit = vi.fn();
-    const it = await startPlain(never, onExit);
+    const onClose = vi.fn();
+    const it = await startPlain(never, onClose);
     it.subject.send("hang");
     expect(await it.stop(5)).toEqual({ type: "killed" });
-    expect(onExit.mock.calls).toEqual([[{ type: "killed" }, 1]]);
+    expect(onClose.mock.calls).toEqual([[1, { type: "killed" }]]);
   });
 
-  it("stop kills at the deadline: an onExit that never resolves", async () => {
+  it("stop kills at the deadline: an onClose that never resolves", async () => {
     const it = await startPlain(() => {}, never);
     const first = it.stop(Number.POSITIVE_INFINITY);
     expect(await it.stop(5)).toEqual({ type: "killed" });
     expect(await first).toEqual({ type: "killed" });
   });
 
-  it("kill does not wait for onExit", async () => {
+  it("kill does not wait for onClose", async () => {
     const it = await startPlain(() => {}, never);
     it.kill();
     it.kill();
@@ -266,7 +267,7 @@ describe("how an actor ends", () => {
         void self.stop();
         return actor.continue(5);
       },
-      onExit: (_reason, state) => expect(state).toBe(5),
+      onClose: (state) => expect(state).toBe(5),
     });
     it.subject.send("go");
     expect(await it.exited).toEqual({ type: "shutdown" });
@@ -276,14 +277,14 @@ describe("how an actor ends", () => {
     [
       "throws",
       () => {
-        throw new Error("onExit");
+        throw new Error("onClose");
       },
     ],
-    ["rejects", () => Promise.reject(new Error("onExit"))],
-  ])("an onExit that %s makes an orderly exit abnormal", async (_name, onExit) => {
-    const it = await startPlain(() => actor.stop(), onExit);
+    ["rejects", () => Promise.reject(new Error("onClose"))],
+  ])("an onClose that %s makes an orderly exit abnormal", async (_name, onClose) => {
+    const it = await startPlain(() => actor.stop(), onClose);
     it.subject.send("go");
-    expect(await it.exited).toEqual({ type: "abnormal", error: new Error("onExit") });
+    expect(await it.exited).toEqual({ type: "abnormal", error: new Error("onClose") });
   });
 
   it("await using stops it", async () => {

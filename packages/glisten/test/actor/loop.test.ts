@@ -13,6 +13,7 @@ import {
   stopAbnormal,
   subject,
 } from "../../src/actor/index.ts";
+import { UsageError } from "../../src/errors.ts";
 
 type Exit = { readonly reason: ExitReason; readonly state: unknown };
 
@@ -21,9 +22,9 @@ function loopOf<State, Message>(options: LoopOptions<State, Message>) {
   const exits: Exit[] = [];
   const loop = new Loop<State, Message>({
     ...options,
-    onExit: (reason, state) => {
+    onExit: (reason, state, owner) => {
       exits.push({ reason, state });
-      options.onExit?.(reason, state);
+      options.onExit?.(reason, state, owner);
     },
   });
   return { loop, exits };
@@ -169,7 +170,7 @@ describe("how a loop ends", () => {
   it.each([[null], [5], ["text"], [{}], [{ kind: "go-on" }]])("by answering nonsense: %o", (answer) => {
     const { loop, exits } = loopOf({ state: 0, handle: () => answer as unknown as undefined });
     loop.deliver(1);
-    expect(exits[0]?.reason).toMatchObject({ type: "abnormal", error: expect.any(TypeError) });
+    expect(exits[0]?.reason).toMatchObject({ type: "abnormal", error: expect.any(UsageError) });
   });
 
   it("stop leaves an open promise behind and ignores what becomes of it", async () => {
@@ -298,16 +299,17 @@ describe("post", () => {
     expect(order).toEqual(["first a begins", "first a ends", "second c", "first b begins", "first b ends"]);
   });
 
-  it("of several at once puts all in the mailbox before the first is handled", () => {
+  it("before the loop begins waits, and is handled ahead of every answer to it", () => {
     const seen: number[] = [];
     const { loop } = loopOf({
-      state: 0,
       handle: (_state: number, message: number) => {
         seen.push(message);
         if (message === 1) loop.post(4);
       },
     });
-    loop.postAll([1, 2, 3]);
+    for (const message of [1, 2, 3]) loop.post(message);
+    expect(seen).toEqual([]);
+    loop.begin(0);
     expect(seen).toEqual([1, 2, 3, 4]);
   });
 

@@ -86,6 +86,10 @@ export class FakeConnection implements Connection {
     this.closed = true;
   }
 
+  report(error: unknown): void {
+    this.failure ??= error;
+  }
+
   reset(): void {
     this.closed = true;
   }

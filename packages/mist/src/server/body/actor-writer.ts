@@ -31,7 +31,7 @@ export class ActorWriter implements BodyWriter, ResponseStream {
       return;
     }
     this.#actor = actor;
-    if (this.#closed) actor.closed();
+    if (this.#closed) actor.closed(this.#exchange.gone);
     else if (this.#exchange.host.stopping) actor.shutdown(0);
   }
 
@@ -102,6 +102,6 @@ export class ActorWriter implements BodyWriter, ResponseStream {
     const room = this.#room;
     this.#room = undefined;
     room?.reject(new TransportError("closed", "the response is over"));
-    this.#actor?.closed();
+    this.#actor?.closed(this.#exchange.gone);
   }
 }

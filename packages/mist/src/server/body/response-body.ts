@@ -50,8 +50,8 @@ export interface ActorBodyWriter {
   shutdown(deadlineMs: number): void;
   /** The instant set with `stream.setDeadline` has passed. */
   deadline?(): void;
-  /** The response is over, whoever ended it. Called exactly once. */
-  closed(): void;
+  /** The response is over, whoever ended it; `error` tells that the client has gone. Called exactly once. */
+  closed(error?: unknown): void;
 }
 
 /** The connection goes on in another protocol behind a 101 (RFC 9110 §7.8). */

@@ -185,9 +185,9 @@ export function compressedActor(body: ActorBody, coding: ContentCoding, level: n
       return {
         shutdown: (deadlineMs) => writer.shutdown(deadlineMs),
         deadline: () => writer.deadline?.(),
-        closed: () => {
+        closed: (error) => {
           compressed.close();
-          writer.closed();
+          writer.closed(error);
         },
       };
     },

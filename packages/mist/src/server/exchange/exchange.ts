@@ -11,6 +11,7 @@
 import { Buffer } from "node:buffer";
 import { performance } from "node:perf_hooks";
 import { TransportError } from "@x/glisten";
+import { callUser } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
 import { Request, type RequestContext } from "../../http/request.ts";
@@ -75,6 +76,11 @@ export class Exchange implements RequestContext {
 
   get stopping(): AbortSignal {
     return this.host.connection.stopping;
+  }
+
+  /** What the client's going was told with; undefined while it is there. */
+  get gone(): unknown {
+    return this.#gone;
   }
 
   /** Calls the handler. Answers before it returns if the handler does. */
@@ -317,12 +323,7 @@ export class Exchange implements RequestContext {
   report(error: unknown, during: ErrorReport["during"]): void {
     if (requestError.hasSubscribers)
       requestError.publish({ request: this.request, error } satisfies RequestErrorEvent);
-    try {
-      this.host.service.onError({ error, request: this.request, during });
-    } catch (failure) {
-      // Whoever hears of failures must not be one: nothing above could tell it from the request's.
-      process.emitWarning(failure instanceof Error ? failure : String(failure));
-    }
+    void callUser(this.host.service.onError, { error, request: this.request, during });
   }
 }
 
@@ -332,7 +333,7 @@ const upgradeReporters = new WeakMap<Service, (error: unknown) => void>();
 function upgradeReporter(service: Service): (error: unknown) => void {
   let reporter = upgradeReporters.get(service);
   if (reporter === undefined) {
-    reporter = (error) => service.onError({ error, request: undefined, during: "upgraded" });
+    reporter = (error) => void callUser(service.onError, { error, request: undefined, during: "upgraded" });
     upgradeReporters.set(service, reporter);
   }
   return reporter;

@@ -29,5 +29,5 @@ export interface Service {
   readonly limits: Limits;
   readonly deadlines: Deadlines;
   readonly background: BackgroundWork;
-  onError(report: ErrorReport): void;
+  readonly onError: (report: ErrorReport) => unknown;
 }

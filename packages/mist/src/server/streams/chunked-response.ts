@@ -1,5 +1,7 @@
 // `chunked(…)`: a response whose length is not known beforehand, from an iterable or written by a loop.
 
+import type { AnyIfUnknown } from "@x/glisten/actor";
+import { checkFunctions } from "@x/glisten/kit";
 import type { Fields } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
 import type { Response } from "../../http/response.ts";
@@ -10,7 +12,7 @@ import {
   type ServerResponse,
 } from "../body/response-body.ts";
 import type { ResponseStream } from "../body/response-stream.ts";
-import { StreamActor, type StreamHandler } from "./stream-actor.ts";
+import { checkStreamOptions, StreamActor, type StreamHandler } from "./stream-actor.ts";
 
 /** A response being written in chunks, as its loop holds it. */
 export class ChunkedStream<Message = never, State = unknown> extends StreamActor<State, Message> {
@@ -18,9 +20,9 @@ export class ChunkedStream<Message = never, State = unknown> extends StreamActor
 
   /** @internal Use {@link chunked}. */
   constructor(stream: ResponseStream, options: ChunkedOptions<State, Message>) {
-    super(stream);
+    super(stream, options);
     this.#trailers = options.trailers;
-    this.run(options as StreamHandler<State, Message, this>);
+    this.run(options as unknown as StreamHandler<State, Message, this>);
   }
 
   /**
@@ -38,9 +40,12 @@ export class ChunkedStream<Message = never, State = unknown> extends StreamActor
   }
 }
 
-/** Options of a chunked response written by a loop. */
-export interface ChunkedOptions<State, Message = never>
-  extends StreamHandler<State, Message, ChunkedStream<Message>> {
+/**
+ * Options of a chunked response written by a loop. `Self` is the message type of the stream that `init` gets; leave it
+ * to be inferred.
+ */
+export interface ChunkedOptions<State, Message = never, Self = Message>
+  extends StreamHandler<State, Message, ChunkedStream<Message>, ChunkedStream<Self>> {
   /** The request that is answered. */
   readonly request: Request<unknown>;
   /** Status and fields; its body is not looked at. */
@@ -55,6 +60,8 @@ export interface ChunkedOptions<State, Message = never>
  * Answers with a response that `init` and `loop` send in chunks. `stop()` ends it in order; `stopAbnormal(reason)` and
  * failures break it off, so that the client sees that it is not whole. A client that leaves ends the loop at once.
  *
+ * @throws UsageError for options that make no sense
+ *
  * @example
  * ```ts
  * mist.chunked({
@@ -68,7 +75,9 @@ export interface ChunkedOptions<State, Message = never>
  * });
  * ```
  */
-export function chunked<State, Message = never>(options: ChunkedOptions<State, Message>): ServerResponse;
+export function chunked<State, Message = never, Self = AnyIfUnknown<Message>>(
+  options: ChunkedOptions<State, Message, Self>,
+): ServerResponse;
 /**
  * A body of these chunks, pulled one by one as the client takes them.
  *
@@ -82,8 +91,16 @@ export function chunked<State, Message>(
   source: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array> | ChunkedOptions<State, Message>,
   options?: IterableBodyOptions,
 ): IterableBody | ServerResponse {
-  if (typeof source !== "object" || source === null || !("loop" in source))
-    return iterableBody(source as Iterable<string>, options);
+  if (!isOptions(source)) return iterableBody(source, options);
+  checkStreamOptions("chunked", source, ["response", "trailers"]);
+  checkFunctions(source, [], ["trailers"]);
   const start = (stream: ResponseStream) => new ChunkedStream(stream, source);
   return source.response.setBody({ kind: "actor", start });
+}
+
+function isOptions<State, Message>(
+  source: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array> | ChunkedOptions<State, Message>,
+): source is ChunkedOptions<State, Message> {
+  if (typeof source !== "object" || source === null) return false;
+  return !(Symbol.iterator in source || Symbol.asyncIterator in source);
 }

@@ -4,13 +4,14 @@
 // comments, and the farewell when the server stops.
 
 import { performance } from "node:perf_hooks";
+import type { AnyIfUnknown } from "@x/glisten/actor";
 import { UsageError } from "../../errors.ts";
 import type { Request } from "../../http/request.ts";
 import { type Response, response } from "../../http/response.ts";
 import { encodeComment, encodeEvent, encodeRetry, type ServerSentEvent } from "../../sse/event.ts";
 import type { ServerResponse } from "../body/response-body.ts";
 import type { ResponseStream } from "../body/response-stream.ts";
-import { StreamActor, type StreamHandler } from "./stream-actor.ts";
+import { checkStreamOptions, StreamActor, type StreamHandler } from "./stream-actor.ts";
 
 /** An open stream of events, as its loop holds it. */
 export class EventStream<Message = never, State = unknown> extends StreamActor<State, Message> {
@@ -22,13 +23,13 @@ export class EventStream<Message = never, State = unknown> extends StreamActor<S
 
   /** @internal Use {@link serverSentEvents}. */
   constructor(stream: ResponseStream, options: ServerSentEventsOptions<State, Message>) {
-    super(stream);
+    super(stream, options);
     this.lastEventId = options.request.getHeader("last-event-id");
     this.#keepAliveMs = options.keepAliveMs ?? 15_000;
     this.#retryOnStopMs = options.retryOnStopMs ?? 1_000;
     this.#sentAt = performance.now();
     this.#keepAlive();
-    this.run(options as StreamHandler<State, Message, this>);
+    this.run(options as unknown as StreamHandler<State, Message, this>);
   }
 
   /**
@@ -73,9 +74,12 @@ export class EventStream<Message = never, State = unknown> extends StreamActor<S
   }
 }
 
-/** Options of {@link serverSentEvents}. */
-export interface ServerSentEventsOptions<State, Message = never>
-  extends StreamHandler<State, Message, EventStream<Message>> {
+/**
+ * Options of {@link serverSentEvents}. `Self` is the message type of the stream that `init` gets; leave it to be
+ * inferred.
+ */
+export interface ServerSentEventsOptions<State, Message = never, Self = Message>
+  extends StreamHandler<State, Message, EventStream<Message>, EventStream<Self>> {
   /** The request that is answered; its `last-event-id` is read. */
   readonly request: Request<unknown>;
   /** Status and further fields of the response; its body is not looked at. Default 200. */
@@ -105,13 +109,14 @@ export interface ServerSentEventsOptions<State, Message = never>
  * });
  * ```
  */
-export function serverSentEvents<State, Message = never>(
-  options: ServerSentEventsOptions<State, Message>,
+export function serverSentEvents<State, Message = never, Self = AnyIfUnknown<Message>>(
+  options: ServerSentEventsOptions<State, Message, Self>,
 ): ServerResponse {
+  checkStreamOptions("serverSentEvents", options, ["initialResponse", "keepAliveMs", "retryOnStopMs"]);
   for (const name of ["keepAliveMs", "retryOnStopMs"] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= 0)) {
-      throw new UsageError(`${name} is an integer from 0, not ${value}`);
+      throw new UsageError(`${name} must be an integer from 0, got ${String(value)}`);
     }
   }
   let head: Response = options.initialResponse ?? response(200);
@@ -119,6 +124,6 @@ export function serverSentEvents<State, Message = never>(
   return head.setHeader("content-type", "text/event-stream").setBody({
     kind: "actor",
     endsWithPeer: true,
-    start: (stream) => new EventStream(stream, options),
+    start: (stream) => new EventStream(stream, options as unknown as ServerSentEventsOptions<State, Message>),
   });
 }

@@ -1,7 +1,9 @@
 // Every limit, deadline and wish of a WebSocket: its default, its unit, what happens when it is exceeded.
 
 import type { OverflowPolicy } from "@x/glisten/actor";
+import { checkMailboxLimits, mailboxOptions } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
+import { defaultMaxMailbox } from "../../options.ts";
 import type { WebSocketLimits } from "../../websocket/connection.ts";
 import type { DeflateParameters } from "../../websocket/extension.ts";
 import type { HeartbeatSettings } from "./heartbeat.ts";
@@ -51,9 +53,9 @@ export interface WebSocketTuning {
   readonly closeTimeoutMs?: number | undefined;
   /** Time without a message after which the connection is closed with 1001; 0: never. Default 0. */
   readonly idleTimeoutMs?: number | undefined;
-  /** User messages that may wait for the handler. Default: no bound. */
+  /** User messages that may wait for the handler: an integer of at least 1, or `Infinity`. Default 1000. */
   readonly maxMailbox?: number | undefined;
-  /** What happens to a user message too many. Default `"stop"`. */
+  /** What happens to a user message too many. Default `"stop"`; 1011. */
   readonly overflow?: OverflowPolicy | undefined;
   /** Offers permessage-deflate. Default false; `true` takes all defaults. */
   readonly compression?: boolean | CompressionOptions | undefined;
@@ -62,8 +64,8 @@ export interface WebSocketTuning {
 /** The options of a connection, checked and complete. */
 export interface WebSocketSettings extends WebSocketLimits, HeartbeatSettings, WriterSettings {
   readonly closeTimeoutMs: number;
-  readonly maxMailbox: number | undefined;
-  readonly overflow: OverflowPolicy | undefined;
+  readonly maxMailbox: number;
+  readonly overflow: OverflowPolicy;
   readonly compression: CompressionSettings | undefined;
 }
 
@@ -140,7 +142,15 @@ const settingNames = [
   "threshold",
 ] as const;
 
+/** The names of {@link WebSocketTuning}. */
+export const tuningNames: readonly string[] = [
+  ...Object.keys(websocketDefaults),
+  ...mailboxOptions,
+  "compression",
+];
+
 function complete(tuning: WebSocketTuning): WebSocketSettings {
+  checkMailboxLimits(tuning);
   const number = (name: NumberName): number => {
     const [fallback, min] = websocketDefaults[name];
     return inRange(name, tuning[name], fallback, min, Number.POSITIVE_INFINITY);
@@ -155,8 +165,8 @@ function complete(tuning: WebSocketTuning): WebSocketSettings {
     pongTimeoutMs: number("pongTimeoutMs"),
     closeTimeoutMs: number("closeTimeoutMs"),
     idleTimeoutMs: number("idleTimeoutMs"),
-    maxMailbox: tuning.maxMailbox,
-    overflow: tuning.overflow,
+    maxMailbox: tuning.maxMailbox ?? defaultMaxMailbox,
+    overflow: tuning.overflow ?? "stop",
     threshold: compressionNumber(compression ?? {}, "threshold"),
     compression: compression === undefined ? undefined : completeCompression(compression),
   });

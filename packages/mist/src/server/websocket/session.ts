@@ -1,32 +1,32 @@
-// The user's side of a WebSocket: what the handler holds in its hand, and the loop that calls it.
+// The user's side of a WebSocket: what the handler holds in its hand.
 //
-// Owns `onInit` before the first message, one message at a time, the `closed` message once (unless the loop ended
-// first itself), `onClose` once with the last state. The transport and the closing handshake are the shell's.
+// Owns that the handler hears `closed` last, unless its loop ended first itself, and what an end of the loop means for the
+// connection. The loop's life is the user loop's, the closing handshake the shell's.
 
 import { Buffer } from "node:buffer";
 import type { Connection, ConnectionInfo } from "@x/glisten";
 import {
   type ExitReason,
-  continue as goOn,
   type Initialised,
-  Loop,
-  type LoopResult,
+  type LoopHost,
   normalExit,
-  OwnedSubject,
-  type Selector,
   type Subject,
-  splitInitialised,
+  UserLoop,
+  type UserResult,
 } from "@x/glisten/actor";
+import { isPromiseLike } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
-import { isSendableCloseCode, maxCloseReasonBytes, NORMAL_CLOSURE } from "../../websocket/close-code.ts";
+import {
+  INTERNAL_ERROR,
+  isSendableCloseCode,
+  maxCloseReasonBytes,
+  NORMAL_CLOSURE,
+} from "../../websocket/close-code.ts";
 import { maxControlPayload } from "../../websocket/frame.ts";
 import type { WebSocketSettings } from "./options.ts";
 import type { PreparedFrame } from "./prepared-frame.ts";
-import type { WebSocket, WebSocketHandler, WebSocketMessage } from "./websocket.ts";
+import type { WebSocket, WebSocketCloseReason, WebSocketHandler, WebSocketMessage } from "./websocket.ts";
 import type { WebSocketWriter } from "./writer.ts";
-
-/** How long a handler's open promise may outlive the connection before `onClose` no longer waits for it. */
-const graceMs = 5_000;
 
 const noBytes: Buffer = Buffer.alloc(0);
 
@@ -39,37 +39,36 @@ export interface SessionHost {
   opened(): void;
   /** The user wants to close. */
   beginClose(code: number, reason: string): void;
-  /** The loop has ended of its own accord. */
-  stopped(): void;
+  /** The loop has ended of its own accord. Returns the code to close with. */
+  stopped(): number;
   /** The user's code failed, and with it the connection. */
   failed(error: unknown): void;
   /** The user's code failed, with no consequence but that it is told. */
   report(error: unknown): void;
 }
 
-export class WebSocketSession<S, M> implements WebSocket<M> {
+export class WebSocketSession<S, M>
+  implements WebSocket<M>, LoopHost<S, WebSocketMessage<M>, M, WebSocketCloseReason>
+{
   readonly subprotocol: string | undefined;
   readonly #host: SessionHost;
-  readonly #handler: WebSocketHandler<S, M>["handler"];
-  readonly #onClose: WebSocketHandler<S, M>["onClose"];
-  #loop: UserLoop<S, M> | undefined;
-  /** The user's state. The loop's is the session, so that all loops share one pair of functions. */
-  #state: S | undefined;
-  /** User messages that came before the loop did. */
-  #early: M[] | undefined;
-  #subject: OwnedSubject<M> | undefined;
-  #over = false;
-  /** The handler or `onClose` is still at it, although all is over. */
-  #ending: Promise<void> | undefined;
+  readonly #user: UserLoop<S, WebSocketMessage<M>, M, WebSocketCloseReason>;
+  #userInit: WebSocketHandler<S, M>["onInit"] | undefined;
+  readonly #userHandler: WebSocketHandler<S, M>["handler"];
+  readonly #userClose: WebSocketHandler<S, M>["onClose"];
+  /** How it ended, as the user is told. */
+  #reason: WebSocketCloseReason | undefined;
 
   constructor(
     host: SessionHost,
-    { handler, onClose }: Pick<WebSocketHandler<S, M>, "handler" | "onClose">,
+    { onInit, handler, onClose }: WebSocketHandler<S, M>,
     subprotocol: string | undefined,
   ) {
     this.#host = host;
-    this.#handler = handler;
-    this.#onClose = onClose;
+    this.#user = new UserLoop<S, WebSocketMessage<M>, M, WebSocketCloseReason>(this, host.settings);
+    this.#userInit = onInit;
+    this.#userHandler = handler;
+    this.#userClose = onClose;
     this.subprotocol = subprotocol;
   }
 
@@ -88,9 +87,7 @@ export class WebSocketSession<S, M> implements WebSocket<M> {
   }
 
   get subject(): Subject<M> {
-    this.#subject ??= new OwnedSubject<M>((message) => this.#user(message));
-    if (this.#over) this.#subject.close(normalExit);
-    return this.#subject;
+    return this.#user.subject;
   }
 
   sendText(data: string): Promise<void> {
@@ -127,154 +124,83 @@ export class WebSocketSession<S, M> implements WebSocket<M> {
     return this.#host.connection.info();
   }
 
-  // ── what the shell calls ──────────────────────────────────────────────────────────────────────────────────
+  // ── what the shell tells ──────────────────────────────────────────────────────────────────────────────────
 
   /** Calls `onInit`. Returns a promise if it does; it never rejects. */
-  start(onInit: WebSocketHandler<S, M>["onInit"]): void | Promise<void> {
+  start(): void | Promise<void> {
     const { writer } = this.#host;
     writer.cork();
     try {
-      const initialised = onInit(this);
-      if (initialised instanceof Promise) return this.#openLater(initialised);
-      this.#opened(initialised);
-    } catch (error) {
-      this.#host.failed(error);
+      const starting = this.#user.start();
+      this.#userInit = undefined;
+      if (starting !== undefined) return starting.then(() => this.#opened());
+      this.#opened();
     } finally {
       writer.uncork();
     }
+  }
+
+  #opened(): void {
+    if (this.#user.begun) this.#host.opened();
   }
 
   /** Hands a message to the handler: now, or, while it is at work, later. */
   deliver(message: WebSocketMessage<M>): void | Promise<void> {
-    return this.#loop?.deliver(message);
+    return this.#user.deliver(message);
   }
 
   /** Tells the handler, once, that the connection is closed; then the loop ends. */
   closed(code: number, reason: string): void {
-    this.#over = true;
-    this.#early = undefined;
-    const loop = this.#loop;
-    if (!loop?.alive || this.#ending !== undefined) return;
-    const told = loop.deliver({ type: "closed", code, reason });
-    if (told === undefined) loop.stop(normalExit);
-    else this.#ending = told.then(() => loop.stop(normalExit));
+    this.#reason ??= { code, reason };
+    void this.#user.close(this.#reason, normalExit, { type: "closed", code, reason });
   }
 
   /** The connection is gone. The promise, if any, resolves when the user's code has come to its end as well. */
   ended(): void | Promise<void> {
-    this.#subject?.close(normalExit);
-    const loop = this.#loop;
-    return loop?.alive ? this.#outlive(loop) : this.#ending;
+    return this.#user.ending;
   }
 
-  /** The handler's last promise is still open: it has a moment to settle. */
-  #outlive(loop: UserLoop<S, M>): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        loop.stop(normalExit);
-        resolve();
-      }, graceMs);
-      this.#ending?.then(() => {
-        clearTimeout(timer);
-        resolve(this.#ending);
-      });
-    });
+  // ── what the loop asks for ────────────────────────────────────────────────────────────────────────────────
+
+  onInit(): Initialised<S, M> | PromiseLike<Initialised<S, M>> {
+    return this.#userInit!(this);
   }
 
-  // ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────
-
-  async #openLater(initialising: Promise<Initialised<S, M>>): Promise<void> {
-    try {
-      this.#opened(await initialising);
-    } catch (error) {
-      this.#host.failed(error);
-    }
-  }
-
-  #opened(initialised: Initialised<S, M>): void {
-    const { state, selector } = splitInitialised<S, M>(initialised);
-    const { maxMailbox, overflow } = this.#host.settings;
-    this.#state = state;
-    const loop: UserLoop<S, M> = new Loop({
-      state: this,
-      handle: WebSocketSession.#handle<S, M>,
-      selector: selector === undefined ? undefined : asUserMessages(selector),
-      onExit: WebSocketSession.#exited<S, M>,
-      ...(maxMailbox === undefined ? {} : { maxMailbox }),
-      ...(overflow === undefined ? {} : { overflow }),
-    });
-    this.#loop = loop;
-    const early = this.#early;
-    this.#early = undefined;
-    if (early !== undefined) loop.postAll(early.map((message) => ({ type: "user", message })));
-    this.#host.opened();
-  }
-
-  #user(message: M): void {
-    if (this.#loop !== undefined) this.#loop.post({ type: "user", message });
-    else if (!this.#over) {
-      this.#early ??= [];
-      this.#early.push(message);
-    }
-  }
-
-  static #handle<S, M>(session: WebSocketSession<S, M>, message: WebSocketMessage<M>): UserResult<S, M> {
-    return session.#call(message);
-  }
-
-  #call(message: WebSocketMessage<M>): UserResult<S, M> {
+  onMessage(state: S, message: WebSocketMessage<M>): UserResult<S, M> {
     const { writer } = this.#host;
     writer.cork();
-    let result: LoopResult<S, M> | Promise<LoopResult<S, M>>;
     try {
-      result = this.#handler(this.#state as S, message, this);
+      return this.#userHandler(state, message, this);
     } finally {
       writer.uncork();
     }
-    if (result instanceof Promise) return result.then((late) => this.#answer(late));
-    const answer = result === undefined ? undefined : this.#answer(result);
-    // A packet's messages are held back by the shell; other actors' by the mailbox, which the user can bound.
-    if (message.type !== "user" || !writer.blocked) return answer;
-    return writer.whenDrained().then(
-      () => answer,
-      () => answer,
-    );
   }
 
-  /** Takes the new state out of a handler's answer. The handler speaks of its own messages, the loop of others, too. */
-  #answer(result: LoopResult<S, M>): UserAnswer<S, M> {
-    if (result?.kind !== "continue") return result as LoopResult<never, never>;
-    this.#state = result.state as S;
-    if (result.selector === undefined) return;
-    return goOn(this as WebSocketSession<S, M>).withSelector(asUserMessages(result.selector));
+  onUserMessage(state: S, message: M): UserResult<S, M> {
+    const { writer } = this.#host;
+    const result = this.onMessage(state, { type: "user", message });
+    // A packet's messages are held back by the shell; other actors' by the mailbox, which is bounded.
+    if (!writer.blocked || isPromiseLike(result)) return result;
+    const goOn = (): UserResult<S, M> => result;
+    return writer.whenDrained().then(goOn, goOn);
   }
 
-  static #exited<S, M>(reason: ExitReason, session: WebSocketSession<S, M>): void {
-    session.#exit(reason);
+  onClose(state: S, reason: WebSocketCloseReason): unknown {
+    return this.#userClose?.(state, reason);
   }
 
-  /** The loop has ended: of its own accord, by a failure, or because the connection did. */
-  #exit(reason: ExitReason): void {
-    if (reason.type === "abnormal") this.#host.failed(reason.error);
-    else this.#host.stopped();
-    this.#over = true;
-    this.#subject?.close(reason);
-    const onClose = this.#onClose;
-    if (onClose === undefined) return;
-    try {
-      const closing = onClose(this.#state as S);
-      if (closing instanceof Promise)
-        this.#ending = closing.catch((error: unknown) => this.#host.report(error));
-    } catch (error) {
-      this.#host.report(error);
+  onEnd(exit: ExitReason): WebSocketCloseReason {
+    if (exit.type === "abnormal") {
+      this.#reason ??= { code: INTERNAL_ERROR, reason: "", error: exit.error };
+      this.#host.failed(exit.error);
+    } else {
+      const code = this.#host.stopped();
+      this.#reason ??= { code, reason: "" };
     }
+    return this.#reason;
   }
-}
 
-type UserLoop<S, M> = Loop<WebSocketSession<S, M>, WebSocketMessage<M>>;
-type UserAnswer<S, M> = LoopResult<WebSocketSession<S, M>, WebSocketMessage<M>>;
-type UserResult<S, M> = UserAnswer<S, M> | Promise<UserAnswer<S, M>>;
-
-function asUserMessages<M>(selector: Selector<M>): Selector<WebSocketMessage<M>> {
-  return selector.map((message): WebSocketMessage<M> => ({ type: "user", message }));
+  onFault(error: unknown): void {
+    this.#host.report(error);
+  }
 }

@@ -68,7 +68,7 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
 
   constructor(
     connection: Connection,
-    handler: Pick<WebSocketHandler<S, M>, "handler" | "onClose">,
+    handler: WebSocketHandler<S, M>,
     settings: WebSocketSettings,
     { subprotocol, deflate }: Agreement,
     onError: (error: unknown) => void,
@@ -87,10 +87,10 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
   }
 
   /** Begins: `onInit` is called. */
-  start(onInit: WebSocketHandler<S, M>["onInit"]): void {
+  start(): void {
     if (websocketOpen.hasSubscribers) websocketOpen.publish({ websocket: this.#session });
     this.watch();
-    this.#ready = this.#session.start(onInit) ?? undefined;
+    this.#ready = this.#session.start() ?? undefined;
   }
 
   // ── what glisten tells ────────────────────────────────────────────────────────────────────────────────────
@@ -284,8 +284,10 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
     if (this.#shutdownMs >= 0) this.shutdown(this.#shutdownMs);
   }
 
-  stopped(): void {
-    this.beginClose(this.#shutdownMs >= 0 ? GOING_AWAY : NORMAL_CLOSURE, "");
+  stopped(): number {
+    const code = this.#shutdownMs >= 0 ? GOING_AWAY : NORMAL_CLOSURE;
+    this.beginClose(code, "");
+    return code;
   }
 
   failed(error: unknown): void {

@@ -4,14 +4,16 @@
 // `websocket/handshake.ts`, the connection lives in `websocket-shell.ts`, its user side in `websocket-session.ts`.
 
 import type { Connection, ConnectionInfo, Protocol } from "@x/glisten";
-import type { Initialised, LoopResult, Subject } from "@x/glisten/actor";
+import type { AnyIfUnknown, Initialised, Subject, UserResult } from "@x/glisten/actor";
+import { checkFunctions, checkNames } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, field } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
 import { Response, response } from "../../http/response.ts";
+import type { CloseStatus } from "../../websocket/close-code.ts";
 import { type HandshakeAccepted, type HandshakeRejected, judgeHandshake } from "../../websocket/handshake.ts";
 import { bytes, type ServerResponse, type UpgradeBody } from "../body/response-body.ts";
-import { type WebSocketSettings, type WebSocketTuning, websocketSettings } from "./options.ts";
+import { tuningNames, type WebSocketSettings, type WebSocketTuning, websocketSettings } from "./options.ts";
 import { PermessageDeflate } from "./permessage-deflate.ts";
 import type { PreparedFrame } from "./prepared-frame.ts";
 import { WebSocketShell } from "./shell.ts";
@@ -69,12 +71,21 @@ export interface WebSocket<Message = never> {
   info(): ConnectionInfo;
 }
 
-/** The user's half of a WebSocket. */
-export interface WebSocketHandler<State, Message> {
+/** How a WebSocket ended: what the `closed` message says, or would have said had the loop not ended first. */
+export interface WebSocketCloseReason extends CloseStatus {
+  /** What the handler failed with, if that ended it (1011). */
+  readonly error?: unknown;
+}
+
+/**
+ * The user's half of a WebSocket. `Self` is the message type of the WebSocket that `onInit` gets; leave it to be
+ * inferred.
+ */
+export interface WebSocketHandler<State, Message, Self = Message> {
   /** Makes the first state, or the state and a selector of sources to hear besides. May send at once. */
   readonly onInit: (
-    websocket: WebSocket<Message>,
-  ) => Initialised<State, Message> | Promise<Initialised<State, Message>>;
+    websocket: WebSocket<Self>,
+  ) => Initialised<State, Message> | PromiseLike<Initialised<State, Message>>;
   /**
    * Handles one message. Returns `continue(state)`, `stop()` (closes with 1000), `stopAbnormal(reason)` (1011), or
    * nothing to go on as before. While its promise is pending nothing more is read from the client.
@@ -83,15 +94,18 @@ export interface WebSocketHandler<State, Message> {
     state: State,
     message: WebSocketMessage<Message>,
     websocket: WebSocket<Message>,
-  ) => LoopResult<State, Message> | Promise<LoopResult<State, Message>>;
-  /** Called once with the last state, however it ended. Not called if `onInit` failed. A promise is waited for. */
-  readonly onClose?: ((state: State) => unknown) | undefined;
+  ) => UserResult<State, Message>;
+  /**
+   * Called once with the last state, and how the connection ended. Not called if `onInit` failed. Sees the state that a
+   * pending handler leaves, if that settles within 5 seconds. A promise is waited for.
+   */
+  readonly onClose?: ((state: State, reason: WebSocketCloseReason) => unknown) | undefined;
 }
 
-/** Options of {@link websocket}. */
-export interface WebSocketOptions<State, Message = never>
+/** Options of {@link websocket}. `Self` is the message type of the WebSocket that `onInit` gets; leave it to be inferred. */
+export interface WebSocketOptions<State, Message = never, Self = Message>
   extends WebSocketTuning,
-    WebSocketHandler<State, Message> {
+    WebSocketHandler<State, Message, Self> {
   /** The request that asks for the WebSocket. */
   readonly request: Request<unknown>;
   /**
@@ -130,7 +144,11 @@ export interface WebSocketOptions<State, Message = never>
  * });
  * ```
  */
-export function websocket<State, Message = never>(options: WebSocketOptions<State, Message>): ServerResponse {
+export function websocket<State, Message = never, Self = AnyIfUnknown<Message>>(
+  options: WebSocketOptions<State, Message, Self>,
+): ServerResponse {
+  checkNames("websocket", options, optionNames);
+  checkFunctions(options, ["onInit", "handler"], ["onClose"]);
   const settings = websocketSettings(options);
   const handshake = judgeHandshake(options.request, {
     chooseSubprotocol: subprotocolChoice(options.subprotocols),
@@ -139,8 +157,14 @@ export function websocket<State, Message = never>(options: WebSocketOptions<Stat
     headers: furtherFields(options.headers),
   });
   if (handshake.type === "reject") return refusal(handshake);
-  return new Response(101, handshake.fields, upgradeBody(options, settings, handshake));
+  const handler = options as unknown as WebSocketHandler<State, Message>;
+  return new Response(101, handshake.fields, upgradeBody(handler, settings, handshake));
 }
+
+const optionNames = [
+  ...["request", "onInit", "handler", "onClose", "subprotocols", "checkOrigin", "headers"],
+  ...tuningNames,
+];
 
 function upgradeBody<State, Message>(
   { onInit, handler, onClose }: WebSocketHandler<State, Message>,
@@ -153,9 +177,9 @@ function upgradeBody<State, Message>(
     start(connection: Connection, onError: (error: unknown) => void): Protocol {
       const deflate = compression(settings, handshake);
       const agreement = { subprotocol, deflate };
-      const user = { handler, onClose };
+      const user = { onInit, handler, onClose };
       const shell = new WebSocketShell<State, Message>(connection, user, settings, agreement, onError);
-      shell.start(onInit);
+      shell.start();
       return shell;
     },
   };

@@ -1,0 +1,239 @@
+/**
+ * The loop that user code runs in: under an actor, a connection's handler, a WebSocket, a streamed response.
+ *
+ * Owns `init` before the first message, the messages that come before it is done, the address for other actors, the
+ * notice that the server is stopping, the grace of a handler that outlives its connection, and `onClose` exactly once
+ * for every state that `init` has made. What carries the messages, and what an end means for it, is the host's.
+ */
+
+import { abnormalExit, type ExitReason } from "./exit.ts";
+import { Loop } from "./loop.ts";
+import type { MailboxLimits } from "./mailbox.ts";
+import type { LoopResult } from "./next.ts";
+import { type Initialised, type Selector, splitInitialised } from "./selector.ts";
+import { OwnedSubject, type Subject } from "./subject.ts";
+import { callUser, isPromiseLike } from "./user-code.ts";
+
+/** How long a handler's open promise may outlive what it handles messages of, in milliseconds. */
+export const GRACE_MS = 5_000;
+
+/** What a handler answers, now or later. */
+export type UserResult<State, Message> = LoopResult<State, Message> | PromiseLike<LoopResult<State, Message>>;
+
+/**
+ * The message type of what `init` is given. While TypeScript has yet to infer `Message` from the loop, that must not be
+ * settled by the parameter of `init`: there the subject takes anything.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: nothing else is assignable to and from every message type
+export type AnyIfUnknown<Message> = [Message] extends [never] ? any : unknown extends Message ? any : Message;
+
+/**
+ * What a {@link UserLoop} belongs to. Most methods do no more than call the function of the same role that the user gave;
+ * what they throw, or reject with, is a failure of user code.
+ */
+export interface LoopHost<State, Message, UserMessage, Reason> {
+  /** Calls `init`. */
+  onInit(): Initialised<State, UserMessage> | PromiseLike<Initialised<State, UserMessage>>;
+  /** Has the loop handle a message that was given to `deliver`; for hosts that do. */
+  onMessage?(state: State, message: Message): UserResult<State, UserMessage>;
+  /** Has the loop handle a message that was sent to the subject, or by a source of the selector. */
+  onUserMessage(state: State, message: UserMessage): UserResult<State, UserMessage>;
+  /** Calls `onShutdown`. */
+  onShutdown?(state: State, deadlineMs: number): UserResult<State, UserMessage>;
+  /** Calls `onClose`. */
+  onClose(state: State, reason: Reason): unknown;
+  /**
+   * Told exactly once that the loop has ended, before `onClose`: because it was told to, by its own answer, or by a
+   * failure. `begun` is false if `init` failed or was not done. Returns the reason for `onClose`; undefined if the host
+   * is about to give it to `UserLoop.close`.
+   */
+  onEnd(exit: ExitReason, begun: boolean): Reason | undefined;
+  /** Reports that `onClose` failed. */
+  onFault(error: unknown): void;
+}
+
+/** Told from the host's messages by its class. */
+class ShutdownNotice {
+  readonly deadlineMs: number;
+
+  constructor(deadlineMs: number) {
+    this.deadlineMs = deadlineMs;
+  }
+}
+
+/** What waits for a handler that outlives its connection. */
+interface Outliving {
+  readonly promise: Promise<void>;
+  readonly timer: NodeJS.Timeout;
+  resolve(closing: Promise<void> | undefined): void;
+}
+
+/** Runs user code over messages, one at a time. All loops share their functions: an idle one holds two small objects. */
+export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason> {
+  readonly #host: LoopHost<State, Message, UserMessage, Reason>;
+  readonly #loop: Loop<State, unknown, UserLoop<State, Message, UserMessage, Reason>>;
+  #subject: OwnedSubject<UserMessage> | undefined = undefined;
+  #reason: Reason | undefined = undefined;
+  /** A state that came when the loop had ended, or whose sources could not be listened to. */
+  #late: { readonly state: State } | undefined = undefined;
+  #told = false;
+  #outliving: Outliving | undefined = undefined;
+  #closing: Promise<void> | undefined = undefined;
+
+  /** Throws a UsageError for mailbox limits out of range. */
+  constructor(host: LoopHost<State, Message, UserMessage, Reason>, limits: MailboxLimits) {
+    const { maxMailbox, overflow } = limits;
+    this.#host = host;
+    this.#loop = new Loop<State, unknown, UserLoop<State, Message, UserMessage, Reason>>({
+      owner: this,
+      handle: UserLoop.#handle<State, Message, UserMessage, Reason>,
+      onExit: UserLoop.#exited<State, Message, UserMessage, Reason>,
+      maxMailbox,
+      overflow,
+    });
+  }
+
+  /** Where other actors send user messages. Those sent before `init` is done wait, within the mailbox's bound. */
+  get subject(): Subject<UserMessage> {
+    const { ending } = this.#loop;
+    this.#subject ??= new OwnedSubject<UserMessage>((message) => this.#loop.post(message));
+    if (ending !== undefined) this.#subject.close(ending);
+    return this.#subject;
+  }
+
+  /** Whether anybody watches the loop's end through its subject. */
+  get watched(): boolean {
+    return this.#subject?.watched === true;
+  }
+
+  /** Whether `init` is done and the loop has, or had, a state. */
+  get begun(): boolean {
+    return this.#loop.begun;
+  }
+
+  /** False as soon as the loop has ended. */
+  get alive(): boolean {
+    return this.#loop.alive;
+  }
+
+  /**
+   * Calls `init` and begins with its state. Returns a promise if `init` does. Never throws or rejects: the host hears of
+   * a failure by `onEnd`.
+   */
+  start(): void | Promise<void> {
+    try {
+      const first = this.#host.onInit();
+      if (!isPromiseLike(first)) this.#begin(first as Initialised<State, UserMessage>);
+      else {
+        return Promise.resolve(first as PromiseLike<Initialised<State, UserMessage>>).then(
+          (value) => this.#begin(value),
+          (error: unknown) => this.#loop.stop(abnormalExit(error)),
+        );
+      }
+    } catch (error) {
+      this.#loop.stop(abnormalExit(error));
+    }
+  }
+
+  /**
+   * Handles a message of the host's: now, or, while a handler is at work, in its turn. Returns a promise unless it has
+   * been handled; it never rejects.
+   */
+  deliver(message: Message): void | Promise<void> {
+    return this.#loop.deliver(message);
+  }
+
+  /** The server is stopping: `onShutdown` is called in its turn. Otherwise like {@link deliver}. */
+  shutdown(deadlineMs: number): void | Promise<void> {
+    return this.#loop.deliver(new ShutdownNotice(deadlineMs));
+  }
+
+  /** Ends the loop now; what an open handler may still answer is ignored. */
+  stop(exit: ExitReason): void {
+    this.#loop.stop(exit);
+  }
+
+  /** Ends the loop as soon as the handler at work is done. */
+  finish(exit: ExitReason): void {
+    this.#loop.finish(exit);
+  }
+
+  /**
+   * What the loop handles messages of has ended. A handler at work may finish, within {@link GRACE_MS} unless `exit` is
+   * `killed`; then `last`, if given, is handled; then `onClose` is called with `reason`, unless it has been. Returns a
+   * promise unless all is done; it never rejects. An `init` that is still pending is not waited for: `onClose` follows
+   * when it is done.
+   */
+  close(reason: Reason, exit: ExitReason, last?: Message): void | Promise<void> {
+    const loop = this.#loop;
+    this.#reason ??= reason;
+    if (exit.type === "killed") loop.stop(exit);
+    else loop.finish(exit, last);
+    this.#subject?.close(loop.ending ?? exit);
+    if (!loop.alive) this.#tellClose();
+    else if (loop.begun) this.#outlive(exit);
+    return this.ending;
+  }
+
+  /** The promise that {@link close} has returned. */
+  get ending(): Promise<void> | undefined {
+    return this.#outliving?.promise ?? this.#closing;
+  }
+
+  #begin(first: Initialised<State, UserMessage>): void {
+    const { state, selector } = splitInitialised<State, UserMessage>(first);
+    const loop = this.#loop;
+    loop.begin(state, selector as Selector<unknown> | undefined);
+    if (loop.begun) return;
+    this.#late = { state };
+    this.#tellClose();
+  }
+
+  /** A message has come to its turn: one of the host's, or one that was posted. */
+  static #handle<S, M, U, R>(
+    state: S,
+    message: unknown,
+    posted: boolean,
+    user: UserLoop<S, M, U, R>,
+  ): UserResult<S, unknown> {
+    const host = user.#host;
+    let result: UserResult<S, U>;
+    if (posted) result = host.onUserMessage(state, message as U);
+    else if (message instanceof ShutdownNotice) result = host.onShutdown?.(state, message.deadlineMs);
+    else result = host.onMessage!(state, message as M);
+    return result as UserResult<S, unknown>;
+  }
+
+  static #exited<S, M, U, R>(exit: ExitReason, _state: S, user: UserLoop<S, M, U, R>): void {
+    const reason = user.#host.onEnd(exit, user.#loop.begun);
+    user.#reason ??= reason;
+    user.#subject?.close(exit);
+    user.#tellClose();
+  }
+
+  /** Calls `onClose`, once both the last state and the reason are there. */
+  #tellClose(): void {
+    const reason = this.#reason;
+    const loop = this.#loop;
+    if (this.#told || reason === undefined || !(loop.begun || this.#late !== undefined)) return;
+    this.#told = true;
+    const state = this.#late === undefined ? loop.state : this.#late.state;
+    this.#closing = callUser(
+      (host) => host.onClose(state, reason),
+      this.#host,
+      (error) => this.#host.onFault(error),
+    );
+    clearTimeout(this.#outliving?.timer);
+    this.#outliving?.resolve(this.#closing);
+  }
+
+  #outlive(exit: ExitReason): void {
+    if (this.#outliving !== undefined) return;
+    const timer = setTimeout(() => this.#loop.stop(exit), GRACE_MS);
+    let resolve!: Outliving["resolve"];
+    const promise = new Promise<void>((settle) => {
+      resolve = settle;
+    });
+    this.#outliving = { promise, timer, resolve };
+  }
+}
