@@ -137,6 +137,7 @@ export type {
 } from "./server/websocket/telemetry.ts";
 export {
   type WebSocket,
+  type WebSocketCloseReason,
   type WebSocketHandler,
   type WebSocketMessage,
   type WebSocketOptions,

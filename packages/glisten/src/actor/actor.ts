@@ -197,7 +197,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
   /** Cleans up, then tells. */
   onClose(state: State, reason: ExitReason): unknown {
     const done = this.#options.onClose?.(state, reason);
-    if (isPromiseLike(done)) return done.then(() => this.#settle(reason));
+    if (isPromiseLike(done)) return Promise.resolve(done).then(() => this.#settle(reason));
     this.#settle(reason);
     return undefined;
   }

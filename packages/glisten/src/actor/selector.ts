@@ -5,6 +5,8 @@
  * listener keeps or drops them as it sees fit. A selector is a value; `select`, `merge` and `map` make new ones.
  */
 
+import { callUser } from "./user-code.ts";
+
 /** Takes one message. */
 export type Receiver<Message> = (message: Message) => void;
 
@@ -71,7 +73,7 @@ class SourceSet<Message> implements Selector<Message> {
   subscribe(receiver: Receiver<Message>, onError?: (error: unknown) => void): Unsubscribe {
     const leave: Unsubscribe[] = [];
     const leaveAll = (): void => {
-      for (let one = leave.pop(); one !== undefined; one = leave.pop()) one();
+      for (let one = leave.pop(); one !== undefined; one = leave.pop()) void callUser(one, undefined);
     };
     try {
       for (const { source, convert } of this.#branches) {

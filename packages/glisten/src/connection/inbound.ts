@@ -69,7 +69,7 @@ export abstract class Inbound extends Outbound {
   private wait(pending: Promise<void>): void {
     const waiting = this.forWaiting();
     waiting.busy = true;
-    pending.then(waiting.settled, waiting.rejected);
+    Promise.resolve(pending).then(waiting.settled, waiting.rejected);
   }
 
   private forWaiting(): Waiting {

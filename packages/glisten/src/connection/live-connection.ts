@@ -8,6 +8,7 @@
 
 import type { Socket } from "node:net";
 import type { LightChild } from "../actor/index.ts";
+import { callUser } from "../actor/user-code.ts";
 import { DeadlineError, HandlerError, TransportError, toSocketReason } from "../errors.ts";
 import type { Arrival } from "../server/arrivals.ts";
 import type { Connection } from "./connection.ts";
@@ -102,7 +103,7 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
     if ((this.phase as number) >= CLOSING) return true;
     this.initialised = done;
     this.host.wheel.arm(this, this.host.settings.initTimeoutMs);
-    opening.then(
+    Promise.resolve(opening).then(
       () => this.opened(),
       (error: unknown) => this.fail("init", error),
     );
@@ -283,26 +284,14 @@ export class LiveConnection extends Identified implements Connection<never>, Arr
   }
 
   private tellClosed(protocol: Protocol, reason: CloseReason): void {
-    let pending: void | Promise<void>;
-    try {
-      pending = protocol.closed?.(reason);
-    } catch (error) {
-      this.report(error, "close");
-      pending = undefined;
-    }
-    // Past the stop deadline nobody waits.
-    if (pending === undefined || reason.type === "killed") {
-      pending?.then(undefined, (error: unknown) => this.report(error, "close"));
-      this.leave(reason);
-      return;
-    }
-    pending.then(
-      () => this.leave(reason),
-      (error: unknown) => {
-        this.report(error, "close");
-        this.leave(reason);
-      },
+    const told = callUser(
+      () => protocol.closed?.(reason),
+      undefined,
+      (error) => this.report(error, "close"),
     );
+    // Past the stop deadline nobody waits.
+    if (told === undefined || reason.type === "killed") this.leave(reason);
+    else void told.then(() => this.leave(reason));
   }
 
   private leave(reason: CloseReason): void {

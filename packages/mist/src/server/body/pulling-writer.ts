@@ -2,11 +2,12 @@
 //
 // They ask for the next piece only while the peer keeps up.
 
+import { callUser } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { BodySource } from "./body-source.ts";
-import { quietly, releaseIterable } from "./release.ts";
+import { releaseIterable } from "./release.ts";
 import type { IterableBody, SourceBody } from "./response-body.ts";
 import type { BodyWriter } from "./response-writer.ts";
 
@@ -114,8 +115,13 @@ export class IterableWriter extends PullingWriter {
     if (this.#finished) return;
     this.#finished = true;
     const iterator = this.#iterator;
-    if (iterator === undefined) releaseIterable(this.#body.chunks);
-    else quietly(() => iterator.return?.()); // also wakes a generator out of its `finally`
+    const { exchange } = this;
+    const report = (error: unknown): void => {
+      // Rejecting with the abort reason is not a failure of the producer.
+      if (error !== exchange.gone) exchange.report(error, "body");
+    };
+    if (iterator === undefined) releaseIterable(this.#body.chunks, report);
+    else void callUser(() => iterator.return?.(), undefined, report); // runs a generator's `finally`
   }
 }
 

@@ -38,8 +38,8 @@ export function bodyWriter(exchange: Exchange, body: ResponseBody): BodyWriter {
   }
 }
 
-/** Lets go of a body that no writer was made for. */
-export function discardBody(response: ServerResponse): void {
+/** Lets go of a body that no writer was made for. A producer that fails at that goes to `report`. */
+export function discardBody(response: ServerResponse, report: (error: unknown) => void): void {
   if (response.body.kind === "source") response.body.discard?.();
-  else if (response.body.kind === "iterable") releaseIterable(response.body.chunks);
+  else if (response.body.kind === "iterable") releaseIterable(response.body.chunks, report);
 }

@@ -1,5 +1,7 @@
 // Promises that outlive their response and that `stop` waits for.
 
+import { callUser } from "@x/glisten/kit";
+
 /** A timer of Node's takes no more. */
 const longestMs = 2 ** 31 - 1;
 
@@ -11,10 +13,8 @@ export class BackgroundWork {
 
   /** Holds `work` until it settles; `onError` hears of its rejection. */
   add(work: Promise<unknown>, onError: (error: unknown) => void): void {
-    const settled: Promise<void> = work.then(
-      () => {},
-      (error) => onError(error),
-    );
+    const settled = callUser(() => work, undefined, onError);
+    if (settled === undefined) return;
     this.#pending.add(settled);
     void settled.then(() => this.#pending.delete(settled));
   }

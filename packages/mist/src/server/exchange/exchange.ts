@@ -121,7 +121,7 @@ export class Exchange implements RequestContext {
   /** Sends the final response. A second one is ignored: the first is on its way. */
   answer(response: ServerResponse): void {
     if (this.over || this.status !== undefined) {
-      discardBody(response);
+      this.#discard(response);
       return;
     }
     try {
@@ -202,7 +202,7 @@ export class Exchange implements RequestContext {
       this.fail(noResponse(result));
       return;
     }
-    result.then(
+    Promise.resolve(result).then(
       (response) => this.#resolved(response),
       (error) => this.fail(error),
     );
@@ -248,7 +248,7 @@ export class Exchange implements RequestContext {
     const { status } = response;
     const hasContent = this.head.method !== "HEAD" && !isBodyless(status) && status !== 205;
     const writer = hasContent ? bodyWriter(this, response.body) : undefined;
-    const release = () => (writer === undefined ? discardBody(response) : writer.close());
+    const release = () => (writer === undefined ? this.#discard(response) : writer.close());
     try {
       this.#writeHead(response, length);
     } catch (error) {
@@ -271,6 +271,10 @@ export class Exchange implements RequestContext {
     this.host.write(head);
     this.#finish(true);
     this.host.upgrade(body, upgradeReporter(this.host.service));
+  }
+
+  #discard(response: ServerResponse): void {
+    discardBody(response, (error) => this.report(error, "body"));
   }
 
   #writeContent(data: string | Uint8Array, length: number, onSent?: () => void): boolean {
