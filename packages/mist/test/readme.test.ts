@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { defaultDeadlines, defaultLimits } from "../src/options.ts";
+import { defaultDeadlines, defaultLimits, defaultMaxMailbox } from "../src/options.ts";
 import { websocketDefaults, websocketSettings } from "../src/server/websocket/options.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
@@ -37,6 +37,12 @@ test.each(Object.entries(defaultDeadlines))("the deadline %s defaults to %s", (n
 test.each(Object.entries(websocketDefaults))("%s of a WebSocket defaults to %s", (name, [value]) => {
   const wanted = name.endsWith("Bytes") ? bytes(value) : value === 0 ? "0: never" : grouped(value);
   expect(told(`\`${name}\``)).toBe(wanted);
+});
+
+test("mailboxes of WebSockets and streamed responses", () => {
+  const { maxMailbox, overflow } = websocketSettings({});
+  expect(told("`maxMailbox`, `overflow`")).toBe(`${grouped(maxMailbox)}, \`"${overflow}"\``);
+  expect(readme).toContain(`up to ${grouped(defaultMaxMailbox)} messages wait (\`maxMailbox\`)`);
 });
 
 test("compression of a WebSocket", () => {

@@ -193,8 +193,26 @@ describe("init", () => {
     await expect(starting).rejects.toMatchObject({ cause: expect.any(actor.MailboxOverflowError) });
   });
 
-  it("refuses senseless limits at the call site", () => {
-    expect(() => start({ init: () => 0, loop: () => {}, maxMailbox: 0 })).toThrow(UsageError);
+  it.each<[string, object, string]>([
+    ["a mailbox of 0", { maxMailbox: 0 }, "maxMailbox must be an integer of at least 1, got 0"],
+    [
+      "a policy of no name",
+      { overflow: "drop" },
+      'overflow must be "drop-oldest", "drop-newest" or "stop", got drop',
+    ],
+    ["no init", { init: undefined }, "init must be a function, got undefined"],
+    ["no loop", { loop: null }, "loop must be a function, got null"],
+    ["an onClose that is none", { onClose: 1 }, "onClose must be a function, got number"],
+    ["a misspelt name", { onExit: () => {} }, 'actor.start has no option "onExit"'],
+    [
+      "a negative time",
+      { initTimeoutMs: -1 },
+      "initTimeoutMs must be a number of milliseconds from 0, got -1",
+    ],
+  ])("refuses %s at the call", (_name, options, message) => {
+    const call = () => start({ init: () => 0, loop: () => {}, ...options });
+    expect(call).toThrow(UsageError);
+    expect(call).toThrow(message);
   });
 });
 

@@ -369,6 +369,46 @@ describe("user messages", () => {
     peer.socket.end();
   });
 
+  it("sent in init are handled in order, ahead of what is sent while handling them", async () => {
+    const log: number[] = [];
+    await using server = await glisten
+      .new<undefined, number>(
+        (connection) => {
+          for (const message of [1, 2]) connection.subject.send(message);
+          return undefined;
+        },
+        (_state, message, connection) => {
+          if (message.type !== "user") return;
+          log.push(message.message);
+          if (message.message === 1) connection.subject.send(3);
+        },
+      )
+      .start(0);
+    const peer = await dial(server);
+    await eventually(() => log.length === 3);
+    expect(log).toEqual([1, 2, 3]);
+    peer.socket.end();
+  });
+
+  it("sent in init are bounded by the mailbox", async () => {
+    const { errors, handler } = reports();
+    let closes = 0;
+    await using server = await glisten
+      .new<undefined, number>(async (connection) => {
+        for (const message of [1, 2, 3]) connection.subject.send(message);
+        return undefined;
+      }, nothing)
+      .withMailbox({ maxMailbox: 2 })
+      .withClose(() => void closes++)
+      .withErrorHandler(handler)
+      .start(0);
+    await (await dial(server)).whenClosed();
+    await eventually(() => closes === 1);
+    expect(errors.map(({ handler: role, cause }) => [role, (cause as Error).name])).toEqual([
+      ["init", "MailboxOverflowError"],
+    ]);
+  });
+
   it("too many for a bounded mailbox end the connection", async () => {
     const { errors, handler } = reports();
     const never = new Promise<undefined>(nothing);

@@ -1,0 +1,105 @@
+// What `websocket`, `serverSentEvents` and `chunked` refuse, at the call; and the bound of a mailbox nobody has bounded.
+
+import { describe, expect, test, vi } from "vitest";
+import { WebSocket } from "ws";
+import * as mist from "../../src/index.ts";
+import { defaultMaxMailbox } from "../../src/options.ts";
+import { open } from "../application/websocket-peer.ts";
+import { serve } from "./serve.ts";
+
+const request = {} as mist.Request;
+const nothing = (): undefined => undefined;
+
+const makers: Record<string, (options: object) => unknown> = {
+  websocket: (options) => mist.websocket({ request, onInit: nothing, handler: nothing, ...options }),
+  serverSentEvents: (options) => mist.serverSentEvents({ request, init: nothing, loop: nothing, ...options }),
+  chunked: (options) =>
+    mist.chunked({ request, response: mist.response(200), init: nothing, loop: nothing, ...options }),
+};
+
+test.each([
+  ["websocket", { onInit: undefined }, "onInit must be a function, got undefined"],
+  ["websocket", { handler: "echo" }, "handler must be a function, got string"],
+  ["websocket", { onClose: 1 }, "onClose must be a function, got number"],
+  ["websocket", { pingInterval: 1 }, 'websocket has no option "pingInterval"'],
+  ["websocket", { maxMailbox: 0 }, "maxMailbox must be an integer of at least 1, got 0"],
+  ["serverSentEvents", { init: undefined }, "init must be a function, got undefined"],
+  ["serverSentEvents", { loop: null }, "loop must be a function, got null"],
+  ["serverSentEvents", { keepAlive: 1 }, 'serverSentEvents has no option "keepAlive"'],
+  ["serverSentEvents", { keepAliveMs: -1 }, "keepAliveMs must be an integer from 0, got -1"],
+  ["serverSentEvents", { overflow: "drop" }, "overflow must be"],
+  ["chunked", { init: undefined }, "init must be a function, got undefined"],
+  ["chunked", { loop: undefined }, "loop must be a function, got undefined"],
+  ["chunked", { onShutdown: {} }, "onShutdown must be a function, got object"],
+  ["chunked", { trailers: [] }, "trailers must be a function, got object"],
+  ["chunked", { trailer: nothing }, 'chunked has no option "trailer"'],
+])("%s refuses %o", (maker, options, message) => {
+  const call = () => makers[maker]!(options);
+  expect(call).toThrow(mist.UsageError);
+  expect(call).toThrow(message);
+});
+
+test("chunked without init and loop is no iterable either", () => {
+  expect(() => mist.chunked({} as never)).toThrow(mist.UsageError);
+});
+
+describe(`a mailbox that nobody has bounded holds ${defaultMaxMailbox} messages; one more`, () => {
+  const fill = (writer: { readonly subject: { send(message: never): void } }): Promise<undefined> => {
+    for (let i = 0; i <= defaultMaxMailbox; i++) writer.subject.send(i as never);
+    return Promise.resolve(undefined);
+  };
+  const overflow = new RegExp(`the mailbox is full: ${defaultMaxMailbox} messages are waiting`);
+
+  test("closes a WebSocket with 1011", async () => {
+    const served = await serve((request) => mist.websocket({ request, onInit: fill, handler: nothing }));
+    const client = await open(served);
+    expect(await client.close()).toBe(1011);
+    expect(served.reports.map(({ error }) => String(error))).toEqual([expect.stringMatching(overflow)]);
+  });
+
+  test("breaks an event stream off", async () => {
+    const served = await serve((request) => mist.serverSentEvents({ request, init: fill, loop: nothing }));
+    await expect(fetch(served.url).then((response) => response.text())).rejects.toThrow();
+    await vi.waitUntil(() => served.reports.length > 0);
+    expect(served.reports.map(({ error }) => String(error))).toEqual([expect.stringMatching(overflow)]);
+  });
+});
+
+describe("onClose is told", () => {
+  test("how a WebSocket ended: what the client closed with", async () => {
+    const closes: unknown[] = [];
+    const served = await serve((request) =>
+      mist.websocket({ request, onInit: () => 1, handler: nothing, onClose: (...told) => closes.push(told) }),
+    );
+    const socket = new WebSocket(served.url.replace("http", "ws"));
+    socket.onopen = () => socket.close(4000, "enough");
+    await vi.waitUntil(() => closes.length > 0);
+    expect(closes).toEqual([[1, { code: 4000, reason: "enough" }]]);
+  });
+
+  test.each<[string, () => undefined | mist.Next<number, never>, boolean, string]>([
+    ["its loop ended it", () => mist.stop(), false, "normal"],
+    ["its loop failed", () => mist.stopAbnormal(new Error("x")), false, "handler"],
+    ["the client left", nothing, true, "reset"],
+  ])("how a stream ended: %s", async (_name, answer, leaves, type) => {
+    const closes: unknown[] = [];
+    const served = await serve((request) =>
+      mist.serverSentEvents({
+        request,
+        init(stream) {
+          stream.subject.send("go");
+          return 1;
+        },
+        loop: (_state, _message: string) => answer(),
+        onClose: (state, reason) => closes.push([state, reason.type]),
+      }),
+    );
+    const socket = await served.connect();
+    await socket.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await socket.receiveUntil("\r\n\r\n", { timeout: 5000 });
+    if (leaves) socket.reset();
+    await vi.waitUntil(() => closes.length > 0);
+    expect(closes).toEqual([[1, type]]);
+    await socket.close();
+  });
+});
