@@ -158,7 +158,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
         clearTimeout(timer);
         resolve(this);
       };
-      const starting = this.#user.start();
+      const starting = this.#user.start(this.#options.init, this);
       if (starting === undefined) started();
       else void starting.then(started);
     });
@@ -171,10 +171,6 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
   }
 
   // ---- what the loop asks for -------------------------------------------------------------------------------
-
-  onInit(): Initialised<State, Message> | PromiseLike<Initialised<State, Message>> {
-    return this.#options.init(this);
-  }
 
   onUserMessage(state: State, message: Message): UserResult<State, Message> {
     return this.#options.loop(state, message, this);

@@ -86,11 +86,16 @@ interface Listening<Message> {
 
 const unbounded: MailboxLimits = Object.freeze({});
 
+/** The limits copied last. A server gives all its loops the same, which share one copy. */
+let copied = unbounded;
+
 function copyLimits(limits: MailboxLimits): MailboxLimits {
   const { maxMailbox, overflow } = limits;
   if (maxMailbox === undefined && overflow === undefined) return unbounded;
+  if (maxMailbox === copied.maxMailbox && overflow === copied.overflow) return copied;
   checkMailboxLimits(limits);
-  return { maxMailbox, overflow };
+  copied = { maxMailbox, overflow };
+  return copied;
 }
 
 /** Handles messages one at a time, in order of arrival, until it is stopped. */

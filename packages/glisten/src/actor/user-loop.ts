@@ -32,8 +32,6 @@ export type AnyIfUnknown<Message> = [Message] extends [never] ? any : unknown ex
  * what they throw, or reject with, is a failure of user code.
  */
 export interface LoopHost<State, Message, UserMessage, Reason> {
-  /** Calls `init`. */
-  onInit(): Initialised<State, UserMessage> | PromiseLike<Initialised<State, UserMessage>>;
   /** Has the loop handle a message that was given to `deliver`; for hosts that do. */
   onMessage?(state: State, message: Message): UserResult<State, UserMessage>;
   /** Has the loop handle a message that was sent to the subject, or by a source of the selector. */
@@ -61,11 +59,19 @@ class ShutdownNotice {
   }
 }
 
-/** What waits for a handler that outlives its connection. */
-interface Outliving {
-  readonly promise: Promise<void>;
-  readonly timer: NodeJS.Timeout;
-  resolve(closing: Promise<void> | undefined): void;
+/** What there is to know of the end. Apart, since a loop that runs, or idles, has none. */
+class Ending<State, Reason> {
+  /** The reason for `onClose`, once it is known. */
+  reason: Reason | undefined = undefined;
+  /** A state that came when the loop had ended, or whose sources could not be listened to. */
+  late: { readonly state: State } | undefined = undefined;
+  /** Whether `onClose` has been called. */
+  told = false;
+  /** Settled when `onClose`, or the handler that outlives its connection and then `onClose`, is done. */
+  promise: Promise<void> | undefined = undefined;
+  /** Ends the grace of a handler that outlives its connection. */
+  timer: NodeJS.Timeout | undefined = undefined;
+  resolve: ((closing: Promise<void> | undefined) => void) | undefined = undefined;
 }
 
 /** Runs user code over messages, one at a time. All loops share their functions: an idle one holds two small objects. */
@@ -73,12 +79,7 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
   readonly #host: LoopHost<State, Message, UserMessage, Reason>;
   readonly #loop: Loop<State, unknown, UserLoop<State, Message, UserMessage, Reason>>;
   #subject: OwnedSubject<UserMessage> | undefined = undefined;
-  #reason: Reason | undefined = undefined;
-  /** A state that came when the loop had ended, or whose sources could not be listened to. */
-  #late: { readonly state: State } | undefined = undefined;
-  #told = false;
-  #outliving: Outliving | undefined = undefined;
-  #closing: Promise<void> | undefined = undefined;
+  #end: Ending<State, Reason> | undefined = undefined;
 
   /** Throws a UsageError for mailbox limits out of range. */
   constructor(host: LoopHost<State, Message, UserMessage, Reason>, limits: MailboxLimits) {
@@ -117,12 +118,15 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
   }
 
   /**
-   * Calls `init` and begins with its state. Returns a promise if `init` does. Never throws or rejects: the host hears of
-   * a failure by `onEnd`.
+   * Calls the user's `init` with what it is to hold in its hand, and begins with the state it makes. Returns a promise if
+   * `init` does. Never throws or rejects: the host hears of a failure by `onEnd`.
    */
-  start(): void | Promise<void> {
+  start<Handle>(
+    init: (handle: Handle) => Initialised<State, UserMessage> | PromiseLike<Initialised<State, UserMessage>>,
+    handle: Handle,
+  ): void | Promise<void> {
     try {
-      const first = this.#host.onInit();
+      const first = init(handle);
       if (!isPromiseLike(first)) this.#begin(first as Initialised<State, UserMessage>);
       else {
         return Promise.resolve(first as PromiseLike<Initialised<State, UserMessage>>).then(
@@ -166,7 +170,8 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
    */
   close(reason: Reason, exit: ExitReason, last?: Message): void | Promise<void> {
     const loop = this.#loop;
-    this.#reason ??= reason;
+    this.#end ??= new Ending();
+    this.#end.reason ??= reason;
     if (exit.type === "killed") loop.stop(exit);
     else loop.finish(exit, last);
     this.#subject?.close(loop.ending ?? exit);
@@ -177,7 +182,7 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
 
   /** The promise that {@link close} has returned. */
   get ending(): Promise<void> | undefined {
-    return this.#outliving?.promise ?? this.#closing;
+    return this.#end?.promise;
   }
 
   #begin(first: Initialised<State, UserMessage>): void {
@@ -185,7 +190,8 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
     const loop = this.#loop;
     loop.begin(state, selector as Selector<unknown> | undefined);
     if (loop.begun) return;
-    this.#late = { state };
+    this.#end ??= new Ending();
+    this.#end.late = { state };
     this.#tellClose();
   }
 
@@ -206,34 +212,36 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
 
   static #exited<S, M, U, R>(exit: ExitReason, _state: S, user: UserLoop<S, M, U, R>): void {
     const reason = user.#host.onEnd(exit, user.#loop.begun);
-    user.#reason ??= reason;
+    user.#end ??= new Ending();
+    user.#end.reason ??= reason;
     user.#subject?.close(exit);
     user.#tellClose();
   }
 
   /** Calls `onClose`, once both the last state and the reason are there. */
   #tellClose(): void {
-    const reason = this.#reason;
+    const end = this.#end!;
+    const { reason, late, resolve } = end;
     const loop = this.#loop;
-    if (this.#told || reason === undefined || !(loop.begun || this.#late !== undefined)) return;
-    this.#told = true;
-    const state = this.#late === undefined ? loop.state : this.#late.state;
-    this.#closing = callUser(
+    if (end.told || reason === undefined || !(loop.begun || late !== undefined)) return;
+    end.told = true;
+    const state = late === undefined ? loop.state : late.state;
+    const closing = callUser(
       (host) => host.onClose(state, reason),
       this.#host,
       (error) => this.#host.onFault(error),
     );
-    clearTimeout(this.#outliving?.timer);
-    this.#outliving?.resolve(this.#closing);
+    clearTimeout(end.timer);
+    if (resolve === undefined) end.promise = closing;
+    else resolve(closing);
   }
 
   #outlive(exit: ExitReason): void {
-    if (this.#outliving !== undefined) return;
-    const timer = setTimeout(() => this.#loop.stop(exit), GRACE_MS);
-    let resolve!: Outliving["resolve"];
-    const promise = new Promise<void>((settle) => {
-      resolve = settle;
+    const end = this.#end!;
+    if (end.timer !== undefined) return;
+    end.timer = setTimeout(() => this.#loop.stop(exit), GRACE_MS);
+    end.promise = new Promise<void>((resolve) => {
+      end.resolve = resolve;
     });
-    this.#outliving = { promise, timer, resolve };
   }
 }

@@ -80,7 +80,7 @@ class HandlerProtocol<State, UserMessage>
   // ---- what the connection tells ----------------------------------------------------------------------------
 
   open(): void | Promise<void> {
-    return this.#user.start();
+    return this.#user.start(this.#handler.init, this.#connection);
   }
 
   data(chunk: Buffer): void | Promise<void> {
@@ -97,10 +97,6 @@ class HandlerProtocol<State, UserMessage>
   }
 
   // ---- what the loop asks for -------------------------------------------------------------------------------
-
-  onInit(): Initialised<State, UserMessage> | PromiseLike<Initialised<State, UserMessage>> {
-    return this.#handler.init(this.#connection);
-  }
 
   onMessage(state: State, packet: Packet): UserResult<State, UserMessage> {
     return this.#handler.loop(state, packet, this.#connection);

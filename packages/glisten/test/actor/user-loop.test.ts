@@ -33,8 +33,8 @@ class Host implements LoopHost<State, string, number, string> {
     this.user = new UserLoop<State, string, number, string>(this, limits);
   }
 
-  onInit(): State | Promise<State> {
-    return this.init();
+  start(): void | Promise<void> {
+    return this.user.start(this.init, this);
   }
 
   onMessage(state: State, message: string): UserResult<State, number> {
@@ -85,7 +85,7 @@ describe("messages that come before the loop runs", () => {
         if (message === 1) host.user.subject.send(3);
         return undefined;
       };
-      await host.user.start();
+      await host.start();
       expect(seen).toEqual([1, 2, 3]);
     },
   );
@@ -96,7 +96,7 @@ describe("messages that come before the loop runs", () => {
       for (const message of [1, 2, 3, 4]) host.user.subject.send(message);
       return [];
     };
-    await host.user.start();
+    await host.start();
     host.user.stop(normalExit);
     expect(host.closes).toEqual([[["3", "4"], "of its own"]]);
   });
@@ -111,7 +111,7 @@ describe("messages that come before the loop runs", () => {
     };
     const first = deferred<State>();
     host.init = () => first.promise;
-    const starting = host.user.start();
+    const starting = host.start();
     for (const message of [1, 2]) host.user.subject.send(message);
     expect(ends).toEqual([{ type: "abnormal", error: expect.any(MailboxOverflowError) }]);
     first.resolve(["late"]);
@@ -123,7 +123,7 @@ describe("messages that come before the loop runs", () => {
     const host = new Host();
     const first = deferred<State>();
     host.init = () => first.promise;
-    void host.user.start();
+    void host.start();
     const delivered = host.user.deliver("packet");
     const shutdown = host.user.shutdown(7);
     expect([delivered, shutdown]).toEqual([expect.any(Promise), expect.any(Promise)]);
@@ -140,7 +140,7 @@ describe("the end", () => {
 
   it("by its own answer: onEnd, then onClose with the last state", () => {
     const host = new Host();
-    void host.user.start();
+    void host.start();
     void host.user.deliver("a");
     host.handle = () => stop();
     void host.user.deliver("b");
@@ -153,7 +153,7 @@ describe("the end", () => {
   it("waits for the host's reason, if onEnd gives none", () => {
     const host = new Host();
     host.reason = undefined;
-    void host.user.start();
+    void host.start();
     host.user.stop(normalExit);
     expect(host.closes).toEqual([]);
     void host.user.close("reset", normalExit);
@@ -163,7 +163,7 @@ describe("the end", () => {
 
   it("lets the handler at work finish, hands it the last message and nothing else", async () => {
     const host = new Host();
-    void host.user.start();
+    void host.start();
     const work = deferred<LoopResult<State, number>>();
     host.handle = () => work.promise;
     void host.user.deliver("first");
@@ -180,7 +180,7 @@ describe("the end", () => {
 
   it("leaves a handler behind that outlives its grace of 5 seconds", async () => {
     const host = new Host();
-    void host.user.start();
+    void host.start();
     host.handle = () => new Promise(() => {});
     void host.user.deliver("hang");
     const ending = host.user.close("gone", normalExit);
@@ -193,7 +193,7 @@ describe("the end", () => {
 
   it("leaves it behind at once when it is killed", () => {
     const host = new Host();
-    void host.user.start();
+    void host.start();
     host.handle = () => new Promise(() => {});
     void host.user.deliver("hang");
     expect(host.user.close("killed", killedExit)).toBeUndefined();
@@ -204,7 +204,7 @@ describe("the end", () => {
     const host = new Host();
     const first = deferred<State>();
     host.init = () => first.promise;
-    const starting = host.user.start();
+    const starting = host.start();
     expect(host.user.close("gone", normalExit, "closed")).toBeUndefined();
     first.resolve(["late"]);
     await starting;
@@ -214,7 +214,7 @@ describe("the end", () => {
   it("has no onClose when init failed", async () => {
     const host = new Host();
     host.init = () => Promise.reject(new Error("init"));
-    await host.user.start();
+    await host.start();
     void host.user.close("gone", normalExit);
     expect(host.told).toEqual(["abnormal false"]);
     expect(host.closes).toEqual([]);
@@ -222,7 +222,7 @@ describe("the end", () => {
 
   it("is waited for until onClose is done, which may fail", async () => {
     const host = new Host();
-    void host.user.start();
+    void host.start();
     host.close = () => Promise.reject(new Error("close"));
     const ending = host.user.close("gone", normalExit);
     expect(host.user.ending).toBe(ending);
@@ -232,7 +232,7 @@ describe("the end", () => {
 
   it("closes the subject, also one that is asked for later", () => {
     const host = new Host();
-    void host.user.start();
+    void host.start();
     host.user.stop(normalExit);
     const downs: unknown[] = [];
     host.user.subject.monitor?.((down) => downs.push(down.reason));

@@ -89,7 +89,7 @@ export abstract class StreamActor<State, Message> {
   /** Calls `init`. */
   protected run(handler: StreamHandler<State, Message, this>): void {
     this.#handler = handler;
-    void this.#user.start();
+    void this.#user.start(handler.init, this);
   }
 
   /** Sends, and remembers if the client does not keep up. */
@@ -129,11 +129,6 @@ export abstract class StreamActor<State, Message> {
   }
 
   // ── what the loop asks for ────────────────────────────────────────────────────────────────────────────────
-
-  /** @internal */
-  onInit(): Initialised<State, Message> | PromiseLike<Initialised<State, Message>> {
-    return this.#handler!.init(this);
-  }
 
   /** @internal */
   onUserMessage(state: State, message: Message): UserResult<State, Message> {

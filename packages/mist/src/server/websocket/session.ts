@@ -7,7 +7,6 @@ import { Buffer } from "node:buffer";
 import type { Connection, ConnectionInfo } from "@x/glisten";
 import {
   type ExitReason,
-  type Initialised,
   type LoopHost,
   normalExit,
   type Subject,
@@ -53,7 +52,6 @@ export class WebSocketSession<S, M>
   readonly subprotocol: string | undefined;
   readonly #host: SessionHost;
   readonly #user: UserLoop<S, WebSocketMessage<M>, M, WebSocketCloseReason>;
-  #userInit: WebSocketHandler<S, M>["onInit"] | undefined;
   readonly #userHandler: WebSocketHandler<S, M>["handler"];
   readonly #userClose: WebSocketHandler<S, M>["onClose"];
   /** How it ended, as the user is told. */
@@ -61,12 +59,11 @@ export class WebSocketSession<S, M>
 
   constructor(
     host: SessionHost,
-    { onInit, handler, onClose }: WebSocketHandler<S, M>,
+    { handler, onClose }: Pick<WebSocketHandler<S, M>, "handler" | "onClose">,
     subprotocol: string | undefined,
   ) {
     this.#host = host;
     this.#user = new UserLoop<S, WebSocketMessage<M>, M, WebSocketCloseReason>(this, host.settings);
-    this.#userInit = onInit;
     this.#userHandler = handler;
     this.#userClose = onClose;
     this.subprotocol = subprotocol;
@@ -127,12 +124,11 @@ export class WebSocketSession<S, M>
   // ── what the shell tells ──────────────────────────────────────────────────────────────────────────────────
 
   /** Calls `onInit`. Returns a promise if it does; it never rejects. */
-  start(): void | Promise<void> {
+  start(onInit: WebSocketHandler<S, M>["onInit"]): void | Promise<void> {
     const { writer } = this.#host;
     writer.cork();
     try {
-      const starting = this.#user.start();
-      this.#userInit = undefined;
+      const starting = this.#user.start(onInit, this);
       if (starting !== undefined) return starting.then(() => this.#opened());
       this.#opened();
     } finally {
@@ -161,10 +157,6 @@ export class WebSocketSession<S, M>
   }
 
   // ── what the loop asks for ────────────────────────────────────────────────────────────────────────────────
-
-  onInit(): Initialised<S, M> | PromiseLike<Initialised<S, M>> {
-    return this.#userInit!(this);
-  }
 
   onMessage(state: S, message: WebSocketMessage<M>): UserResult<S, M> {
     const { writer } = this.#host;

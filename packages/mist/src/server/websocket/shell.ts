@@ -68,7 +68,7 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
 
   constructor(
     connection: Connection,
-    handler: WebSocketHandler<S, M>,
+    handler: Pick<WebSocketHandler<S, M>, "handler" | "onClose">,
     settings: WebSocketSettings,
     { subprotocol, deflate }: Agreement,
     onError: (error: unknown) => void,
@@ -87,10 +87,10 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
   }
 
   /** Begins: `onInit` is called. */
-  start(): void {
+  start(onInit: WebSocketHandler<S, M>["onInit"]): void {
     if (websocketOpen.hasSubscribers) websocketOpen.publish({ websocket: this.#session });
     this.watch();
-    this.#ready = this.#session.start() ?? undefined;
+    this.#ready = this.#session.start(onInit) ?? undefined;
   }
 
   // ── what glisten tells ────────────────────────────────────────────────────────────────────────────────────

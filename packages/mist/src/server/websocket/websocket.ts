@@ -177,9 +177,9 @@ function upgradeBody<State, Message>(
     start(connection: Connection, onError: (error: unknown) => void): Protocol {
       const deflate = compression(settings, handshake);
       const agreement = { subprotocol, deflate };
-      const user = { onInit, handler, onClose };
+      const user = { handler, onClose };
       const shell = new WebSocketShell<State, Message>(connection, user, settings, agreement, onError);
-      shell.start();
+      shell.start(onInit);
       return shell;
     },
   };
