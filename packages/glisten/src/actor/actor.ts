@@ -5,7 +5,7 @@
  */
 
 import { UsageError } from "../errors.ts";
-import { checkFunctions, checkNames } from "../option-names.ts";
+import { checkFunctions, checkNames, shown } from "../option-names.ts";
 import { DEFAULT_SHUTDOWN_MS } from "./child-specification.ts";
 import { abnormalExit, type ExitReason, isFailure, killedExit, shutdownExit } from "./exit.ts";
 import { checkMailboxLimits, type MailboxLimits, mailboxOptions } from "./mailbox.ts";
@@ -250,7 +250,7 @@ export function start<State, Message, Self = AnyIfUnknown<Message>>(
   const { initTimeoutMs = 0 } = options;
   if (!(initTimeoutMs >= 0)) {
     throw new UsageError(
-      `initTimeoutMs must be a number of milliseconds from 0, got ${String(initTimeoutMs)}`,
+      `initTimeoutMs must be a number of milliseconds from 0, got ${shown(initTimeoutMs)}`,
     );
   }
   return new ActorCell<State, Message>(options as unknown as ActorOptions<State, Message>).start();

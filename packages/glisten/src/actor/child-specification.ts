@@ -3,6 +3,7 @@
  */
 
 import { UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
 import { abnormalExit, type ExitReason } from "./exit.ts";
 
 /** A running process as its supervisor sees it. Structural: an actor, a supervisor, a server are such. */
@@ -79,14 +80,14 @@ export function shutdownLimit(specification: Pick<ChildSpecification, "shutdownM
 export function checkChildSpecification(specification: ChildSpecification): void {
   const { id, start, restart, shutdownMs, type } = specification;
   if (typeof id !== "string" || id === "")
-    throw new UsageError(`a child's id must be a string that is not empty, got ${JSON.stringify(id)}`);
+    throw new UsageError(`a child's id must be a string that is not empty, got ${shown(id)}`);
   if (typeof start !== "function") {
-    throw new UsageError(`child ${id}: start must be a function, got ${typeof start}`);
+    throw new UsageError(`child ${id}: start must be a function, got ${shown(start)}`);
   }
   checkRestart(restart, `child ${id}`);
   checkShutdown(shutdownMs, `child ${id}`);
   if (type !== undefined && type !== "worker" && type !== "supervisor") {
-    throw new UsageError(`child ${id}: type must be "worker" or "supervisor", got ${String(type)}`);
+    throw new UsageError(`child ${id}: type must be "worker" or "supervisor", got ${shown(type)}`);
   }
 }
 
@@ -94,7 +95,7 @@ export function checkChildSpecification(specification: ChildSpecification): void
 export function checkRestart(restart: Restart | undefined, owner: string): void {
   if (restart === undefined || ["permanent", "transient", "temporary"].includes(restart)) return;
   throw new UsageError(
-    `${owner}: restart must be "permanent", "transient" or "temporary", got ${String(restart)}`,
+    `${owner}: restart must be "permanent", "transient" or "temporary", got ${shown(restart)}`,
   );
 }
 
@@ -103,6 +104,6 @@ export function checkShutdown(shutdownMs: Shutdown | undefined, owner: string): 
   if (shutdownMs === undefined || shutdownMs === "brutal-kill" || shutdownMs === "infinity") return;
   if (typeof shutdownMs === "number" && shutdownMs >= 0) return;
   throw new UsageError(
-    `${owner}: shutdownMs must be milliseconds from 0, "brutal-kill" or "infinity", got ${String(shutdownMs)}`,
+    `${owner}: shutdownMs must be milliseconds from 0, "brutal-kill" or "infinity", got ${shown(shutdownMs)}`,
   );
 }

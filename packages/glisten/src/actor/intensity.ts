@@ -3,7 +3,7 @@
  */
 
 import { UsageError } from "../errors.ts";
-import { checkNames } from "../option-names.ts";
+import { checkNames, shown } from "../option-names.ts";
 
 /** The most restarts within a time; one more, and the supervisor gives up. */
 export interface RestartIntensity {
@@ -24,10 +24,10 @@ export class RestartWindow {
     checkNames("intensity", intensity, ["restarts", "withinMs"]);
     const { restarts = 2, withinMs = 5000 } = intensity;
     if (restarts !== Number.POSITIVE_INFINITY && (!Number.isSafeInteger(restarts) || restarts < 0)) {
-      throw new UsageError(`intensity.restarts must be an integer of at least 0, got ${String(restarts)}`);
+      throw new UsageError(`intensity.restarts must be an integer of at least 0, got ${shown(restarts)}`);
     }
     if (!(withinMs > 0)) {
-      throw new UsageError(`intensity.withinMs must be more than 0, got ${String(withinMs)}`);
+      throw new UsageError(`intensity.withinMs must be more than 0, got ${shown(withinMs)}`);
     }
     this.restarts = restarts;
     this.withinMs = withinMs;

@@ -5,6 +5,7 @@
  */
 
 import { UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
 import { Queue } from "./queue.ts";
 
 /**
@@ -106,9 +107,9 @@ export const mailboxOptions: readonly string[] = ["maxMailbox", "overflow"];
 export function checkMailboxLimits(limits: MailboxLimits): void {
   const { maxMailbox = 1, overflow = "stop" } = limits;
   if (maxMailbox !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(maxMailbox) && maxMailbox >= 1)) {
-    throw new UsageError(`maxMailbox must be an integer of at least 1, got ${String(maxMailbox)}`);
+    throw new UsageError(`maxMailbox must be an integer of at least 1, got ${shown(maxMailbox)}`);
   }
   if (overflow !== "stop" && overflow !== "drop-oldest" && overflow !== "drop-newest") {
-    throw new UsageError(`overflow must be "drop-oldest", "drop-newest" or "stop", got ${String(overflow)}`);
+    throw new UsageError(`overflow must be "drop-oldest", "drop-newest" or "stop", got ${shown(overflow)}`);
   }
 }

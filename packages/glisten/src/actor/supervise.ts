@@ -3,7 +3,7 @@
  */
 
 import { UsageError } from "../errors.ts";
-import { checkFunctions, checkNames } from "../option-names.ts";
+import { checkFunctions, checkNames, shown } from "../option-names.ts";
 import { type ChildSpecification, checkChildSpecification } from "./child-specification.ts";
 import { StaticSupervisor } from "./static-supervisor.ts";
 import type { Supervisor, SupervisorOptions } from "./supervisor.ts";
@@ -70,7 +70,7 @@ function checkOptions(options: SupervisorOptions): void {
   if (!Array.isArray(children)) throw new UsageError("children must be an array of child specifications");
   if (strategy !== undefined && !["one-for-one", "rest-for-one", "one-for-all"].includes(strategy)) {
     throw new UsageError(
-      `strategy must be "one-for-one", "rest-for-one" or "one-for-all", got ${String(strategy)}`,
+      `strategy must be "one-for-one", "rest-for-one" or "one-for-all", got ${shown(strategy)}`,
     );
   }
   const ids = new Set<string>();

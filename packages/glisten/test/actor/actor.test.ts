@@ -198,11 +198,11 @@ describe("init", () => {
     [
       "a policy of no name",
       { overflow: "drop" },
-      'overflow must be "drop-oldest", "drop-newest" or "stop", got drop',
+      'overflow must be "drop-oldest", "drop-newest" or "stop", got "drop"',
     ],
     ["no init", { init: undefined }, "init must be a function, got undefined"],
     ["no loop", { loop: null }, "loop must be a function, got null"],
-    ["an onClose that is none", { onClose: 1 }, "onClose must be a function, got number"],
+    ["an onClose that is none", { onClose: 1 }, "onClose must be a function, got 1"],
     ["a misspelt name", { onExit: () => {} }, 'actor.start has no option "onExit"'],
     [
       "a negative time",

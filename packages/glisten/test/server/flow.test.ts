@@ -400,7 +400,7 @@ describe("user messages", () => {
       }, nothing)
       .withMailbox({ maxMailbox: 2 })
       .withClose(() => void closes++)
-      .withErrorHandler(handler)
+      .onError(handler)
       .start(0);
     await (await dial(server)).whenClosed();
     await eventually(() => closes === 1);

@@ -91,7 +91,7 @@ describe.each(failures)("user code that %s", (_how, fail) => {
   it.each(callbacks)("%s is reported once", async (_callback, handler, build, act) => {
     const errors: glisten.HandlerError[] = [];
     const server = await build()
-      .withErrorHandler((error) => void errors.push(error))
+      .onError((error) => void errors.push(error))
       .withStopDeadline(0)
       .start(0);
     onTestFinished(async () => void (await server.stop()));
@@ -108,7 +108,7 @@ describe.each(failures)("user code that %s", (_how, fail) => {
     const server = await glisten
       .new(nothing, nothing)
       .withShutdown(failing)
-      .withErrorHandler((error) => void errors.push(error))
+      .onError((error) => void errors.push(error))
       .start(0);
     await dial(server);
     await eventually(() => server.info().states.open === 1);
@@ -116,7 +116,7 @@ describe.each(failures)("user code that %s", (_how, fail) => {
     expect(errors.map(({ cause }) => cause)).toEqual([boom]);
   });
 
-  it("withErrorHandler is a process warning; withClose still runs", async () => {
+  it("onError is a process warning; withClose still runs", async () => {
     const closes: unknown[] = [];
     const server = await glisten
       .new(
@@ -126,7 +126,7 @@ describe.each(failures)("user code that %s", (_how, fail) => {
         },
       )
       .withClose((state, reason) => void closes.push([state, reason.type]))
-      .withErrorHandler(failing)
+      .onError(failing)
       .start(0);
     onTestFinished(async () => void (await server.stop()));
     const peer = await dial(server);

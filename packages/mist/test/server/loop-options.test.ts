@@ -19,8 +19,8 @@ const makers: Record<string, (options: object) => unknown> = {
 
 test.each([
   ["websocket", { onInit: undefined }, "onInit must be a function, got undefined"],
-  ["websocket", { handler: "echo" }, "handler must be a function, got string"],
-  ["websocket", { onClose: 1 }, "onClose must be a function, got number"],
+  ["websocket", { handler: "echo" }, 'handler must be a function, got "echo"'],
+  ["websocket", { onClose: 1 }, "onClose must be a function, got 1"],
   ["websocket", { pingInterval: 1 }, 'websocket has no option "pingInterval"'],
   ["websocket", { maxMailbox: 0 }, "maxMailbox must be an integer of at least 1, got 0"],
   ["serverSentEvents", { init: undefined }, "init must be a function, got undefined"],
@@ -30,8 +30,8 @@ test.each([
   ["serverSentEvents", { overflow: "drop" }, "overflow must be"],
   ["chunked", { init: undefined }, "init must be a function, got undefined"],
   ["chunked", { loop: undefined }, "loop must be a function, got undefined"],
-  ["chunked", { onShutdown: {} }, "onShutdown must be a function, got object"],
-  ["chunked", { trailers: [] }, "trailers must be a function, got object"],
+  ["chunked", { onShutdown: {} }, "onShutdown must be a function, got an object"],
+  ["chunked", { trailers: [] }, "trailers must be a function, got an array"],
   ["chunked", { trailer: nothing }, 'chunked has no option "trailer"'],
 ])("%s refuses %o", (maker, options, message) => {
   const call = () => makers[maker]!(options);

@@ -135,7 +135,7 @@ const wrong: [string, Call, string][] = [
   [
     "chunked without loop",
     () => mist.chunked(any({ request, init: () => 0 })),
-    "with init and loop, got an object",
+    "loop must be a function, got undefined",
   ],
   ["trailers", () => mist.chunked([], { trailers: any([]) }), "trailers must be a function, got an array"],
   ["waitUntil", () => mist.waitUntil(request, any(undefined)), "waitUntil takes a promise, got undefined"],

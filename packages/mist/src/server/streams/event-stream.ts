@@ -5,6 +5,7 @@
 
 import { performance } from "node:perf_hooks";
 import type { AnyIfUnknown } from "@x/glisten/actor";
+import { shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { Request } from "../../http/request.ts";
 import { type Response, response } from "../../http/response.ts";
@@ -116,7 +117,7 @@ export function serverSentEvents<State, Message = never, Self = AnyIfUnknown<Mes
   for (const name of ["keepAliveMs", "retryOnStopMs"] as const) {
     const value = options[name];
     if (value !== undefined && !(Number.isSafeInteger(value) && value >= 0)) {
-      throw new UsageError(`${name} must be an integer from 0, got ${String(value)}`);
+      throw new UsageError(`${name} must be an integer from 0, got ${shown(value)}`);
     }
   }
   let head: Response = options.initialResponse ?? response(200);
