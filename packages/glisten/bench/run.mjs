@@ -1,6 +1,9 @@
 // Runs the benchmarks: `node bench/run.mjs [case …]`, the package built before. Servers and load are processes of
 // their own, pinned to a core each where `taskset` is there. Ours and the floor take turns, so that whatever else
 // the machine does falls on both; ratios are of medians, lower is better except for connections per second.
+//
+// `GLISTEN_WITHOUT=push node bench/run.mjs …` takes glisten without one of its performance tricks for the floor, and so
+// says what that trick is worth (see src/performance).
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
@@ -15,6 +18,12 @@ const CASES = {
   "echo-64x64-32": { job: { connections: 64, size: 64, inFlight: 32, messages: 4_000_000 }, limit: 1.1 },
   "echo-16x64k": { job: { connections: 16, size: 65_536, inFlight: 1, messages: 30_000 }, limit: 1.1 },
   connect: { job: { mode: "connect", connections: 32, size: 64, messages: 10_000 }, limit: 1 / 0.85 },
+  // The same beside 75 MB of application data, which a collection of the whole heap must walk.
+  "echo-16x64k-heap": {
+    job: { connections: 16, size: 65_536, inFlight: 1, messages: 30_000 },
+    limit: 1.1,
+    env: { BALLAST: "600000" },
+  },
   "tls-64x64-1": {
     job: { connections: 64, size: 64, inFlight: 1, messages: 100_000 },
     limit: 1.1,
@@ -42,9 +51,12 @@ const hasTaskset = (() => {
   }
 })();
 
-function start(core, args) {
+function start(core, args, env = {}) {
   const [command, argv] = pinned(core, args);
-  const child = spawn(command, argv, { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(command, argv, {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, GLISTEN_WITHOUT: "", ...env },
+  });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const line = async () => {
     const { value, done } = await lines.next();
@@ -60,8 +72,11 @@ async function probe(server) {
 }
 
 /** One run against a fresh server: what the whole job cost it. */
-async function once(name, { job, heap }, certificate) {
-  const server = start(0, ["--expose-gc", here(name), "0", ...certificate]);
+async function once(name, { job, heap, env }, certificate, without = "") {
+  const server = start(0, ["--expose-gc", here(name), "0", ...certificate], {
+    ...env,
+    GLISTEN_WITHOUT: without,
+  });
   const port = await server.line();
   const load = (more) =>
     start(1, [here("load.mjs"), JSON.stringify({ ...job, ...more, port, tls: certificate.length > 0 })]);
@@ -103,19 +118,22 @@ function makeCertificate() {
 }
 
 async function compare(name, one, files) {
-  const [ours, floor] = one.tls ? ["tls-echo.mjs", "bare-tls-echo.mjs"] : ["echo.mjs", "bare-echo.mjs"];
+  const without = process.env.GLISTEN_WITHOUT ?? "";
+  const [ours, bareFloor] = one.tls ? ["tls-echo.mjs", "bare-tls-echo.mjs"] : ["echo.mjs", "bare-echo.mjs"];
+  const floor = without === "" ? bareFloor : ours;
   const results = { ours: [], floor: [] };
   for (let round = 0; round < ROUNDS; round++) {
     results.ours.push(await once(ours, one, one.tls ? files : []));
-    results.floor.push(await once(floor, one, one.tls ? files : []));
+    results.floor.push(await once(floor, one, one.tls ? files : [], without));
   }
   const mine = median(results.ours);
   const bare = median(results.floor);
   const measured = one.heap ? mine - bare : mine / bare;
+  const floorName = without === "" ? "bare" : `without ${without}`;
   const unit = one.heap ? "bytes" : "µs";
   const verdict = measured <= one.limit ? "holds" : "MISSED";
   const what = one.heap ? `${measured.toFixed(0)} bytes more` : `ratio ${measured.toFixed(3)}`;
-  const figures = `glisten ${mine.toFixed(2)} ${unit}, bare ${bare.toFixed(2)} ${unit}`;
+  const figures = `glisten ${mine.toFixed(2)} ${unit}, ${floorName} ${bare.toFixed(2)} ${unit}`;
   console.log(`${name.padEnd(14)} ${figures}: ${what} (limit ${one.limit.toFixed(2)}) ${verdict}`);
 }
 

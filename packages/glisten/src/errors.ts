@@ -165,16 +165,16 @@ function causeOption(cause: unknown): ErrorOptions | undefined {
 }
 
 /** Why a PROXY protocol header was refused. */
-export type ProxyProtocolErrorReason = "malformed" | "too-large" | "untrusted" | "late";
+export type ProxyProtocolErrorReason = "malformed" | "too-large" | "untrusted";
 
-/** The peer in front of us sent a bad PROXY header, none in time, or may not send one at all. */
+/** The peer in front of us sent a bad PROXY header, or may not send one at all. */
 export class ProxyProtocolError extends TransportError {
   override name = "ProxyProtocolError";
   /** What was wrong with the header. */
   readonly reason: ProxyProtocolErrorReason;
 
   constructor(reason: ProxyProtocolErrorReason, message: string) {
-    super(reason === "late" ? "timeout" : "eproto", message);
+    super("eproto", message);
     this.reason = reason;
   }
 }

@@ -4,6 +4,7 @@
 
 import type { AnyIfUnknown, ChildSpecification, MailboxLimits } from "./actor/index.ts";
 import { checkMailboxLimits, mailboxOptions } from "./actor/mailbox.ts";
+import type { CreateProtocol } from "./connection/connection.ts";
 import type { ConnectionSettings } from "./connection/connection-host.ts";
 import {
   type Handler,
@@ -14,9 +15,8 @@ import {
   type OnShutdown,
 } from "./connection/handler.ts";
 import { handshake, type ProxySettings } from "./connection/handshake.ts";
-import type { CreateProtocol } from "./connection/protocol.ts";
 import { UsageError } from "./errors.ts";
-import { checkFunction, checkFunctions, checkNames } from "./option-names.ts";
+import { checkFunction, checkFunctions, checkNames, shown } from "./option-names.ts";
 import {
   type ActiveState,
   DEFAULTS,
@@ -49,12 +49,12 @@ export interface SupervisedOptions {
 /** A server described and not started. Immutable: every method returns a new builder and leaves this one unchanged. */
 export class Builder {
   protected readonly options: ServerOptions;
-  private readonly create: CreateProtocol;
+  readonly #create: CreateProtocol;
 
   /** @internal */
   constructor(options: ServerOptions, create: CreateProtocol) {
     this.options = options;
-    this.create = create;
+    this.#create = create;
   }
 
   /** Acceptors, which is also how many connections may be initialising at once. Default: 10. */
@@ -90,6 +90,14 @@ export class Builder {
   /** Connections at once; one more is closed at once and counted. Default: 16 384. */
   withMaxConnections(max: number): this {
     return this.with({ maxConnections: max });
+  }
+
+  /**
+   * What a connection is sent before it is closed because there are too many (`withMaxConnections`, `withMaxQueue`), such
+   * as a complete HTTP response with status 503. Over the cap with TLS nothing is sent: no handshake has taken place.
+   */
+  withRefusal(bytes: string | Uint8Array): this {
+    return this.with({ refusal: bytes });
   }
 
   /** Accepted sockets that may wait for an acceptor; one more is closed at once and counted. Default: 1024. */
@@ -133,6 +141,23 @@ export class Builder {
     });
   }
 
+  /**
+   * Cuts off, with RST, a peer that does not take what is written to it. While bytes wait for the peer, it may take
+   * nothing for `sendMs` (default: 60 000 ms; Infinity: for as long as it likes), and must take at least `minSendRate`
+   * bytes per second on average (default: 240). The close reason is `{ type: "deadline", deadline: "send" }`.
+   */
+  withSendDeadline(limits: {
+    readonly sendMs?: number | undefined;
+    readonly minSendRate?: number | undefined;
+  }): this {
+    checkNames("withSendDeadline", limits, ["sendMs", "minSendRate"]);
+    const { sendMs, minSendRate } = limits;
+    return this.with({
+      sendMs: sendMs ?? this.options.sendMs,
+      minSendRate: minSendRate ?? this.options.minSendRate,
+    });
+  }
+
   /** How long `stop()` waits for connections unless it is told. Default: 10 000 ms. */
   withStopDeadline(ms: number): this {
     return this.with({ stopDeadlineMs: ms });
@@ -160,7 +185,7 @@ export class Builder {
    *   that contradict each other (all as rejections).
    */
   start(target: ListenTarget): Promise<Server> {
-    return this.launch(target, undefined);
+    return this.#launch(target, undefined);
   }
 
   /**
@@ -173,37 +198,37 @@ export class Builder {
     return {
       id: options.id ?? specificationId(target),
       type: "supervisor",
-      start: (signal) => this.launch(target, signal),
+      start: (signal) => this.#launch(target, signal),
       shutdownMs: this.options.stopDeadlineMs,
     };
   }
 
-  private async launch(target: ListenTarget, signal: AbortSignal | undefined): Promise<Server> {
+  async #launch(target: ListenTarget, signal: AbortSignal | undefined): Promise<Server> {
     const { options } = this;
     const { tls, clientVerification } = options;
     if (clientVerification !== undefined && tls === undefined) {
-      throw new UsageError("withClientVerification needs withTls: without TLS no client shows a certificate");
+      throw new UsageError("withClientVerification needs withTls: without TLS clients show no certificate");
     }
-    const socketTarget = this.socketTarget(target);
+    const socketTarget = this.#socketTarget(target);
     const context = tls === undefined ? undefined : await TlsContext.create(tls, clientVerification);
-    return new RunningServer(options, this.settings(context), socketTarget, context).start(signal);
+    return new RunningServer(options, this.#settings(context), socketTarget, context).start(signal);
   }
 
-  private socketTarget(target: ListenTarget): Exclude<ListenTarget, number> | TcpTarget {
+  #socketTarget(target: ListenTarget): Exclude<ListenTarget, number> | TcpTarget {
     const { bind: name, ipv6 } = this.options;
     if (typeof target === "number") return { port: target, interface: name, ipv6 };
     checkTarget(target);
     if (name !== DEFAULTS.bind || ipv6) {
-      throw new UsageError("bind and withIpv6 are for a TCP port: this server listens on something else");
+      throw new UsageError("bind and withIpv6 are for a TCP port, and this server listens on something else");
     }
     return target;
   }
 
-  private settings(tls: TlsContext | undefined): ConnectionSettings {
+  #settings(tls: TlsContext | undefined): ConnectionSettings {
     const { activeState, proxyProtocol, highWaterMark } = this.options;
-    const { handshakeTimeoutMs, initTimeoutMs, lingerMs, stallMs } = this.options;
+    const { handshakeTimeoutMs, initTimeoutMs, lingerMs, stallMs, sendMs, minSendRate } = this.options;
     return {
-      create: this.create,
+      create: this.#create,
       handshake: handshake(proxySettings(proxyProtocol), tls),
       readAheadChunks: readAheadChunks(activeState),
       readAheadBytes: READ_AHEAD_BYTES,
@@ -213,11 +238,13 @@ export class Builder {
       initTimeoutMs,
       lingerMs,
       stallMs,
+      sendMs,
+      minSendRate,
     };
   }
 
   protected copy(options: ServerOptions): this {
-    return new Builder(options, this.create) as this;
+    return new Builder(options, this.#create) as this;
   }
 
   protected with(patch: Partial<ServerOptions>): this {
@@ -227,22 +254,22 @@ export class Builder {
 
 /** A server of handlers described and not started. */
 export class HandlerBuilder<State, UserMessage> extends Builder {
-  private readonly handler: Handler<State, UserMessage>;
+  readonly #handler: Handler<State, UserMessage>;
 
   /** @internal */
   constructor(options: ServerOptions, handler: Handler<State, UserMessage>) {
     super(options, handlerProtocol(checkedHandler(handler)));
-    this.handler = handler;
+    this.#handler = handler;
   }
 
   /** Called exactly once for every connection whose `init` succeeded, however it ended, with the last state. */
   withClose(onClose: OnClose<State>): this {
-    return this.withHandler({ onClose });
+    return this.#withHandler({ onClose });
   }
 
   /** Called when the server is stopping. Without it a connection may go on until the stop deadline. */
   withShutdown(onShutdown: OnShutdown<State, UserMessage>): this {
-    return this.withHandler({ onShutdown });
+    return this.#withHandler({ onShutdown });
   }
 
   /** How far packets are read ahead of a handler whose promise is open. Default: `"once"`. */
@@ -253,15 +280,15 @@ export class HandlerBuilder<State, UserMessage> extends Builder {
   /** Bounds the user messages that may wait for a connection. Default: no bound. */
   withMailbox(limits: MailboxLimits): this {
     checkNames("withMailbox", limits, mailboxOptions);
-    return this.withHandler({ mailbox: limits });
+    return this.#withHandler({ mailbox: limits });
   }
 
-  private withHandler(patch: Partial<Handler<State, UserMessage>>): this {
-    return new HandlerBuilder(this.options, { ...this.handler, ...patch }) as this;
+  #withHandler(patch: Partial<Handler<State, UserMessage>>): this {
+    return new HandlerBuilder(this.options, { ...this.#handler, ...patch }) as this;
   }
 
   protected override copy(options: ServerOptions): this {
-    return new HandlerBuilder(options, this.handler) as this;
+    return new HandlerBuilder(options, this.#handler) as this;
   }
 }
 
@@ -284,8 +311,7 @@ function checkTarget(target: Exclude<ListenTarget, number>): void {
   const kind =
     typeof given === "object" && given !== null && Object.keys(TARGETS).find((name) => name in given);
   if (!kind) {
-    const found = typeof given === "object" ? JSON.stringify(given) : String(given);
-    throw new UsageError(`start takes a port's number, { path }, { fd } or { systemd }, not ${found}`);
+    throw new UsageError(`start takes a port number, { path }, { fd } or { systemd }, got ${shown(given)}`);
   }
   checkNames(`start({ ${kind} })`, target, TARGETS[kind]!);
 }

@@ -20,13 +20,14 @@ export type { ClusterMember } from "./cluster/worker.ts";
 export {
   type Connection,
   type ConnectionInfo,
+  type CreateProtocol,
   type Endpoint,
   getConnectionInfo,
   send,
 } from "./connection/connection.ts";
-export type { ConnectionState } from "./connection/connection-host.ts";
 export type { HandlerLoop, Init, Message, OnClose, OnShutdown } from "./connection/handler.ts";
-export type { CloseReason, CreateProtocol, Protocol } from "./connection/protocol.ts";
+export type { ConnectionState } from "./connection/phase.ts";
+export type { CloseReason, Protocol } from "./connection/protocol.ts";
 export {
   CertificateError,
   type CertificateErrorReason,

@@ -4,7 +4,8 @@
 
 import { isIP } from "node:net";
 import { UsageError } from "./errors.ts";
-import { checkNames } from "./option-names.ts";
+import { checkNames, shown } from "./option-names.ts";
+import { type Check, flag, integer } from "./option-values.ts";
 import type { ErrorHandler } from "./server/server-interface.ts";
 import { trustedPeers } from "./transport/proxy-protocol.ts";
 import {
@@ -64,6 +65,10 @@ export interface ServerOptions {
   readonly lingerMs: number;
   /** After `close`: how long a peer may take nothing of what is left to send. */
   readonly stallMs: number;
+  /** A peer that takes nothing of what waits for it is cut off after this; Infinity: never. */
+  readonly sendMs: number;
+  /** Bytes per second that a peer must take on average of what waits for it. */
+  readonly minSendRate: number;
   /** How long `stop` waits for connections when it is not told. */
   readonly stopDeadlineMs: number;
   /** Bytes written and not taken by the kernel above which `send` waits. */
@@ -77,6 +82,8 @@ export interface ServerOptions {
   /** Expects a PROXY header in front of everything else; undefined: none is expected. */
   readonly proxyProtocol: ProxyProtocolOptions | undefined;
   /** Stops the server when aborted. */
+  /** What a peer is sent that is turned away because there are too many connections. */
+  readonly refusal: string | Uint8Array | undefined;
   readonly signal: AbortSignal | undefined;
   /** Hears of every failure of user code once. */
   readonly onError: ErrorHandler | undefined;
@@ -85,23 +92,22 @@ export interface ServerOptions {
 interface Row<Value> {
   readonly default: Value;
   /** What the value must be; undefined: it is. */
-  readonly check: (value: Value) => string | undefined;
-}
-
-function whole(least: number, most: number): (value: number) => string | undefined {
-  return (value) =>
-    Number.isSafeInteger(value) && value >= least && value <= most
-      ? undefined
-      : `a whole number from ${least} to ${most}`;
+  readonly check: Check<Value>;
 }
 
 // Node's timers fire at once beyond this.
 const LONGEST_MS = 2_147_483_647;
-const milliseconds = whole(1, LONGEST_MS);
+const milliseconds = integer(1, LONGEST_MS);
+
+function millisecondsOrInfinity(value: number): string | undefined {
+  return value === Number.POSITIVE_INFINITY || milliseconds(value) === undefined
+    ? undefined
+    : `an integer from 1 to ${LONGEST_MS}, or Infinity`;
+}
 
 function activeState(value: ActiveState): string | undefined {
   if (value === "once" || value === "active") return undefined;
-  const valid = typeof value === "object" && value !== null && whole(2, 65_536)(value.count) === undefined;
+  const valid = typeof value === "object" && value !== null && integer(2, 65_536)(value.count) === undefined;
   return valid ? undefined : '"once", "active" or { count: n } with n from 2 to 65536';
 }
 
@@ -111,21 +117,18 @@ function networkInterface(value: string): string | undefined {
 
 function intensity(value: { readonly restarts: number; readonly withinMs: number }): string | undefined {
   const { restarts, withinMs } = value ?? {};
-  if (whole(0, 1_000_000)(restarts) === undefined && milliseconds(withinMs) === undefined) return undefined;
-  return "{ restarts, withinMs }: whole numbers, 0 to 1000000 of them within at least 1 ms";
+  if (integer(0, 1_000_000)(restarts) === undefined && milliseconds(withinMs) === undefined) return undefined;
+  return "{ restarts, withinMs }: integers, 0 to 1000000 restarts within at least 1 ms";
 }
 
 function optionalFunction(value: unknown): string | undefined {
   return value === undefined || typeof value === "function" ? undefined : "a function";
 }
 
-/** An object whose own check throws a UsageError that says what is wrong in it. */
-function optionalObject<Value>(
-  check: (value: Value) => void,
-): (value: Value | undefined) => string | undefined {
+/** A value whose own check throws a UsageError that says what is wrong in it. */
+function optional<Value>(check: (value: Value) => void): (value: Value | undefined) => string | undefined {
   return (value) => {
     if (value === undefined) return undefined;
-    if (typeof value !== "object" || value === null) return "an object";
     check(value);
     return undefined;
   };
@@ -134,18 +137,19 @@ function optionalObject<Value>(
 function proxyProtocol(value: ProxyProtocolOptions | undefined): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== "object" || value === null || !Array.isArray(value.trustedPeers)) {
-    return "an object with a list of trustedPeers";
+    return "an object with an array of trustedPeers";
   }
   checkNames("withProxyProtocol", value, ["trustedPeers", "maxHeaderBytes"]);
   // Throws a UsageError of its own, which names the entry.
   trustedPeers(value.trustedPeers);
   const { maxHeaderBytes } = value;
-  if (maxHeaderBytes === undefined || whole(16, 65_551)(maxHeaderBytes) === undefined) return undefined;
-  return "given a maxHeaderBytes that is a whole number from 16 to 65551";
+  if (maxHeaderBytes === undefined || integer(16, 65_551)(maxHeaderBytes) === undefined) return undefined;
+  return "{ trustedPeers, maxHeaderBytes } with maxHeaderBytes an integer from 16 to 65551";
 }
 
-function flag(value: unknown): string | undefined {
-  return typeof value === "boolean" ? undefined : "true or false";
+function optionalBytes(value: unknown): string | undefined {
+  const fits = value === undefined || typeof value === "string" || value instanceof Uint8Array;
+  return fits ? undefined : "text or bytes";
 }
 
 function optionalSignal(value: unknown): string | undefined {
@@ -153,10 +157,10 @@ function optionalSignal(value: unknown): string | undefined {
 }
 
 const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> } = {
-  poolSize: { default: 10, check: whole(1, 65_536) },
-  maxConnections: { default: 16_384, check: whole(1, 16_777_216) },
-  maxQueue: { default: 1024, check: whole(0, 1_048_576) },
-  backlog: { default: 1024, check: whole(1, 65_535) },
+  poolSize: { default: 10, check: integer(1, 65_536) },
+  maxConnections: { default: 16_384, check: integer(1, 16_777_216) },
+  maxQueue: { default: 1024, check: integer(0, 1_048_576) },
+  backlog: { default: 1024, check: integer(1, 65_535) },
   bind: { default: "localhost", check: networkInterface },
   ipv6: { default: false, check: flag },
   activeState: { default: "once", check: activeState },
@@ -164,12 +168,15 @@ const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
   initTimeoutMs: { default: 10_000, check: milliseconds },
   lingerMs: { default: 2_000, check: milliseconds },
   stallMs: { default: 10_000, check: milliseconds },
-  stopDeadlineMs: { default: 10_000, check: whole(0, LONGEST_MS) },
-  highWaterMark: { default: 65_536, check: whole(65_536, 1_073_741_824) },
+  sendMs: { default: 60_000, check: millisecondsOrInfinity },
+  minSendRate: { default: 240, check: integer(1, 1_073_741_824) },
+  stopDeadlineMs: { default: 10_000, check: integer(0, LONGEST_MS) },
+  highWaterMark: { default: 65_536, check: integer(65_536, 1_073_741_824) },
   intensity: { default: { restarts: 3, withinMs: 5_000 }, check: intensity },
-  tls: { default: undefined, check: optionalObject(checkTlsOptions) },
-  clientVerification: { default: undefined, check: optionalObject(checkClientVerification) },
+  tls: { default: undefined, check: optional(checkTlsOptions) },
+  clientVerification: { default: undefined, check: optional(checkClientVerification) },
   proxyProtocol: { default: undefined, check: proxyProtocol },
+  refusal: { default: undefined, check: optionalBytes },
   signal: { default: undefined, check: optionalSignal },
   onError: { default: undefined, check: optionalFunction },
 };
@@ -187,11 +194,7 @@ export function withOptions(options: ServerOptions, patch: Partial<ServerOptions
   for (const [name, value] of Object.entries(patch)) {
     const row = TABLE[name as keyof ServerOptions] as Row<unknown>;
     const wanted = row.check(value);
-    if (wanted !== undefined) throw new UsageError(`${name} must be ${wanted}, not ${show(value)}`);
+    if (wanted !== undefined) throw new UsageError(`${name} must be ${wanted}, got ${shown(value)}`);
   }
   return { ...options, ...patch };
-}
-
-function show(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }

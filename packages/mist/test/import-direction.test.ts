@@ -53,7 +53,7 @@ describe("glisten", () => {
   });
 
   // Leaves that the whole package shares: what fails, and what an option may be called.
-  const leaves = ["errors.ts", "option-names.ts"];
+  const leaves = ["errors.ts", "option-names.ts", "option-values.ts"];
 
   test("its actors know no sockets", () => {
     const allowed = (specifier: string) =>
@@ -147,6 +147,34 @@ describe("mist", () => {
   });
 });
 
+describe("no file imports itself by way of others, types included", () => {
+  // Circles that are left, to be taken apart. A list may shrink, and never grows.
+  const known: Record<string, readonly string[]> = {
+    mug: ["active-mode.ts socket.ts web-streams.ts", "connect.ts happy-eyeballs.ts"],
+    glisten: [],
+    mist: [
+      "server/body/actor-writer.ts server/body/pulling-writer.ts server/body/response-writer.ts server/exchange/exchange-host.ts server/exchange/exchange.ts",
+      "server/websocket/session.ts server/websocket/shell.ts server/websocket/telemetry.ts server/websocket/websocket.ts",
+      "websocket/close-code.ts websocket/failure.ts",
+    ],
+  };
+  const packages = { mug, glisten, mist };
+
+  test.each(Object.entries(packages))("%s", (name, files) => {
+    const grown = circles(files).filter(
+      (circle) => !known[name]!.some((allowed) => circle.every((path) => allowed.split(" ").includes(path))),
+    );
+    expect(grown).toEqual([]);
+  });
+
+  test("a circle is found, a diamond is none", () => {
+    const file = (path: string, ...imports: string[]): SourceFile => ({ path, imports, code: "" });
+    const diamond = [file("a", "b", "c"), file("b", "d"), file("c", "d"), file("d")];
+    expect(circles(diamond)).toEqual([]);
+    expect(circles([...diamond.slice(0, 3), file("d", "b"), file("e", "e")])).toEqual([["b", "d"], ["e"]]);
+  });
+});
+
 test("what Node does not document is used in one file alone", () => {
   const hidden =
     /\b(process\.binding|internalBinding|_(handle|readableState|writableState|writeState|processChunk|events|server|parent))\b/;
@@ -177,6 +205,30 @@ function breaches(files: readonly SourceFile[], allowed: (specifier: string) => 
   return files.flatMap((file) =>
     file.imports.filter((specifier) => !allowed(specifier)).map((specifier) => `${file.path} → ${specifier}`),
   );
+}
+
+/** The groups of files that reach each other by imports, each sorted. */
+function circles(files: readonly SourceFile[]): string[][] {
+  const imports = new Map(files.map((file) => [file.path, file.imports]));
+  const reached = new Map(files.map(({ path }) => [path, reachableFrom(path, imports)]));
+  const found = new Map<string, string[]>();
+  for (const [path, ahead] of reached) {
+    if (!ahead.has(path)) continue;
+    const circle = [...ahead].filter((other) => reached.get(other)?.has(path)).sort();
+    found.set(circle.join(), circle);
+  }
+  return [...found.values()];
+}
+
+function reachableFrom(start: string, imports: ReadonlyMap<string, readonly string[]>): Set<string> {
+  const reached = new Set<string>();
+  const next = [...(imports.get(start) ?? [])];
+  for (let path = next.pop(); path !== undefined; path = next.pop()) {
+    if (reached.has(path)) continue;
+    reached.add(path);
+    next.push(...(imports.get(path) ?? []));
+  }
+  return reached;
 }
 
 /** A path below the same `src`; a path that leaves it starts with `..` and belongs to no one. */

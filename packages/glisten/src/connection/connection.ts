@@ -7,18 +7,14 @@
 import type { Socket } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import type { Subject } from "../actor/subject.ts";
-import type { ConnectionInfo as Endpoint } from "../transport/address.ts";
+import type { ConnectionInfo, Endpoint } from "../transport/address.ts";
 import type { Sendable } from "../transport/sendable.ts";
 import type { Protocol } from "./protocol.ts";
 
-/** An IP address and a port. */
-export type { Endpoint };
+export type { ConnectionInfo, Endpoint };
 
-/** The peer's address and port (the real client's, where a PROXY header told it), and ours. */
-export interface ConnectionInfo extends Endpoint {
-  /** Our end. */
-  readonly local: Endpoint;
-}
+/** Makes the protocol of one connection, once TLS (if any) is agreed upon. Work that takes time belongs in `open`. */
+export type CreateProtocol = (connection: Connection) => Protocol;
 
 /** One open connection. */
 export interface Connection<UserMessage = never> {
@@ -60,9 +56,10 @@ export interface Connection<UserMessage = never> {
   end(): void;
   /**
    * Flushes, sends FIN, reads and discards until the peer's FIN, and is gone. A peer that neither takes the rest
-   * nor hangs up is cut off at a deadline of its own (RFC 9112 §9.6).
+   * nor hangs up is cut off at a deadline of its own (RFC 9112 §9.6). `deadline` names the deadline that ends the
+   * connection: the close reason is then `{ type: "deadline", deadline }`.
    */
-  close(): void;
+  close(deadline?: string): void;
   /** Ends at once, without flushing. With an error it counts, and is reported, as a failure of the handler. */
   destroy(error?: unknown): void;
   /**
@@ -70,8 +67,8 @@ export interface Connection<UserMessage = never> {
    * HandlerError is reported as it is.
    */
   report(error: unknown): void;
-  /** Ends at once with a reset (RST) on TCP and TLS. */
-  reset(): void;
+  /** Ends at once with a reset (RST) on TCP and TLS. `deadline` as for {@link Connection.close}. */
+  reset(deadline?: string): void;
   /**
    * One instant, `ms` from now, at which `Protocol.deadline` is called; 0 takes it back. A later call replaces an
    * earlier one. Coarse: never early, late by up to 200 ms. Costs next to nothing.

@@ -11,8 +11,8 @@ import type { Initialised } from "../actor/selector.ts";
 import type { Subject } from "../actor/subject.ts";
 import { type LoopHost, UserLoop, type UserResult } from "../actor/user-loop.ts";
 import { HandlerError, TransportError } from "../errors.ts";
-import type { Connection } from "./connection.ts";
-import type { CloseReason, CreateProtocol, Protocol } from "./protocol.ts";
+import type { Connection, CreateProtocol } from "./connection.ts";
+import type { CloseReason, Protocol } from "./protocol.ts";
 
 /** What a handler receives: bytes from the peer, or a message from another actor. */
 export type Message<UserMessage> =

@@ -7,33 +7,26 @@
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { DeadlineError, ProxyProtocolError, TransportError } from "../errors.ts";
-import type { ConnectionInfo } from "../transport/address.ts";
+import { ProxyProtocolError, TransportError } from "../errors.ts";
+import type { Endpoint } from "../transport/address.ts";
 import { parseProxyHeader, type TrustedPeers } from "../transport/proxy-protocol.ts";
 import type { TlsContext } from "../transport/tls.ts";
 
 /** What a handshake found out. */
 export interface Handshaken {
   /** The real client, where a PROXY header told it. */
-  readonly client: ConnectionInfo | undefined;
+  readonly client: Endpoint | undefined;
   readonly tls: TLSSocket | undefined;
 }
 
 /** A connection during its handshake. */
 export interface Candidate {
-  /** TLS stands above the socket that was accepted. */
-  wrapped(socket: Socket): void;
   handshaken(result: Handshaken): void;
   refuse(error: unknown): void;
 }
 
-/** The steps every accepted socket goes through before an acceptor opens its connection. */
-export interface Handshake {
-  /** Begins; the candidate is told how it ended. */
-  begin(raw: Socket, candidate: Candidate): void;
-  /** What to say when the deadline has passed. */
-  late(timeoutMs: number): Error;
-}
+/** Takes an accepted socket through the handshake, and tells the candidate how it ended. */
+export type Handshake = (raw: Socket, candidate: Candidate) => void;
 
 /** Who may send PROXY headers, and how long. */
 export interface ProxySettings {
@@ -47,38 +40,27 @@ export function handshake(
   tls: TlsContext | undefined,
 ): Handshake | undefined {
   if (proxy === undefined && tls === undefined) return undefined;
-  return {
-    begin(raw, candidate) {
-      shakeHands(raw, candidate, proxy, tls).then(
-        (result) => candidate.handshaken(result),
-        (error: unknown) => candidate.refuse(error),
-      );
-    },
-    late(timeoutMs) {
-      if (tls !== undefined) return new DeadlineError("handshake", timeoutMs);
-      return new ProxyProtocolError("late", `PROXY header: none within ${timeoutMs} ms.`);
-    },
+  return (raw, candidate) => {
+    shakeHands(raw, proxy, tls).then(
+      (result) => candidate.handshaken(result),
+      (error: unknown) => candidate.refuse(error),
+    );
   };
 }
 
 async function shakeHands(
   raw: Socket,
-  candidate: Candidate,
   proxy: ProxySettings | undefined,
   tls: TlsContext | undefined,
 ): Promise<Handshaken> {
   const told = proxy === undefined ? undefined : await readProxyHeader(raw, proxy);
-  if (tls === undefined) {
-    if (told !== undefined && told.rest.length > 0) raw.unshift(told.rest);
-    return { client: told?.client, tls: undefined };
-  }
-  const secure = await tls.handshake(raw, told?.rest);
-  candidate.wrapped(secure);
-  return { client: told?.client, tls: secure };
+  if (tls !== undefined) return { client: told?.client, tls: await tls.handshake(raw, told?.rest) };
+  if (told !== undefined && told.rest.length > 0) raw.unshift(told.rest);
+  return { client: told?.client, tls: undefined };
 }
 
 interface ProxyTold {
-  readonly client: ConnectionInfo | undefined;
+  readonly client: Endpoint | undefined;
   /** Bytes behind the header. */
   readonly rest: Buffer;
 }

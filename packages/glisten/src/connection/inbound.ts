@@ -1,166 +1,89 @@
 /**
- * A connection's way in: one chunk at a time to the protocol, and the socket left unread while there is a reason to.
+ * What was read while the protocol's promise is open: the chunks and the peer's FIN, in order.
  *
- * Owns the order (a chunk, the peer's FIN and a pause never overtake what came before them) and the limit on what is
- * read ahead of a protocol whose promise is open. A protocol that answers synchronously costs neither a promise nor
- * a microtask.
+ * A connection gets one with the first promise its protocol returns. A protocol that answers synchronously costs
+ * neither this object nor a microtask.
  */
 
-import { weigh } from "../memory.ts";
-import { OPEN } from "./connection-host.ts";
-import { Outbound } from "./outbound.ts";
-
-// Why the socket is not being read, as bits.
-const HOLD_PENDING = 1;
-const HOLD_USER = 2;
-const HOLD_BLOCKED = 4;
-
-const AT_ONCE: Promise<void> = Promise.resolve();
-
-/** What a connection needs whose protocol has answered with a promise; most never do, and are without it. */
-interface Waiting {
-  /** The promise is open. */
-  busy: boolean;
-  /** The peer's FIN came behind what waits. */
-  end: boolean;
-  /** What was read since. */
-  readonly chunks: Buffer[];
-  bytes: number;
-  settled(): void;
-  rejected(error: unknown): void;
+/** The connection, as its read-ahead sees it. */
+export interface Reader {
+  /** Whether chunks may be handed to the protocol now. */
+  readonly takesChunks: boolean;
+  /** Hands a chunk to the protocol. */
+  deliver(chunk: Buffer): void;
+  /** Leaves the socket unread until {@link Reader.caughtUp}. */
+  readAheadFull(): void;
+  /** The protocol waits for bytes again. */
+  caughtUp(): void;
+  /** Hands the peer's FIN to the protocol. */
+  receiveEnd(): void;
+  fail(during: string, error: unknown): void;
 }
 
-/** The receiving half of a connection, above the sending one. */
-export abstract class Inbound extends Outbound {
-  /** Why the socket is not being read; 0: it is. */
-  protected hold = 0;
-  private waiting: Waiting | undefined = undefined;
+/** How much is read ahead before the socket is left unread. */
+export interface ReadAheadLimits {
+  readonly readAheadChunks: number;
+  readonly readAheadBytes: number;
+}
 
-  abstract close(): void;
+const atOnce: Promise<void> = Promise.resolve();
 
-  receive(chunk: Buffer): void {
-    weigh(chunk);
-    if (this.busy || this.phase !== OPEN) this.readAhead(chunk);
-    else this.handle(chunk);
+/** The queue between a socket and a protocol that is busy. */
+export class Inbound {
+  readonly #reader: Reader;
+  readonly #limits: ReadAheadLimits;
+  readonly #chunks: Buffer[] = [];
+  readonly #settled: () => void;
+  readonly #rejected: (error: unknown) => void;
+  #bytes = 0;
+  #busy = false;
+  #ended = false;
+
+  constructor(reader: Reader, limits: ReadAheadLimits) {
+    this.#reader = reader;
+    this.#limits = limits;
+    this.#settled = () => this.#goOn();
+    this.#rejected = (error) => reader.fail("data", error);
   }
 
-  private handle(chunk: Buffer): void {
-    let pending: void | Promise<void>;
-    try {
-      pending = this.protocol!.data(chunk);
-    } catch (error) {
-      this.fail("data", error);
-      return;
-    }
-    if (pending !== undefined) this.wait(pending);
+  /** Keeps a chunk if the protocol is busy. False: it can be delivered now. */
+  keep(chunk: Buffer): boolean {
+    if (!this.#busy) return false;
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    const { readAheadChunks, readAheadBytes } = this.#limits;
+    if (this.#chunks.length >= readAheadChunks || this.#bytes >= readAheadBytes) this.#reader.readAheadFull();
+    return true;
   }
 
-  /** A chunk came while the handler is pending. It waits; past the limit the socket is left unread. */
-  private readAhead(chunk: Buffer): void {
-    if (this.phase !== OPEN) return; // Closing: read and discarded.
-    const { readAheadChunks, readAheadBytes } = this.host.settings;
-    const waiting = this.forWaiting();
-    waiting.chunks.push(chunk);
-    waiting.bytes += chunk.length;
-    if (waiting.chunks.length >= readAheadChunks || waiting.bytes >= readAheadBytes)
-      this.holdFor(HOLD_PENDING);
+  /** Keeps the peer's FIN if something comes before it. False: it can be delivered now. */
+  keepEnd(): boolean {
+    this.#ended = this.#busy || this.#chunks.length > 0;
+    return this.#ended;
   }
 
-  private wait(pending: Promise<void>): void {
-    const waiting = this.forWaiting();
-    waiting.busy = true;
-    Promise.resolve(pending).then(waiting.settled, waiting.rejected);
+  /** The protocol is busy until the promise settles. */
+  wait(pending: Promise<void>): void {
+    this.#busy = true;
+    Promise.resolve(pending).then(this.#settled, this.#rejected);
   }
 
-  private forWaiting(): Waiting {
-    this.waiting ??= {
-      busy: false,
-      end: false,
-      chunks: [],
-      bytes: 0,
-      settled: () => this.goOn(),
-      rejected: (error) => this.fail("data", error),
-    };
-    return this.waiting;
-  }
-
-  private get busy(): boolean {
-    return this.waiting?.busy === true;
-  }
-
-  private get chunksWait(): boolean {
-    return this.waiting !== undefined && this.waiting.chunks.length > 0;
-  }
-
-  private goOn(): void {
-    const { waiting } = this;
-    if (waiting === undefined) return; // Over in the meantime.
-    waiting.busy = false;
-    while (this.phase === OPEN && waiting.chunks.length > 0) {
-      if (waiting.busy || (this.hold & ~HOLD_PENDING) !== 0) return;
-      const chunk = waiting.chunks.shift()!;
-      waiting.bytes -= chunk.length;
-      this.handle(chunk);
-    }
-    if (waiting.busy || this.phase !== OPEN) return;
-    this.release(HOLD_PENDING);
-    if (waiting.end) this.receiveEnd();
-  }
-
-  receiveEnd(): void {
-    if (this.phase !== OPEN) return;
-    const { waiting } = this;
-    if (waiting !== undefined) {
-      waiting.end = waiting.busy || waiting.chunks.length > 0;
-      if (waiting.end) return;
-    }
-    const protocol = this.protocol!;
-    if (protocol.end === undefined) {
-      this.close();
-      return;
-    }
-    try {
-      protocol.end();
-    } catch (error) {
-      this.fail("end", error);
-    }
-  }
-
-  private holdFor(why: number): void {
-    if (this.hold === 0 && this.phase === OPEN) this.socket.pause();
-    this.hold |= why;
-  }
-
-  private release(why: number): void {
-    if (this.hold === 0) return;
-    this.hold &= ~why;
-    if (this.hold === 0 && this.phase === OPEN) this.socket.resume();
-  }
-
-  pause(): void {
-    this.holdFor(HOLD_USER);
-  }
-
+  /** Delivers what was kept while chunks could not be delivered, before anything newer. */
   resume(): void {
-    this.unhold(HOLD_USER);
+    if (!this.#busy && this.#chunks.length > 0) this.wait(atOnce);
   }
 
-  /** Takes a hold back and hands over what was read in the meantime, before anything newer. */
-  private unhold(why: number): void {
-    this.release(why);
-    if (!this.busy && this.phase === OPEN && this.chunksWait) this.wait(AT_ONCE);
-  }
-
-  protected holdWhileBlocked(): void {
-    this.holdFor(HOLD_BLOCKED);
-  }
-
-  protected unholdAfterBlock(): void {
-    this.unhold(HOLD_BLOCKED);
-  }
-
-  /** What was read ahead will not be handled any more. */
-  protected forgetInbound(): void {
-    this.waiting = undefined;
+  #goOn(): void {
+    const reader = this.#reader;
+    this.#busy = false;
+    while (this.#chunks.length > 0) {
+      if (!reader.takesChunks) return;
+      const chunk = this.#chunks.shift()!;
+      this.#bytes -= chunk.length;
+      reader.deliver(chunk);
+      if (this.#busy) return;
+    }
+    reader.caughtUp();
+    if (this.#ended) reader.receiveEnd();
   }
 }

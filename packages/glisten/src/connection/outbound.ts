@@ -1,146 +1,143 @@
 /**
- * A connection's way out: what is written, what the peer has not taken yet, and who waits for it to be taken.
+ * What the peer has not taken yet: who waits for room, and the bytes that the socket is not to have yet.
+ *
+ * A connection gets one when its peer first takes less than it is given. Large writes reach the socket in pieces: of a
+ * single write nobody can see how far it has come, and a peer that takes it slowly would look like one that takes
+ * nothing (see `send-deadline.ts`).
  */
 
 import type { Socket } from "node:net";
 import { TransportError } from "../errors.ts";
-import { WheelEntry } from "../server/timer-wheel.ts";
-import { type Sendable, writeParts } from "../transport/sendable.ts";
-import { CLOSING, type ConnectionHost, OPEN, WAITING } from "./connection-host.ts";
-import type { Protocol } from "./protocol.ts";
+import { Flow } from "../flow.ts";
+import type { Sendable } from "../transport/sendable.ts";
 import { onDrain } from "./socket-listeners.ts";
 
-const SENT: Promise<void> = Promise.resolve();
+/** More than this is handed to the socket piece by piece. */
+export const pieceBytes: number = 128 * 1024;
 
-interface Waiter {
-  readonly promise: Promise<void>;
-  resolve(): void;
-  reject(error: unknown): void;
+interface Held {
+  readonly data: string | Uint8Array;
+  readonly encoding: "utf8" | "latin1";
+  /** How much of it the socket has. */
+  at: number;
+  readonly onSent: (() => void) | undefined;
 }
 
-/** The sending half of a connection. */
-export abstract class Outbound extends WheelEntry {
-  /** Node's socket; with TLS the one above. */
-  socket: Socket;
-  protected readonly host: ConnectionHost;
-  protected protocol: Protocol | undefined = undefined;
-  /** How far the connection has come: one of the numbers of `connection-host.ts`. */
-  protected phase: number = WAITING;
-  /** More was written than the peer has taken, and somebody has been told so. */
-  protected blocked = false;
-  private taken: Waiter | undefined = undefined;
+/** The bytes, or for text the characters, of what is to be sent. */
+export function lengthOf(data: Sendable): number {
+  if (typeof data === "string" || data instanceof Uint8Array) return data.length;
+  let length = 0;
+  for (const part of data) length += part.length;
+  return length;
+}
 
-  constructor(host: ConnectionHost, socket: Socket) {
-    super();
-    this.host = host;
-    this.socket = socket;
+/** The sending side of a connection whose peer is slower than its protocol. */
+export class Outbound {
+  readonly #socket: Socket;
+  readonly #highWaterMark: number;
+  readonly #flow: Flow = new Flow();
+  readonly #held: Held[] = [];
+  #heldBytes = 0;
+  #listening = false;
+  #ending = false;
+
+  constructor(socket: Socket, highWaterMark: number) {
+    this.#socket = socket;
+    this.#highWaterMark = highWaterMark;
   }
 
-  /** Reading stops while the peer takes nothing. */
-  protected abstract holdWhileBlocked(): void;
-  /** The peer takes bytes again. */
-  protected abstract unholdAfterBlock(): void;
-  abstract fail(during: string, error: unknown): void;
-
-  write(data: Sendable, encoding: "utf8" | "latin1" = "utf8", onSent?: () => void): boolean {
-    const { socket } = this;
-    if (this.phase >= CLOSING || !socket.writable) return false;
-    if (typeof data === "string" || data instanceof Uint8Array) {
-      // Node's own mark is low, and it says false even if the kernel has taken everything at once.
-      return socket.write(data as string, encoding, onSent) || this.hasRoom();
-    }
-    writeParts(socket, data, encoding, onSent);
-    // Only behind all parts can be told whether there is room: the kernel may take them at once.
-    return this.hasRoom();
+  /** Bytes that the socket does not have yet. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
-  /** Whether more is welcome; if not, reading may stop until the peer has taken what there is. */
-  private hasRoom(): boolean {
-    const { highWaterMark, readStopsWhenBlocked } = this.host.settings;
-    const { socket } = this;
-    if (socket.writableLength <= highWaterMark) return true;
+  /** Whether more is unwelcome until the socket has drained. */
+  get blocked(): boolean {
+    return this.#flow.blocked;
+  }
+
+  /** Resolves when more is welcome; rejects when the connection is gone. */
+  whenRoom(): Promise<void> {
+    return this.#flow.whenRoom();
+  }
+
+  /** More is not welcome until the socket has drained. */
+  block(): void {
+    this.#flow.block();
+    if (this.#listening) return;
+    this.#listening = true;
     // Few connections are ever blocked: only they listen.
-    if (!this.blocked) socket.once("drain", onDrain);
-    this.blocked = true;
-    if (readStopsWhenBlocked) this.holdWhileBlocked();
+    this.#socket.once("drain", onDrain);
+  }
+
+  /** Takes what is too large for one write, or comes behind it. False: more is not welcome. */
+  write(data: Sendable, encoding: "utf8" | "latin1", onSent: (() => void) | undefined): boolean {
+    const parts = typeof data === "string" || data instanceof Uint8Array ? [data] : data;
+    const last = parts.length - 1;
+    parts.forEach((part, index) => {
+      // Text can be cut at bytes only.
+      const bytes = typeof part === "string" && part.length > pieceBytes ? Buffer.from(part, encoding) : part;
+      this.#held.push({ data: bytes, encoding, at: 0, onSent: index === last ? onSent : undefined });
+      this.#heldBytes += sizeOf(bytes, encoding);
+    });
+    return this.#handOver();
+  }
+
+  /** The socket has drained. False: nobody waited for it, or it is full again. */
+  drained(): boolean {
+    if (!this.#listening) return false;
+    this.#listening = false;
+    if (!this.#handOver()) return false;
+    this.#flow.open();
+    return true;
+  }
+
+  /** Sends FIN behind everything that is held. */
+  end(): void {
+    this.#ending = true;
+    if (this.#held.length === 0) this.#socket.end();
+  }
+
+  /** The connection is gone: nothing will be taken any more. */
+  abandon(): void {
+    this.#flow.abandon(new TransportError("closed"));
+    this.#heldBytes = 0;
+    for (const { onSent } of this.#held.splice(0)) onSent?.();
+  }
+
+  /** Gives the socket what it may have now. False: it is full. */
+  #handOver(): boolean {
+    const socket = this.#socket;
+    while (this.#held.length > 0) {
+      if (socket.writableLength > this.#highWaterMark) break;
+      socket.cork();
+      this.#writePiece();
+      socket.uncork();
+    }
+    if (this.#held.length === 0 && this.#ending && !socket.writableEnded) socket.end();
+    if (socket.writableLength <= this.#highWaterMark) return true;
+    this.block();
     return false;
   }
 
-  send(data: Sendable): Promise<void> {
-    if (this.phase >= CLOSING || !this.socket.writable) return refused(new TransportError("closed"));
-    return this.write(data) ? SENT : this.whenTaken();
-  }
-
-  private whenTaken(): Promise<void> {
-    this.taken ??= waiter();
-    return this.taken.promise;
-  }
-
-  drained(): void {
-    if (!this.blocked) return;
-    this.blocked = false;
-    this.taken?.resolve();
-    this.taken = undefined;
-    if (this.phase !== OPEN) return;
-    const protocol = this.protocol!;
-    if (protocol.drain !== undefined) {
-      try {
-        protocol.drain();
-      } catch (error) {
-        this.fail("drain", error);
-        return;
-      }
+  #writePiece(): void {
+    for (let room = pieceBytes; room > 0; ) {
+      const first = this.#held[0];
+      if (first === undefined) return;
+      const { data, encoding, at, onSent } = first;
+      const end = Math.min(data.length, at + room);
+      const isLast = end === data.length;
+      const piece = typeof data === "string" || (at === 0 && isLast) ? data : data.subarray(at, end);
+      first.at = end;
+      if (isLast) this.#held.shift();
+      const size = sizeOf(piece, encoding);
+      this.#heldBytes -= size;
+      room -= size;
+      this.#socket.write(piece as string, encoding, isLast ? onSent : undefined);
     }
-    if (!this.blocked) this.unholdAfterBlock();
-  }
-
-  cork(): void {
-    this.socket.cork();
-  }
-
-  uncork(): void {
-    this.socket.uncork();
-  }
-
-  get bufferedAmount(): number {
-    return this.socket.writableLength;
-  }
-
-  get bytesRead(): number {
-    return this.socket.bytesRead;
-  }
-
-  get bytesWritten(): number {
-    return this.socket.bytesWritten;
-  }
-
-  /** After `end` Node tells "finish" in place of "drain". */
-  protected finishThenTell(): void {
-    if (this.blocked) this.socket.once("finish", onDrain);
-  }
-
-  /** Nothing will be taken any more. */
-  protected abandonWrites(): void {
-    this.taken?.reject(new TransportError("closed"));
-    this.taken = undefined;
   }
 }
 
-function refused(error: TransportError): Promise<void> {
-  const promise = Promise.reject(error);
-  promise.catch(ignore);
-  return promise;
-}
-
-function ignore(): void {}
-
-function waiter(): Waiter {
-  let resolve!: () => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<void>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  promise.catch(ignore);
-  return { promise, resolve, reject };
+function sizeOf(data: string | Uint8Array, encoding: "utf8" | "latin1"): number {
+  return typeof data === "string" ? Buffer.byteLength(data, encoding) : data.byteLength;
 }

@@ -7,7 +7,6 @@
 
 import type { Subject } from "../actor/subject.ts";
 import type { SocketReason } from "../errors.ts";
-import type { Connection } from "./connection.ts";
 
 /** How a connection ended. Told once, to `Protocol.closed` and to `withClose`. */
 export type CloseReason =
@@ -17,6 +16,11 @@ export type CloseReason =
   | { readonly type: "reset"; readonly code: SocketReason }
   /** TLS was never agreed upon, or the PROXY header was refused. */
   | { readonly type: "handshake"; readonly error: unknown }
+  /**
+   * A deadline passed. glisten's own are `"handshake"`, `"init"` and `"send"`; a protocol names others with
+   * `connection.close(deadline)` and `connection.reset(deadline)`.
+   */
+  | { readonly type: "deadline"; readonly deadline: string }
   /** A throw or a rejection in the protocol's own code. */
   | { readonly type: "handler"; readonly error: unknown }
   /** The server stopped, and this connection ended before the deadline because it was asked to. */
@@ -53,11 +57,10 @@ export interface Protocol {
   /** The instant set with `connection.setDeadline` has passed. */
   deadline?(): void;
   /**
-   * Exactly once, last, for every way a connection can end. A returned promise keeps the connection in the
-   * server's count (and `stop` waiting for it, up to its deadline) until it settles.
+   * Exactly once, last, for every way a connection can end: after `close`, when all bytes and our FIN are with the
+   * kernel; else when the connection breaks or is cut. It does not wait until the peer hangs up. The connection stays in
+   * the server's count (and `stop` waits for it, up to its deadline) until a returned promise has settled and the
+   * socket is closed.
    */
   closed?(reason: CloseReason): void | Promise<void>;
 }
-
-/** Makes the protocol of one connection, once TLS (if any) is agreed upon. What takes time belongs into `open`. */
-export type CreateProtocol = (connection: Connection) => Protocol;

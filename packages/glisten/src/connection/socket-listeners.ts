@@ -5,15 +5,16 @@
  */
 
 import type { Socket } from "node:net";
-import { Readable } from "node:stream";
+import { directPush } from "../performance/direct-push.ts";
 
 /** What a socket tells its connection. */
 export interface SocketOwner {
   receive(chunk: Buffer): void;
   receiveEnd(): void;
   drained(): void;
-  stalled(): void;
   failedSocket(error: Error): void;
+  /** All that was written, and our FIN, is with the kernel. */
+  flushed(): void;
   finished(): void;
 }
 
@@ -34,7 +35,7 @@ export function adopt(socket: Socket, owner: SocketOwner): void {
 export function attend(socket: Socket): void {
   socket.on("data", onData);
   socket.on("end", onEnd);
-  socket.push = pushStraight;
+  pushDirectly(socket);
 }
 
 /** The end is no longer this socket's to tell: another stands above it. */
@@ -42,23 +43,11 @@ export function abandon(socket: Socket): void {
   socket.off("close", onClose);
 }
 
-const { push } = Readable.prototype;
-
-/**
- * `push` is how a stream takes what was read for it. Where nothing waits in the stream and nothing holds it back, the
- * chunk goes straight to its connection, as "data" would have brought it; but "data" costs a tick for every chunk, in
- * which the stream asks for more although the socket is being read anyway. Whatever comes another way is still heard.
- */
-function pushStraight(this: Socket, chunk: Buffer | null, encoding?: BufferEncoding): boolean {
-  if (chunk === null || this.readableFlowing !== true || this.readableLength > 0)
-    return push.call(this, chunk, encoding);
-  (this as OwnedSocket)[OWNER].receive(chunk);
-  return true;
-}
-
 function onData(this: Socket, chunk: Buffer): void {
   (this as OwnedSocket)[OWNER].receive(chunk);
 }
+
+const pushDirectly = directPush(onData);
 
 function onEnd(this: Socket): void {
   (this as OwnedSocket)[OWNER].receiveEnd();
@@ -68,8 +57,8 @@ export function onDrain(this: Socket): void {
   (this as OwnedSocket)[OWNER].drained();
 }
 
-export function onStall(this: Socket): void {
-  (this as OwnedSocket)[OWNER].stalled();
+export function onFinish(this: Socket): void {
+  (this as OwnedSocket)[OWNER].flushed();
 }
 
 function onError(this: Socket, error: Error): void {

@@ -21,30 +21,30 @@ export interface ListenerParts<S> {
 
 /** Listening; `accept` gives one connection at a time. */
 export class PassiveListener<S> {
-  private readonly open: OpenListener;
-  private readonly arrivals: Arrivals;
-  private readonly wrap: ListenerParts<S>["wrap"];
+  readonly #open: OpenListener;
+  readonly #arrivals: Arrivals;
+  readonly #wrap: ListenerParts<S>["wrap"];
 
   /** @internal Use `listen`. */
   constructor({ open, arrivals, wrap }: ListenerParts<S>) {
-    this.open = open;
-    this.arrivals = arrivals;
-    this.wrap = wrap;
+    this.#open = open;
+    this.#arrivals = arrivals;
+    this.#wrap = wrap;
   }
 
   /** The TCP port; undefined for a unix socket. */
   get port(): number | undefined {
-    return this.open.port;
+    return this.#open.port;
   }
 
   /** Connections closed because more than `backlog` waited for `accept`. */
   get dropped(): number {
-    return this.arrivals.dropped;
+    return this.#arrivals.dropped;
   }
 
   /** Where it listens. */
   sockname(): BoundAddress {
-    return this.open.address;
+    return this.#open.address;
   }
 
   /**
@@ -54,13 +54,13 @@ export class PassiveListener<S> {
    *   (`"emfile"`: try again later). DeadlineError after `timeout`; the signal's reason when it aborts.
    */
   async accept(options: WaitOptions = {}): Promise<S> {
-    return this.wrap(await this.arrivals.next(options), this.open.address);
+    return this.#wrap(await this.#arrivals.next(options), this.#open.address);
   }
 
   /** Stops listening. Who waits is rejected with `"closed"`; accepted sockets live on. */
   close(): Promise<void> {
-    this.open.close();
-    this.arrivals.close();
+    this.#open.close();
+    this.#arrivals.close();
     return Promise.resolve();
   }
 
@@ -73,57 +73,57 @@ export class PassiveListener<S> {
 export class Arrivals {
   /** How many were closed because the queue was full. */
   dropped = 0;
-  private readonly limit: number;
-  private sockets: Socket[] = [];
-  private waiters: Waiter<Socket>[] = [];
-  private closed = false;
+  readonly #limit: number;
+  #sockets: Socket[] = [];
+  #waiters: Waiter<Socket>[] = [];
+  #closed = false;
 
   constructor(limit: number) {
-    this.limit = limit;
+    this.#limit = limit;
   }
 
   offer(socket: Socket): void {
     // A reset while it waits would otherwise be an uncaught "error".
     socket.on("error", ignore);
-    const waiter = this.waiters.shift();
+    const waiter = this.#waiters.shift();
     if (waiter !== undefined) waiter.resolve(socket);
-    else if (this.sockets.length < this.limit) this.sockets.push(socket);
-    else this.drop(socket);
+    else if (this.#sockets.length < this.#limit) this.#sockets.push(socket);
+    else this.#drop(socket);
   }
 
-  private drop(socket: Socket): void {
+  #drop(socket: Socket): void {
     this.dropped += 1;
     socket.destroy();
   }
 
   /** Accepting failed: that is the answer to who has waited longest. */
   fail(error: unknown): void {
-    this.waiters.shift()?.reject(TransportError.from(error));
+    this.#waiters.shift()?.reject(TransportError.from(error));
   }
 
   next(options: WaitOptions): Promise<Socket> {
     return wait("accept", options, (waiter) => {
-      const socket = this.takeLiving();
+      const socket = this.#takeLiving();
       if (socket !== undefined) waiter.resolve(socket);
-      else if (this.closed) waiter.reject(new TransportError("closed"));
-      else this.waiters.push(waiter);
+      else if (this.#closed) waiter.reject(new TransportError("closed"));
+      else this.#waiters.push(waiter);
       return () => {
-        this.waiters = this.waiters.filter((each) => each !== waiter);
+        this.#waiters = this.#waiters.filter((each) => each !== waiter);
       };
     });
   }
 
-  private takeLiving(): Socket | undefined {
+  #takeLiving(): Socket | undefined {
     for (;;) {
-      const socket = this.sockets.shift();
+      const socket = this.#sockets.shift();
       if (socket === undefined || !socket.destroyed) return socket;
     }
   }
 
   close(): void {
-    this.closed = true;
-    for (const socket of this.sockets.splice(0)) socket.destroy();
-    for (const waiter of this.waiters.splice(0)) waiter.reject(new TransportError("closed"));
+    this.#closed = true;
+    for (const socket of this.#sockets.splice(0)) socket.destroy();
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(new TransportError("closed"));
   }
 }
 
@@ -147,7 +147,7 @@ export async function listenPassively<S>(
 function targetOf(port: number, options: TcpOptions): ListenTarget {
   const path = unixPathOf(options);
   if (path !== undefined && port !== 0)
-    throw new UsageError(`A unix socket has no port; got ${port}, not 0.`);
+    throw new UsageError(`a unix socket has no port: port must be 0, got ${port}`);
   if (path !== undefined) return { path };
   return { port, interface: interfaceOf(options), ipv6: options.ipv6 ?? false };
 }

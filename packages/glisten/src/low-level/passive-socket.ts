@@ -8,7 +8,8 @@
 
 import type { Socket } from "node:net";
 import { TransportError, UsageError } from "../errors.ts";
-import { type BoundAddress, type ConnectionInfo, connectionInfo } from "../transport/address.ts";
+import { shown } from "../option-names.ts";
+import { type BoundAddress, type Endpoint, endpoint } from "../transport/address.ts";
 import { ByteQueue } from "../transport/byte-queue.ts";
 import { type Sendable, writeParts } from "../transport/sendable.ts";
 import {
@@ -43,30 +44,30 @@ export const MAX_RECEIVE_BYTES = 0x4000000;
 /** A passive socket: accepted, and driven by its owner's calls. `tcp` and `tls` sockets are such. */
 export class PassiveSocket {
   protected raw: Socket;
-  private settings: SocketSettings;
-  private readonly onUnix: boolean;
-  private readonly local: BoundAddress | undefined;
-  private readonly peer: ConnectionInfo | undefined;
-  private readonly arrived: ByteQueue = new ByteQueue();
+  #settings: SocketSettings;
+  readonly #onUnix: boolean;
+  readonly #local: BoundAddress | undefined;
+  readonly #peer: Endpoint | undefined;
+  readonly #arrived: ByteQueue = new ByteQueue();
   /** False before a TLS handshake: no bytes may be sent or received. */
   protected attached = false;
-  private receivers: Receiver[] = [];
-  private owner: ControllingProcess | undefined;
+  #receivers: Receiver[] = [];
+  #owner: ControllingProcess | undefined;
   /** Why nothing more will arrive. */
-  private ending: TransportError | undefined;
+  #ending: TransportError | undefined;
   /** Packets still to be told in active mode. */
-  private credit = 0;
+  #credit = 0;
 
   /** @internal Accepted by a listener. */
   constructor(raw: Socket, settings: SocketSettings, listener: BoundAddress) {
     this.raw = raw;
-    this.settings = settings;
-    this.onUnix = listener.type === "unix";
+    this.#settings = settings;
+    this.#onUnix = listener.type === "unix";
     // Asked for now: once the peer has gone the kernel no longer knows.
-    this.peer = connectionInfo(raw.remoteAddress, raw.remotePort);
-    const local = connectionInfo(raw.localAddress, raw.localPort);
-    this.local = this.onUnix ? listener : local && { type: "tcp", ...local };
-    if (!this.onUnix && !settings.nodelay) raw.setNoDelay(false);
+    this.#peer = endpoint(raw.remoteAddress, raw.remotePort);
+    const local = endpoint(raw.localAddress, raw.localPort);
+    this.#local = this.#onUnix ? listener : local && { type: "tcp", ...local };
+    if (!this.#onUnix && !settings.nodelay) raw.setNoDelay(false);
   }
 
   /** From here on `raw` carries the bytes: the accepted socket, or the encrypted one around it. */
@@ -74,13 +75,13 @@ export class PassiveSocket {
     this.raw = raw;
     this.attached = true;
     raw.on("data", (chunk: Buffer) => {
-      this.arrived.push(chunk);
-      this.serve();
+      this.#arrived.push(chunk);
+      this.#serve();
     });
     raw.pause();
-    raw.on("end", () => this.finish(new TransportError("closed")));
-    raw.on("error", (error) => this.finish(TransportError.from(error)));
-    raw.on("close", () => this.finish(new TransportError("closed")));
+    raw.on("end", () => this.#finish(new TransportError("closed")));
+    raw.on("error", (error) => this.#finish(TransportError.from(error)));
+    raw.on("close", () => this.#finish(new TransportError("closed")));
   }
 
   /** True once the socket is closed, by us or entirely. */
@@ -98,70 +99,70 @@ export class PassiveSocket {
    */
   receive(length = 0, options: WaitOptions = {}): Promise<Buffer> {
     if (!Number.isInteger(length) || length < 0) {
-      throw new UsageError(`receive takes a whole number of bytes from 0; got ${String(length)}.`);
+      throw new UsageError(`receive takes an integer of at least 0, got ${shown(length)}`);
     }
     if (length > MAX_RECEIVE_BYTES) return Promise.reject(new TransportError("enomem"));
     if (!this.attached) return Promise.reject(new TransportError("enotconn"));
-    if (this.settings.activeMode !== "passive") return Promise.reject(new TransportError("einval"));
+    if (this.#settings.activeMode !== "passive") return Promise.reject(new TransportError("einval"));
     return wait("receive", options, (waiter) => {
       const receiver: Receiver = { ...waiter, length };
-      this.receivers.push(receiver);
-      this.serve();
+      this.#receivers.push(receiver);
+      this.#serve();
       return () => {
-        this.receivers = this.receivers.filter((each) => each !== receiver);
-        this.serve();
+        this.#receivers = this.#receivers.filter((each) => each !== receiver);
+        this.#serve();
       };
     });
   }
 
   /** Gives out what can be given, and reads on only if somebody still waits. */
-  private serve(): void {
-    while (this.receivers.length > 0 && this.serveFirst());
-    this.serveOwner();
-    if (this.receivers.length > 0 || this.credit > 0) this.raw.resume();
+  #serve(): void {
+    while (this.#receivers.length > 0 && this.#serveFirst());
+    this.#serveOwner();
+    if (this.#receivers.length > 0 || this.#credit > 0) this.raw.resume();
     else this.raw.pause();
   }
 
-  private serveFirst(): boolean {
-    const first = this.receivers[0]!;
-    const enough = this.arrived.length >= Math.max(first.length, 1);
-    if (!enough && this.ending === undefined) return false;
-    this.receivers.shift();
-    if (enough) first.resolve(this.arrived.take(first.length));
-    else first.reject(this.ending);
+  #serveFirst(): boolean {
+    const first = this.#receivers[0]!;
+    const enough = this.#arrived.length >= Math.max(first.length, 1);
+    if (!enough && this.#ending === undefined) return false;
+    this.#receivers.shift();
+    if (enough) first.resolve(this.#arrived.take(first.length));
+    else first.reject(this.#ending);
     return true;
   }
 
-  private serveOwner(): void {
-    while (this.credit > 0 && this.arrived.length > 0) {
-      this.credit -= 1;
-      const usedUp = this.credit === 0;
-      const counted = typeof this.settings.activeMode === "object";
-      if (usedUp) this.becomePassive();
-      this.tell({ type: "packet", socket: this, data: this.arrived.take(0) });
-      if (usedUp && counted) this.tell({ type: "passive", socket: this });
+  #serveOwner(): void {
+    while (this.#credit > 0 && this.#arrived.length > 0) {
+      this.#credit -= 1;
+      const usedUp = this.#credit === 0;
+      const counted = typeof this.#settings.activeMode === "object";
+      if (usedUp) this.#becomePassive();
+      this.#tell({ type: "packet", socket: this, data: this.#arrived.take(0) });
+      if (usedUp && counted) this.#tell({ type: "passive", socket: this });
     }
-    if (this.credit > 0 && this.ending !== undefined) this.tellEnding(this.ending);
+    if (this.#credit > 0 && this.#ending !== undefined) this.#tellEnding(this.#ending);
   }
 
-  private tellEnding({ code }: TransportError): void {
-    this.becomePassive();
-    if (code !== "closed") this.tell({ type: "error", socket: this, reason: code });
-    this.tell({ type: "closed", socket: this });
+  #tellEnding({ code }: TransportError): void {
+    this.#becomePassive();
+    if (code !== "closed") this.#tell({ type: "error", socket: this, reason: code });
+    this.#tell({ type: "closed", socket: this });
   }
 
-  private tell(message: SocketMessage): void {
-    this.owner?.send(message);
+  #tell(message: SocketMessage): void {
+    this.#owner?.send(message);
   }
 
-  private becomePassive(): void {
-    this.credit = 0;
-    this.settings = { ...this.settings, activeMode: "passive" };
+  #becomePassive(): void {
+    this.#credit = 0;
+    this.#settings = { ...this.#settings, activeMode: "passive" };
   }
 
-  private finish(why: TransportError): void {
-    this.ending ??= why;
-    this.serve();
+  #finish(why: TransportError): void {
+    this.#ending ??= why;
+    this.#serve();
   }
 
   /**
@@ -173,22 +174,22 @@ export class PassiveSocket {
    */
   send(data: Sendable): Promise<void> {
     if (!this.attached) return Promise.reject(new TransportError("enotconn"));
-    if (!this.raw.writable) return Promise.reject(this.sendFailure());
+    if (!this.raw.writable) return Promise.reject(this.#sendFailure());
     const parts = typeof data === "string" || data instanceof Uint8Array ? [data] : data;
     if (parts.length === 0) return Promise.resolve();
-    return this.bounded("send", (done) => writeParts(this.raw, parts, "utf8", done));
+    return this.#bounded("send", (done) => writeParts(this.raw, parts, "utf8", done));
   }
 
-  private sendFailure(): TransportError {
-    return this.ending ?? new TransportError("closed");
+  #sendFailure(): TransportError {
+    return this.#ending ?? new TransportError("closed");
   }
 
   /** Runs a write under `sendTimeout`. */
-  private bounded(what: string, write: (done: (error?: Error | null) => void) => void): Promise<void> {
-    return wait<void>(what, { timeout: this.settings.sendTimeout }, (waiter) => {
+  #bounded(what: string, write: (done: (error?: Error | null) => void) => void): Promise<void> {
+    return wait<void>(what, { timeout: this.#settings.sendTimeout }, (waiter) => {
       write((error) => (error ? waiter.reject(TransportError.from(error)) : waiter.resolve()));
       return () => {
-        if (this.settings.sendTimeoutClose) this.raw.destroy();
+        if (this.#settings.sendTimeoutClose) this.raw.destroy();
       };
     });
   }
@@ -196,8 +197,8 @@ export class PassiveSocket {
   /** Says that nothing more will be sent (FIN), after what was sent has left; receiving goes on. */
   shutdown(): Promise<void> {
     if (!this.attached) return Promise.reject(new TransportError("enotconn"));
-    if (!this.raw.writable) return Promise.reject(this.sendFailure());
-    return this.bounded("shutdown", (done) => {
+    if (!this.raw.writable) return Promise.reject(this.#sendFailure());
+    return this.#bounded("shutdown", (done) => {
       this.raw.end(done);
     });
   }
@@ -207,29 +208,29 @@ export class PassiveSocket {
    * resets at once. Who waits in `receive` is rejected with `"closed"`. A second call waits for the first.
    */
   async close(): Promise<void> {
-    this.stopReceiving();
+    this.#stopReceiving();
     if (this.raw.destroyed) return;
     const gone = new Promise<void>((resolve) => this.raw.once("close", () => resolve()));
-    if (this.settings.linger.enabled) this.reset();
+    if (this.#settings.linger.enabled) this.#reset();
     else this.raw.destroySoon();
-    const { sendTimeout } = this.settings;
+    const { sendTimeout } = this.#settings;
     const bounded = sendTimeout === Number.POSITIVE_INFINITY ? undefined : sendTimeout;
     const timer = bounded === undefined ? undefined : setTimeout(() => this.raw.destroy(), bounded);
     await gone;
     clearTimeout(timer);
   }
 
-  private stopReceiving(): void {
-    this.ending = new TransportError("closed");
-    this.arrived.clear();
-    this.serve();
+  #stopReceiving(): void {
+    this.#ending = new TransportError("closed");
+    this.#arrived.clear();
+    this.#serve();
     // What still arrives is nobody's; unread, a FIN behind it would never be seen.
     this.raw.removeAllListeners("data");
     this.raw.resume();
   }
 
-  private reset(): void {
-    if (this.onUnix) this.raw.destroy();
+  #reset(): void {
+    if (this.#onUnix) this.raw.destroy();
     else this.raw.resetAndDestroy();
   }
 
@@ -239,29 +240,29 @@ export class PassiveSocket {
    * @throws UsageError for what cannot be set here, or to that value.
    */
   setOptions(options: SocketOptions): void {
-    const settings = withSocketOptions(this.settings, options, this.onUnix);
+    const settings = withSocketOptions(this.#settings, options, this.#onUnix);
     const { activeMode } = options;
-    if (activeMode !== undefined) this.requireOwner(activeMode);
-    this.settings = settings;
+    if (activeMode !== undefined) this.#requireOwner(activeMode);
+    this.#settings = settings;
     if (options.nodelay !== undefined) this.raw.setNoDelay(options.nodelay);
-    if (activeMode !== undefined) this.activate(activeMode);
+    if (activeMode !== undefined) this.#activate(activeMode);
   }
 
-  private requireOwner(mode: ActiveMode): void {
-    if (mode === "passive" || this.owner !== undefined) return;
+  #requireOwner(mode: ActiveMode): void {
+    if (mode === "passive" || this.#owner !== undefined) return;
     throw new UsageError(
-      "An active socket needs a controlling process: call controllingProcess(subject) first.",
+      "an active socket needs a controlling process: call controllingProcess(subject) first",
     );
   }
 
-  private activate(mode: ActiveMode): void {
-    this.credit = typeof mode === "object" ? mode.count : { passive: 0, once: 1, active: Infinity }[mode];
-    this.serve();
+  #activate(mode: ActiveMode): void {
+    this.#credit = typeof mode === "object" ? mode.count : { passive: 0, once: 1, active: Infinity }[mode];
+    this.#serve();
   }
 
   /** The options in force. */
   options(): Readonly<SocketSettings> {
-    return { ...this.settings };
+    return { ...this.#settings };
   }
 
   /**
@@ -269,20 +270,20 @@ export class PassiveSocket {
    *
    * @throws TransportError `"enotconn"` on a unix socket, and when the peer was gone before it was accepted.
    */
-  peername(): ConnectionInfo {
-    if (this.peer === undefined) throw new TransportError("enotconn");
-    return this.peer;
+  peername(): Endpoint {
+    if (this.#peer === undefined) throw new TransportError("enotconn");
+    return this.#peer;
   }
 
   /** Our own end: address and port, or the path of the unix socket. */
   sockname(): BoundAddress {
-    if (this.local === undefined) throw new TransportError("enotconn");
-    return this.local;
+    if (this.#local === undefined) throw new TransportError("enotconn");
+    return this.#local;
   }
 
   /** Who is told what arrives once the socket is active. */
   controllingProcess(owner: ControllingProcess): void {
-    this.owner = owner;
+    this.#owner = owner;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -30,7 +30,7 @@ export {
   TransportError,
   UsageError,
 } from "../errors.ts";
-export type { BoundAddress, ConnectionInfo, IpAddress } from "../transport/address.ts";
+export type { BoundAddress, Endpoint, IpAddress } from "../transport/address.ts";
 export { ipAddressToString } from "../transport/address.ts";
 export type { Sendable } from "../transport/sendable.ts";
 export type {

@@ -10,10 +10,10 @@
  * await socket.send(`you speak ${socket.negotiatedProtocol() ?? "no protocol"}\n`);
  */
 
-import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
-import { TransportError, UsageError } from "../errors.ts";
+import type { PeerCertificate, TLSSocket } from "node:tls";
+import { CertificateError, TransportError, UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
 import type { BoundAddress } from "../transport/address.ts";
 import {
   checkListenOptions,
@@ -36,10 +36,10 @@ export type { CertificateOptions } from "../transport/tls.ts";
 export {
   type ActiveMode,
   type BoundAddress,
-  type ConnectionInfo,
   type ControllingProcess,
   DeadlineError,
   describeError,
+  type Endpoint,
   type Interface,
   type IpAddress,
   ipAddressToString,
@@ -88,16 +88,16 @@ const TLS_NAMES: readonly (keyof TlsCertificates)[] = [
 
 /** A passive TLS socket. It carries no bytes before {@link TlsSocket.handshake}. */
 export class TlsSocket extends PassiveSocket {
-  private readonly context: TlsContext;
-  private encrypted: TLSSocket | undefined;
-  private shaking = false;
+  readonly #context: TlsContext;
+  #encrypted: TLSSocket | undefined;
+  #shaking = false;
   /** Closed before the handshake was done. */
-  private givenUp = false;
+  #givenUp = false;
 
   /** @internal Accepted by a listener. */
   constructor(raw: Socket, settings: SocketSettings, listener: BoundAddress, context: TlsContext) {
     super(raw, settings, listener);
-    this.context = context;
+    this.#context = context;
   }
 
   /**
@@ -108,18 +108,18 @@ export class TlsSocket extends PassiveSocket {
    *   `"ealready"` while another handshake runs, `"eisconn"` after it.
    */
   handshake(options: WaitOptions = {}): Promise<this> {
-    if (this.encrypted !== undefined) return Promise.reject(new TransportError("eisconn"));
-    if (this.shaking) return Promise.reject(new TransportError("ealready"));
+    if (this.#encrypted !== undefined) return Promise.reject(new TransportError("eisconn"));
+    if (this.#shaking) return Promise.reject(new TransportError("ealready"));
     const { raw } = this;
     return wait<this>("handshake", options, (waiter) => {
-      this.shaking = true;
-      this.context.handshake(raw).then(
+      this.#shaking = true;
+      this.#context.handshake(raw).then(
         (socket) => {
-          this.encrypted = socket;
+          this.#encrypted = socket;
           this.attach(socket);
           waiter.resolve(this);
         },
-        (error: unknown) => waiter.reject(this.givenUp ? new TransportError("closed") : error),
+        (error: unknown) => waiter.reject(this.#givenUp ? new TransportError("closed") : error),
       );
       return () => raw.destroy();
     });
@@ -127,8 +127,8 @@ export class TlsSocket extends PassiveSocket {
 
   /** Closes both ways; in the middle of a handshake, or before it, at once. */
   override async close(): Promise<void> {
-    if (this.encrypted === undefined) {
-      this.givenUp = true;
+    if (this.#encrypted === undefined) {
+      this.#givenUp = true;
       this.raw.destroy();
     }
     await super.close();
@@ -136,29 +136,29 @@ export class TlsSocket extends PassiveSocket {
 
   /** What ALPN agreed on; undefined when nothing, or before the handshake. */
   negotiatedProtocol(): string | undefined {
-    return this.encrypted?.alpnProtocol || undefined;
+    return this.#encrypted?.alpnProtocol || undefined;
   }
 
   /** The name the client asked for (SNI); undefined when none, or before the handshake. */
   serverName(): string | undefined {
-    const { servername } = (this.encrypted ?? {}) as { servername?: string | false | null };
+    const { servername } = (this.#encrypted ?? {}) as { servername?: string | false | null };
     return servername || undefined;
   }
 
-  /** The client's certificate, verified; undefined when none was asked for or shown. */
-  peerCertificate(): X509Certificate | undefined {
-    return this.encrypted?.authorized ? this.encrypted.getPeerX509Certificate() : undefined;
+  /** The certificate the client showed and that was verified; undefined: none, or not verified. */
+  peerCertificate(): PeerCertificate | undefined {
+    return this.#encrypted?.authorized ? this.#encrypted.getPeerCertificate(true) : undefined;
   }
 }
 
 /** A passive listening socket; `accept` gives {@link TlsSocket}s that have not shaken hands yet. */
 export class TlsListener extends PassiveListener<TlsSocket> {
-  private readonly context: TlsContext;
+  readonly #context: TlsContext;
 
   /** @internal Use {@link listen}. */
   constructor(parts: ListenerParts<TlsSocket>, context: TlsContext) {
     super(parts);
-    this.context = context;
+    this.#context = context;
   }
 
   /**
@@ -168,7 +168,7 @@ export class TlsListener extends PassiveListener<TlsSocket> {
    * @throws CertificateError (rejects) when something is missing or does not fit; UsageError for bad options.
    */
   async update(certificates: TlsCertificates): Promise<void> {
-    await this.context.update(tlsOptionsOf(certificates), verificationOf(certificates));
+    await this.#context.update(tlsOptionsOf(certificates), verificationOf(certificates));
   }
 }
 
@@ -179,9 +179,9 @@ export class TlsListener extends PassiveListener<TlsSocket> {
  *   UsageError for an option that cannot be set.
  */
 export async function listen(port: number, options: TlsListenOptions): Promise<TlsListener> {
-  checkListenOptions(options, TLS_NAMES);
   if ("buffer" in options)
-    throw new UsageError("buffer cannot be set here: Node fixes how far TLS reads ahead.");
+    throw new UsageError("buffer cannot be set for TLS: Node fixes how far TLS reads ahead");
+  checkListenOptions(options, TLS_NAMES);
   const context = await TlsContext.create(tlsOptionsOf(options), verificationOf(options));
   const settings = socketSettingsOf(options);
   const wrap = (raw: Socket, address: BoundAddress) => new TlsSocket(raw, settings, address, context);
@@ -201,12 +201,18 @@ function tlsOptionsOf(options: TlsCertificates): TlsOptions {
 function verificationOf(options: TlsCertificates): ClientVerification | undefined {
   const { verify = "none", caCertFile: caFile, caCerts: ca, failIfNoPeerCert } = options;
   if (verify !== "none" && verify !== "peer") {
-    throw new UsageError(`verify is "none" or "peer"; got ${JSON.stringify(verify)}.`);
+    throw new UsageError(`verify must be "none" or "peer", got ${shown(verify)}`);
   }
   if (verify === "peer") {
+    if (caFile !== undefined && ca !== undefined) {
+      throw new UsageError("give either caCertFile or caCerts, not both");
+    }
+    if (caFile === undefined && ca === undefined) {
+      throw new CertificateError("no-authority", 'verify: "peer" needs the CA: give caCertFile or caCerts.');
+    }
     const optional = failIfNoPeerCert !== true;
     return { optional, ...(caFile !== undefined && { caFile }), ...(ca !== undefined && { ca }) };
   }
   if (caFile === undefined && ca === undefined && failIfNoPeerCert !== true) return undefined;
-  throw new UsageError('caCertFile, caCerts and failIfNoPeerCert need verify: "peer".');
+  throw new UsageError('caCertFile, caCerts and failIfNoPeerCert need verify: "peer"');
 }

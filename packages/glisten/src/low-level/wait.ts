@@ -6,6 +6,7 @@
  */
 
 import { DeadlineError, UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
 
 /** How long to wait. Without either: as long as it takes. */
 export interface WaitOptions {
@@ -82,5 +83,7 @@ function afterOnePoll(passed: () => void): () => void {
 function checkTimeout(timeout: number | undefined): void {
   if (timeout === undefined || timeout === Number.POSITIVE_INFINITY) return;
   if (timeout >= 0 && timeout <= LONGEST_MS) return;
-  throw new UsageError(`A timeout is 0 to ${LONGEST_MS} milliseconds, or Infinity; got ${String(timeout)}.`);
+  throw new UsageError(
+    `timeout must be a number from 0 to ${LONGEST_MS}, or Infinity, got ${shown(timeout)}`,
+  );
 }

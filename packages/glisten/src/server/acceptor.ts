@@ -20,45 +20,45 @@ import type { Arrival, ArrivalQueue, Taker } from "./arrivals.ts";
 
 class Acceptor implements Child, Taker {
   readonly exited: Promise<ExitReason>;
-  private readonly queue: ArrivalQueue;
-  private readonly free: () => void;
-  private alive = true;
-  private tell!: (reason: ExitReason) => void;
+  readonly #queue: ArrivalQueue;
+  readonly #free: () => void;
+  #alive = true;
+  #tell!: (reason: ExitReason) => void;
 
   constructor(queue: ArrivalQueue) {
-    this.queue = queue;
+    this.#queue = queue;
     this.exited = new Promise((resolve) => {
-      this.tell = resolve;
+      this.#tell = resolve;
     });
-    this.free = () => {
-      if (this.alive) this.queue.ready(this);
+    this.#free = () => {
+      if (this.#alive) this.#queue.ready(this);
     };
     queue.ready(this);
   }
 
   take(arrival: Arrival): boolean {
     try {
-      return arrival.open(this.free) && this.alive;
+      return arrival.open(this.#free) && this.#alive;
     } catch (error) {
       arrival.drop();
-      this.exit(abnormalExit(error));
+      this.#exit(abnormalExit(error));
       return false;
     }
   }
 
   stop(): Promise<ExitReason> {
-    this.exit(shutdownExit);
+    this.#exit(shutdownExit);
     return this.exited;
   }
 
   kill(): void {
-    this.exit(killedExit);
+    this.#exit(killedExit);
   }
 
-  private exit(reason: ExitReason): void {
-    this.alive = false;
-    this.queue.leave(this);
-    this.tell(reason);
+  #exit(reason: ExitReason): void {
+    this.#alive = false;
+    this.#queue.leave(this);
+    this.#tell(reason);
   }
 }
 

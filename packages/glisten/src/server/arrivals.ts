@@ -21,25 +21,25 @@ export interface Taker {
 
 /** A bounded queue between sockets and acceptors. */
 export class ArrivalQueue {
-  private readonly limit: number;
-  private readonly waiting: Set<Arrival> = new Set();
-  private readonly idle: Taker[] = [];
+  readonly #limit: number;
+  readonly #waiting: Set<Arrival> = new Set();
+  readonly #idle: Taker[] = [];
 
   /** `limit`: how many may wait. */
   constructor(limit: number) {
-    this.limit = limit;
+    this.#limit = limit;
   }
 
   get length(): number {
-    return this.waiting.size;
+    return this.#waiting.size;
   }
 
   /** Hands over to an idle acceptor, or keeps. False: neither is possible. */
   offer(arrival: Arrival): boolean {
-    const taker = this.idle.pop();
+    const taker = this.#idle.pop();
     if (taker === undefined) {
-      if (this.waiting.size >= this.limit) return false;
-      this.waiting.add(arrival);
+      if (this.#waiting.size >= this.#limit) return false;
+      this.#waiting.add(arrival);
       return true;
     }
     if (taker.take(arrival)) this.ready(taker);
@@ -48,28 +48,28 @@ export class ArrivalQueue {
 
   /** It hung up while it waited; or it never did wait. */
   forget(arrival: Arrival): void {
-    this.waiting.delete(arrival);
+    this.#waiting.delete(arrival);
   }
 
   /** An acceptor is free: it gets what has waited longest, and again, until nothing waits or it is busy. */
   ready(taker: Taker): void {
-    for (const arrival of this.waiting) {
-      this.waiting.delete(arrival);
+    for (const arrival of this.#waiting) {
+      this.#waiting.delete(arrival);
       if (!taker.take(arrival)) return;
     }
-    this.idle.push(taker);
+    this.#idle.push(taker);
   }
 
   /** An acceptor is gone. */
   leave(taker: Taker): void {
-    const at = this.idle.indexOf(taker);
-    if (at >= 0) this.idle.splice(at, 1);
+    const at = this.#idle.indexOf(taker);
+    if (at >= 0) this.#idle.splice(at, 1);
   }
 
   /** Drops everything that waits. */
   clear(): void {
-    for (const arrival of this.waiting) {
-      this.waiting.delete(arrival);
+    for (const arrival of this.#waiting) {
+      this.#waiting.delete(arrival);
       arrival.drop();
     }
   }

@@ -7,13 +7,13 @@
  * to this process cannot be opened again: they stay open and go from one listener to the next.
  */
 
-import { closeSync, openSync } from "node:fs";
 import type { Socket } from "node:net";
 import { abnormalExit, type Child, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
 import { type SocketReason, toSocketReason } from "../errors.ts";
 import type { Rejection } from "../events.ts";
 import type { BoundAddress } from "../transport/address.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
+import { DescriptorReserve } from "./descriptor-reserve.ts";
 
 const BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 1_000;
@@ -78,20 +78,20 @@ function isInherited(target: ListenTarget): boolean {
 /** The listening sockets as a supervised child. */
 export class Listener implements Child {
   readonly exited: Promise<ExitReason>;
-  private readonly owner: ListenerOwner;
-  private readonly inheritance: Inheritance;
-  private readonly reserve: DescriptorReserve = new DescriptorReserve();
-  private sockets: OpenListener | undefined = undefined;
-  private alive = true;
-  private backoffMs = 0;
-  private timer: NodeJS.Timeout | undefined = undefined;
-  private tell!: (reason: ExitReason) => void;
+  readonly #owner: ListenerOwner;
+  readonly #inheritance: Inheritance;
+  readonly #reserve: DescriptorReserve = new DescriptorReserve();
+  #sockets: OpenListener | undefined = undefined;
+  #alive = true;
+  #backoffMs = 0;
+  #timer: NodeJS.Timeout | undefined = undefined;
+  #tell!: (reason: ExitReason) => void;
 
   private constructor(owner: ListenerOwner, inheritance: Inheritance) {
-    this.owner = owner;
-    this.inheritance = inheritance;
+    this.#owner = owner;
+    this.#inheritance = inheritance;
     this.exited = new Promise((resolve) => {
-      this.tell = resolve;
+      this.#tell = resolve;
     });
   }
 
@@ -109,101 +109,82 @@ export class Listener implements Child {
     const listener = new Listener(owner, inheritance);
     inheritance.heir = listener;
     try {
-      listener.sockets =
+      listener.#sockets =
         inheritance.sockets ??
         (await openListener(target, {
           ...options,
-          onConnection: (socket) => inheritance.heir!.accepted(socket),
+          onConnection: (socket) => inheritance.heir!.#accepted(socket),
           onError: (error) => inheritance.heir!.failed(error),
         }));
     } catch (error) {
       listener.kill();
       throw error;
     }
-    if (isInherited(target)) inheritance.sockets = listener.sockets;
+    if (isInherited(target)) inheritance.sockets = listener.#sockets;
     return listener;
   }
 
   get address(): BoundAddress {
-    return this.sockets!.address;
+    return this.#sockets!.address;
   }
 
   get addresses(): readonly BoundAddress[] {
-    return this.sockets!.addresses;
+    return this.#sockets!.addresses;
   }
 
-  private accepted(socket: Socket): void {
-    if (this.backoffMs === 0 && this.alive) this.owner.accepted(socket);
-    else this.owner.refused(socket, this.alive ? "exhausted" : "stopping");
+  #accepted(socket: Socket): void {
+    if (!this.#alive) {
+      this.#owner.refused(socket, "stopping");
+      return;
+    }
+    if (this.#backoffMs === 0 && !this.#reserve.accepted()) this.#backOff();
+    if (this.#backoffMs === 0) this.#owner.accepted(socket);
+    else this.#owner.refused(socket, "exhausted");
   }
 
   /** An error of `accept`, or of the listening socket itself. */
   failed(error: unknown): void {
     const fault = faultOf(error);
-    if (fault === "listener") this.exit(abnormalExit(error));
-    else if (fault === "machine") this.backOff();
+    if (fault === "listener") this.#exit(abnormalExit(error));
+    else if (fault === "machine") this.#backOff();
   }
 
-  private backOff(): void {
-    if (!this.alive || this.timer !== undefined) return;
+  #backOff(): void {
+    if (!this.#alive || this.#timer !== undefined) return;
     // With the reserve let go the kernel's queue can be emptied, one socket after the other. Else the listening
     // socket would stay readable, and the process would do nothing but fail to accept.
-    this.reserve.release();
-    this.backoffMs = Math.min(Math.max(BACKOFF_MS, this.backoffMs * 2), LONGEST_BACKOFF_MS);
-    this.timer = setTimeout(() => this.recover(), this.backoffMs);
-    this.timer.unref();
+    this.#reserve.release();
+    this.#backoffMs = Math.min(Math.max(BACKOFF_MS, this.#backoffMs * 2), LONGEST_BACKOFF_MS);
+    this.#timer = setTimeout(() => this.#recover(), this.#backoffMs);
+    this.#timer.unref();
   }
 
-  private recover(): void {
-    this.timer = undefined;
-    if (this.reserve.restore()) this.backoffMs = 0;
-    else this.backOff();
+  #recover(): void {
+    this.#timer = undefined;
+    if (this.#reserve.restore()) this.#backoffMs = 0;
+    else this.#backOff();
   }
 
   /** Takes nobody any more, at once; whoever supervises it need not know before it says `stop`. */
   close(): void {
-    this.sockets?.close();
+    this.#sockets?.close();
   }
 
   stop(): Promise<ExitReason> {
-    this.exit(shutdownExit);
+    this.#exit(shutdownExit);
     return this.exited;
   }
 
   kill(): void {
-    this.exit(killedExit);
+    this.#exit(killedExit);
   }
 
-  private exit(reason: ExitReason): void {
-    if (!this.alive) return;
-    this.alive = false;
-    clearTimeout(this.timer);
-    this.reserve.release();
-    if (reason.type !== "abnormal" || this.inheritance.sockets === undefined) this.close();
-    this.tell(reason);
-  }
-}
-
-/** One descriptor kept for bad times. */
-class DescriptorReserve {
-  private descriptor: number | undefined = undefined;
-
-  constructor() {
-    this.restore();
-  }
-
-  release(): void {
-    if (this.descriptor !== undefined) closeSync(this.descriptor);
-    this.descriptor = undefined;
-  }
-
-  /** False: there is still none to be had. */
-  restore(): boolean {
-    try {
-      this.descriptor ??= openSync(process.execPath, "r");
-      return true;
-    } catch {
-      return false;
-    }
+  #exit(reason: ExitReason): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    clearTimeout(this.#timer);
+    this.#reserve.release();
+    if (reason.type !== "abnormal" || this.#inheritance.sockets === undefined) this.close();
+    this.#tell(reason);
   }
 }

@@ -4,8 +4,9 @@
 
 import type { Child, ExitReason, Supervisor } from "../actor/index.ts";
 import type { Connection } from "../connection/connection.ts";
-import type { ConnectionState } from "../connection/connection-host.ts";
+import type { ConnectionState } from "../connection/phase.ts";
 import type { HandlerError } from "../errors.ts";
+import type { Rejection } from "../events.ts";
 import type { BoundAddress, IpAddress } from "../transport/address.ts";
 import type { ClientVerification, TlsOptions } from "../transport/tls.ts";
 
@@ -53,6 +54,8 @@ export interface ServerCounters {
   readonly accepted: number;
   /** Sockets closed at once: too many connections, a full queue, no descriptors, or too late. */
   readonly rejected: number;
+  /** The same, by reason. */
+  readonly rejectedBy: Readonly<Record<Rejection, number>>;
   /** Bytes received by all connections so far; with TLS, those inside it. */
   readonly bytesRead: number;
   /** Bytes sent, likewise. */

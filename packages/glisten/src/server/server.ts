@@ -23,13 +23,14 @@ import {
   supervisor,
 } from "../actor/index.ts";
 import { callUser } from "../actor/user-code.ts";
-import type { ConnectionHost, ConnectionSettings, ConnectionState } from "../connection/connection-host.ts";
+import type { ConnectionHost, ConnectionSettings, HostedConnection } from "../connection/connection-host.ts";
 import { LiveConnection } from "../connection/live-connection.ts";
+import { countByState } from "../connection/phase.ts";
 import type { CloseReason } from "../connection/protocol.ts";
 import { type HandlerError, StartError, UsageError } from "../errors.ts";
 import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "../events.ts";
-import { keepReadBuffers } from "../memory.ts";
 import type { ServerOptions } from "../options.ts";
+import { keepReadBuffers } from "../performance/read-buffers.ts";
 import type { BoundAddress } from "../transport/address.ts";
 import type { TlsContext } from "../transport/tls.ts";
 import type { ListenTarget } from "../transport/transport.ts";
@@ -37,10 +38,9 @@ import { acceptors } from "./acceptor.ts";
 import { ArrivalQueue } from "./arrivals.ts";
 import { type Arriving, Drain, stopTimes } from "./drain.ts";
 import { Inheritance, Listener, type ListenerOwner } from "./listener.ts";
+import { Refusals } from "./refusals.ts";
 import type { Server, ServerInfo, ServerTls, StopOptions, StopReport } from "./server-interface.ts";
 import { TimerWheel } from "./timer-wheel.ts";
-
-const STATES: readonly ConnectionState[] = ["waiting", "handshaking", "initialising", "open", "closing"];
 
 /** The server behind the interface. */
 export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arriving {
@@ -57,7 +57,13 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   private target: ListenTarget;
   private count = 0;
   private accepts = 0;
-  private rejections = 0;
+  private readonly rejections: Record<Rejection, number> = {
+    "max-connections": 0,
+    "queue-full": 0,
+    exhausted: 0,
+    stopping: 0,
+  };
+  private readonly refusals: Refusals;
   private bytesIn = 0;
   private bytesOut = 0;
   private readonly drain: Drain = new Drain();
@@ -77,6 +83,8 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     this.tlsContext = tls;
     this.target = target;
     this.queue = new ArrivalQueue(options.maxQueue);
+    // No bytes can be sent before a TLS handshake.
+    this.refusals = new Refusals(tls === undefined ? options.refusal : undefined, options.lingerMs);
     this.closed = new Promise((resolve) => {
       this.tellClosed = resolve;
     });
@@ -152,6 +160,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
 
   private async ended(reason: ExitReason): Promise<void> {
     this.inheritance.close();
+    this.refusals.close();
     // Destroyed sockets still have their "close" to tell; nothing can keep them from it.
     if (this.count > 0) {
       await new Promise<void>((resolve) => {
@@ -179,21 +188,28 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     connection.prepare();
   }
 
-  ready(connection: LiveConnection): void {
+  ready(connection: HostedConnection): void {
     if (this.queue.offer(connection)) return;
-    this.rejections += 1;
-    if (rejectedChannel.hasSubscribers) rejectedChannel.publish({ reason: "queue-full" });
-    connection.drop();
+    this.rejected("queue-full");
+    const { refusal } = this.options;
+    if (refusal === undefined) connection.drop();
+    else {
+      connection.write(refusal);
+      connection.close();
+    }
   }
 
   refused(socket: Socket, reason: Rejection): void {
-    this.rejections += 1;
-    socket.on("error", ignore);
-    socket.destroy();
+    this.rejected(reason);
+    this.refusals.refuse(socket, reason === "max-connections");
+  }
+
+  private rejected(reason: Rejection): void {
+    this.rejections[reason] += 1;
     if (rejectedChannel.hasSubscribers) rejectedChannel.publish({ reason });
   }
 
-  opened(connection: LiveConnection): void {
+  opened(connection: HostedConnection): void {
     if (openChannel.hasSubscribers) openChannel.publish({ connection });
   }
 
@@ -243,11 +259,15 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 
   get taken(): number {
-    return this.accepts + this.rejections;
+    return this.accepts + this.turnedAway;
   }
 
   get backlog(): number {
     return this.options.backlog * this.addresses.length;
+  }
+
+  private get turnedAway(): number {
+    return Object.values(this.rejections).reduce((sum, count) => sum + count, 0);
   }
 
   get waiting(): boolean {
@@ -305,7 +325,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 
   info(): ServerInfo {
-    const states = Object.fromEntries(STATES.map((state) => [state, 0])) as Record<ConnectionState, number>;
+    const states = countByState();
     let bytesRead = this.bytesIn;
     let bytesWritten = this.bytesOut;
     for (const child of this.connections.adopted()) {
@@ -317,8 +337,9 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     const { address } = this;
     const where =
       address.type === "tcp" ? { port: address.port, ipAddress: address.ipAddress } : { path: address.path };
-    const { accepts: accepted, rejections: rejected, count: connections } = this;
-    return { ...where, connections, states, accepted, rejected, bytesRead, bytesWritten };
+    const { accepts: accepted, turnedAway: rejected, count: connections } = this;
+    const rejectedBy = { ...this.rejections };
+    return { ...where, connections, states, accepted, rejected, rejectedBy, bytesRead, bytesWritten };
   }
 }
 
@@ -335,8 +356,6 @@ function whenAborted(
     for (const signal of signals) signal?.removeEventListener("abort", listener);
   };
 }
-
-function ignore(): void {}
 
 function printError(error: HandlerError): void {
   console.error(error);

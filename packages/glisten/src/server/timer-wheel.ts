@@ -9,120 +9,118 @@
  * so a peer whose bytes already wait in the kernel is not punished for our own stall.
  */
 
-const SLOTS = 512;
+const slots = 512;
 
 /** Granularity of every deadline kept here, in milliseconds. A deadline is never early, and late by at most two turns. */
 export const TURN_MS = 100;
 
-/** Something that can be due. Entries are reused for their owner's whole life. */
-export abstract class WheelEntry {
+/** Something that can be due. The fields are the wheel's; they start as 0 and undefined. */
+export interface Timed {
   /** The turn at which this is due; 0 when nothing is armed. */
-  dueTurn = 0;
+  dueTurn: number;
   /** The turn whose slot holds the entry; 0 when it is in none. */
-  slotTurn = 0;
-  next: WheelEntry | undefined = undefined;
-  previous: WheelEntry | undefined = undefined;
-
+  slotTurn: number;
+  next: Timed | undefined;
+  previous: Timed | undefined;
   /** Called once when the armed instant has passed. */
-  abstract due(): void;
+  due(): void;
 }
 
+/** The deadlines of one server. */
 export class TimerWheel {
-  private readonly slots: (WheelEntry | undefined)[] = new Array<WheelEntry | undefined>(SLOTS).fill(
-    undefined,
-  );
-  private turn = 1;
-  private held = 0;
-  private lastTurnAt = 0;
-  private timer: NodeJS.Timeout | undefined = undefined;
+  readonly #slots: (Timed | undefined)[] = new Array<Timed | undefined>(slots).fill(undefined);
+  #turn = 1;
+  #held = 0;
+  #lastTurnAt = 0;
+  #timer: NodeJS.Timeout | undefined = undefined;
 
   /** Due in `ms` milliseconds, instead of whenever it was due before. */
-  arm(entry: WheelEntry, ms: number): void {
+  arm(entry: Timed, ms: number): void {
     // The turn under way is partly over and the first must be whole: hence one more.
-    const dueTurn = this.turn + Math.ceil(ms / TURN_MS) + 1;
+    const dueTurn = this.#turn + Math.ceil(ms / TURN_MS) + 1;
     entry.dueTurn = dueTurn;
     if (entry.slotTurn !== 0) {
       if (entry.slotTurn <= dueTurn) return;
-      this.unlink(entry);
+      this.#unlink(entry);
     }
-    this.link(entry);
+    this.#link(entry);
   }
 
   /** Nothing is due any more. The entry leaves its slot lazily, so that arming it again stays cheap. */
-  disarm(entry: WheelEntry): void {
+  disarm(entry: Timed): void {
     entry.dueTurn = 0;
   }
 
   /** Forgets the entry at once: its owner is gone and must not be kept alive by a slot. */
-  remove(entry: WheelEntry): void {
+  remove(entry: Timed): void {
     entry.dueTurn = 0;
-    if (entry.slotTurn !== 0) this.unlink(entry);
+    if (entry.slotTurn !== 0) this.#unlink(entry);
   }
 
   /** How many entries stand in slots. */
   get size(): number {
-    return this.held;
+    return this.#held;
   }
 
   stop(): void {
-    clearInterval(this.timer);
-    this.timer = undefined;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
-  private link(entry: WheelEntry): void {
-    const slotTurn = Math.min(entry.dueTurn, this.turn + SLOTS - 1);
-    const slot = slotTurn % SLOTS;
-    const first = this.slots[slot];
+  #link(entry: Timed): void {
+    const slotTurn = Math.min(entry.dueTurn, this.#turn + slots - 1);
+    const slot = slotTurn % slots;
+    const first = this.#slots[slot];
     entry.slotTurn = slotTurn;
     entry.previous = undefined;
     entry.next = first;
     if (first !== undefined) first.previous = entry;
-    this.slots[slot] = entry;
-    this.held += 1;
-    if (this.timer === undefined) this.start();
+    this.#slots[slot] = entry;
+    this.#held += 1;
+    if (this.#timer === undefined) this.#start();
   }
 
-  private unlink(entry: WheelEntry): void {
+  #unlink(entry: Timed): void {
     const { next, previous } = entry;
-    if (previous === undefined) this.slots[entry.slotTurn % SLOTS] = next;
+    if (previous === undefined) this.#slots[entry.slotTurn % slots] = next;
     else previous.next = next;
     if (next !== undefined) next.previous = previous;
     entry.next = undefined;
     entry.previous = undefined;
     entry.slotTurn = 0;
-    this.held -= 1;
+    this.#held -= 1;
   }
 
-  private start(): void {
-    this.lastTurnAt = performance.now();
-    this.timer = setInterval(() => this.tick(), TURN_MS);
-    this.timer.unref();
+  #start(): void {
+    this.#lastTurnAt = performance.now();
+    this.#timer = setInterval(() => this.#tick(), TURN_MS);
+    this.#timer.unref();
   }
 
-  private tick(): void {
+  #tick(): void {
     const now = performance.now();
     // A late timer makes up for a little drift, never for a stall.
-    const turns = now - this.lastTurnAt >= 2 * TURN_MS ? 2 : 1;
-    this.lastTurnAt = turns === 2 ? now : this.lastTurnAt + TURN_MS;
-    for (let i = 0; i < turns; i++) this.advance();
-    if (this.held === 0) this.stop();
+    const turns = now - this.#lastTurnAt >= 2 * TURN_MS ? 2 : 1;
+    this.#lastTurnAt = turns === 2 ? now : this.#lastTurnAt + TURN_MS;
+    for (let i = 0; i < turns; i++) this.#advance();
+    if (this.#held === 0) this.stop();
   }
 
-  private advance(): void {
-    this.turn += 1;
-    const turn = this.turn;
-    let entry = this.slots[turn % SLOTS];
+  #advance(): void {
+    this.#turn += 1;
+    const turn = this.#turn;
+    let entry = this.#slots[turn % slots];
     while (entry !== undefined) {
-      this.unlink(entry);
+      this.#unlink(entry);
       const dueTurn = entry.dueTurn;
-      if (dueTurn > turn) this.link(entry);
+      if (dueTurn > turn) this.#link(entry);
       else if (dueTurn !== 0) {
         entry.dueTurn = 0;
         entry.due();
       }
       // Nothing is ever linked into the slot being emptied: a new deadline lies at least two turns ahead,
       // one put forward at least one turn and at most a whole wheel less one.
-      entry = this.slots[turn % SLOTS];
+      entry = this.#slots[turn % slots];
     }
   }
 }

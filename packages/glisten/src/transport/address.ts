@@ -31,11 +31,17 @@ export interface Ipv6Address {
 export type IpAddress = Ipv4Address | Ipv6Address;
 
 /** One end of a TCP connection. */
-export interface ConnectionInfo {
-  /** From 0 to 65 535. */
+export interface Endpoint {
+  /** From 0 to 65535. */
   readonly port: number;
   /** An IPv4 address mapped into IPv6 (`::ffff:a.b.c.d`) is given as IPv4. */
   readonly ipAddress: IpAddress;
+}
+
+/** Both ends of a TCP connection: the peer's address and port (the real client's, behind a PROXY header), and ours. */
+export interface ConnectionInfo extends Endpoint {
+  /** Our end. */
+  readonly local: Endpoint;
 }
 
 /** Where a server listens: an address and port, or the path of a unix socket (`"@name"`: an abstract one). */
@@ -59,7 +65,7 @@ export function ipv6(...groups: Ipv6Groups): Ipv6Address {
 function requireIntegers(values: readonly number[], max: number, what: string): void {
   for (const value of values) {
     if (Number.isInteger(value) && value >= 0 && value <= max) continue;
-    throw new UsageError(`Each ${what} must be an integer from 0 to ${max}; got ${value}.`);
+    throw new UsageError(`each ${what} must be an integer from 0 to ${max}, got ${value}`);
   }
 }
 
@@ -157,10 +163,7 @@ export function hostAndPort(host: string, port: number): string {
  * What a socket says about one of its ends, as a value: undefined once the kernel no longer knows (the peer is
  * gone) or when there is no address (a unix socket). IPv4-mapped addresses become IPv4.
  */
-export function connectionInfo(
-  address: string | undefined,
-  port: number | undefined,
-): ConnectionInfo | undefined {
+export function endpoint(address: string | undefined, port: number | undefined): Endpoint | undefined {
   if (address === undefined || port === undefined) return undefined;
   const ipAddress = parseIpAddress(address);
   return ipAddress === undefined ? undefined : { port, ipAddress: unmapIpAddress(ipAddress) };
@@ -185,7 +188,7 @@ export function bindAddresses(name: string, ipv6 = false): readonly BindAddress[
   if (isIPv6(host)) return [{ host, ipv6Only: false }];
   if (!isIPv4(host)) {
     throw new UsageError(
-      `Cannot bind to ${JSON.stringify(name)}: an interface is "localhost", an IPv4 or an IPv6 address.`,
+      `an interface must be "localhost", an IPv4 or an IPv6 address, got ${JSON.stringify(name)}`,
     );
   }
   if (!ipv6) return [{ host, ipv6Only: false }];
@@ -200,5 +203,7 @@ function ipv6Siblings(host: string): readonly string[] {
     const siblings = addresses.filter((each) => each.family === "IPv6" && !each.address.startsWith("fe80:"));
     if (siblings.length > 0) return siblings.map((each) => each.address);
   }
-  throw new UsageError(`Cannot serve ${host} over IPv6 as well: its interface has no IPv6 address.`);
+  throw new UsageError(
+    `${host} cannot be served over IPv6 as well: its network interface has no IPv6 address`,
+  );
 }

@@ -2,32 +2,32 @@
 
 /** A queue of bytes: chunks in, any number of bytes out. */
 export class ByteQueue {
-  private chunks: Buffer[] = [];
-  private size = 0;
+  #chunks: Buffer[] = [];
+  #size = 0;
 
   /** How many bytes wait. */
   get length(): number {
-    return this.size;
+    return this.#size;
   }
 
   push(chunk: Buffer): void {
     if (chunk.length === 0) return;
-    this.chunks.push(chunk);
-    this.size += chunk.length;
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
   }
 
   /** Takes the first `length` bytes, which must be there; 0 takes all. */
   take(length: number): Buffer {
-    const whole = this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks, this.size);
+    const whole = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#size);
     const end = length === 0 ? whole.length : length;
     const rest = whole.subarray(end);
-    this.chunks = rest.length === 0 ? [] : [rest];
-    this.size = rest.length;
+    this.#chunks = rest.length === 0 ? [] : [rest];
+    this.#size = rest.length;
     return whole.subarray(0, end);
   }
 
   clear(): void {
-    this.chunks = [];
-    this.size = 0;
+    this.#chunks = [];
+    this.#size = 0;
   }
 }

@@ -8,7 +8,13 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { CertificateError, describeError, toSocketReason, UsageError } from "../errors.ts";
+import {
+  CertificateError,
+  type CertificateErrorReason,
+  describeError,
+  toSocketReason,
+  UsageError,
+} from "../errors.ts";
 
 /** A certificate and its key, each from a file or from memory. Intermediates follow the certificate. */
 export interface CertificateOptions {
@@ -92,7 +98,7 @@ async function authorityContent(
   { ca, caFile }: ClientVerification,
   name: string,
 ): Promise<CertificateContent> {
-  if (ca !== undefined && caFile !== undefined) throw new UsageError("Give either ca or caFile, not both.");
+  if (ca !== undefined && caFile !== undefined) throw new UsageError("give either ca or caFile, not both");
   if (ca !== undefined) return ca;
   if (caFile === undefined) {
     throw new CertificateError("no-authority", "Client verification needs the CA: give ca or caFile.");
@@ -112,7 +118,7 @@ async function openSource(
 ): Promise<Source> {
   const short = what === "key" ? "key" : "cert";
   if (content !== undefined && file !== undefined) {
-    throw new UsageError(`Give either ${short} or ${short}file for ${owner}, not both.`);
+    throw new UsageError(`give either ${short} or ${short}file for ${owner}, not both`);
   }
   if (content !== undefined) return { what, name: `the ${what} of ${owner}`, content };
   if (file === undefined) {
@@ -161,7 +167,19 @@ function decodeCertificates(
   } catch (cause) {
     throw new CertificateError(reason, `${capitalize(name)} cannot be decoded: ${messageOf(cause)}.`, cause);
   }
-  throw new CertificateError(reason, `${capitalize(name)} holds no certificate.`);
+  const why = `${capitalize(name)} holds no certificate`;
+  throw new CertificateError(reason, parts.some(looksLikePath) ? `${why}${hintOfPath(reason)}` : `${why}.`);
+}
+
+/** Text on one line is no PEM. */
+function looksLikePath(content: string | Uint8Array): boolean {
+  return typeof content === "string" && content !== "" && !/-----BEGIN |\n/.test(content);
+}
+
+function hintOfPath(reason: CertificateErrorReason): string {
+  const options = { "invalid-certificate": ["cert", "certfile"], "invalid-authority": ["ca", "caFile"] };
+  const [given, meant] = options[reason as keyof typeof options] ?? ["key", "keyfile"];
+  return `: ${given} takes PEM or DER, and this looks like a path. Did you mean ${meant}?`;
 }
 
 /** The PEM blocks of a text, or DER bytes as they are. */
@@ -188,6 +206,13 @@ function decodeKey(content: string | Uint8Array, name: string, options: Certific
     const key = Buffer.from(content as Uint8Array);
     return createPrivateKey({ key, format: "der", type: requiredType(key, options), ...passphrase });
   } catch (cause) {
+    if (looksLikePath(content)) {
+      throw new CertificateError(
+        "invalid-key",
+        `${capitalize(name)} holds no key${hintOfPath("invalid-key")}`,
+        cause,
+      );
+    }
     const why = wrongPassphrase(pem, options.passphrase, cause) ?? messageOf(cause);
     throw new CertificateError("invalid-key", `${capitalize(name)} cannot be decoded: ${why}.`, cause);
   }

@@ -79,34 +79,34 @@ function hostName(body: Reader): string | undefined {
 
 /** Reads forward; past the end there is nothing, and numbers are 0. */
 class Reader {
-  private readonly bytes: Buffer;
-  private at = 0;
+  readonly #bytes: Buffer;
+  #at = 0;
 
   constructor(bytes: Buffer) {
-    this.bytes = bytes;
+    this.#bytes = bytes;
   }
 
   get left(): number {
-    return Math.max(0, this.bytes.length - this.at);
+    return Math.max(0, this.#bytes.length - this.#at);
   }
 
   skip(length: number): void {
-    this.at += length;
+    this.#at += length;
   }
 
   number(width: 1 | 2): number {
-    const value = this.left < width ? 0 : this.bytes.readUIntBE(this.at, width);
-    this.at += width;
+    const value = this.left < width ? 0 : this.#bytes.readUIntBE(this.#at, width);
+    this.#at += width;
     return value;
   }
 
   part(length: number): Reader {
-    const part = new Reader(this.bytes.subarray(this.at, this.at + length));
-    this.at += length;
+    const part = new Reader(this.#bytes.subarray(this.#at, this.#at + length));
+    this.#at += length;
     return part;
   }
 
   text(): string {
-    return this.bytes.toString("latin1");
+    return this.#bytes.toString("latin1");
   }
 }

@@ -11,6 +11,7 @@ import cluster from "node:cluster";
 import { readFileSync, readlinkSync } from "node:fs";
 import type { Server } from "node:net";
 import { StartError, UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
 import type { BoundAddress } from "./address.ts";
 import {
   closeServers,
@@ -112,7 +113,7 @@ export async function openDescriptorListener(
   options: ListenerOptions,
 ): Promise<OpenListener> {
   if (!Number.isInteger(fd) || fd < 0 || fd > 0x7fffffff) {
-    throw new UsageError(`A file descriptor is a whole number from 0; got ${String(fd)}.`);
+    throw new UsageError(`a file descriptor must be an integer of at least 0, got ${shown(fd)}`);
   }
   return await openDescriptors([fd], options);
 }

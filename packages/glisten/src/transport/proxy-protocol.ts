@@ -8,13 +8,8 @@
 
 import { BlockList, isIP, isIPv4 } from "node:net";
 import { ProxyProtocolError, UsageError } from "../errors.ts";
-import {
-  type ConnectionInfo,
-  type IpAddress,
-  type Ipv6Groups,
-  parseIpAddress,
-  unmapIpAddress,
-} from "./address.ts";
+import { shown } from "../option-names.ts";
+import { type Endpoint, type IpAddress, type Ipv6Groups, parseIpAddress, unmapIpAddress } from "./address.ts";
 import { crc32c } from "./crc32c.ts";
 
 /** What a proxy said about the connection it relays. */
@@ -23,9 +18,9 @@ export interface ProxyHeader {
   /** `"local"`: the proxy speaks for itself, for example to check our health. */
   readonly command: "proxy" | "local";
   /** The client. Undefined: the proxy does not say (LOCAL, UNKNOWN, UNSPEC, a unix socket); keep the real peer. */
-  readonly source: ConnectionInfo | undefined;
+  readonly source: Endpoint | undefined;
   /** Where the client connected to; undefined as `source` is. */
-  readonly destination: ConnectionInfo | undefined;
+  readonly destination: Endpoint | undefined;
 }
 
 /** `length` counts the bytes of the header: what follows belongs to the application. */
@@ -96,7 +91,7 @@ function parseV1Line(line: string, length: number): ProxyParse {
   return header(1, "proxy", { source: from, destination: to }, length);
 }
 
-function v1Endpoint(host = "", portText = "", version: number): ConnectionInfo | undefined {
+function v1Endpoint(host = "", portText = "", version: number): Endpoint | undefined {
   if (isIP(host) !== version || host.includes("%") || !V1_PORT.test(portText)) return undefined;
   const port = Number(portText);
   return port > 65_535 ? undefined : { port, ipAddress: unmapIpAddress(parseIpAddress(host)!) };
@@ -231,7 +226,7 @@ function addEntry(list: BlockList, entry: string): void {
   const isValid = isIP(host) !== 0 && !host.includes("%") && rest.length === 0;
   if (!isValid || (bits !== undefined && (bits < 0 || bits > (family === "ipv4" ? 32 : 128)))) {
     throw new UsageError(
-      `A trusted peer is an IP address, a subnet such as "10.0.0.0/8", or "unix"; got ${JSON.stringify(entry)}.`,
+      `a trusted peer must be an IP address, a subnet such as "10.0.0.0/8", or "unix", got ${shown(entry)}`,
     );
   }
   if (bits === undefined) list.addAddress(host, family);

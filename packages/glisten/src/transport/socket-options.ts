@@ -6,6 +6,8 @@
  */
 
 import { UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
+import { type Check, flag, integer } from "../option-values.ts";
 import { type IpAddress, ipAddressToString } from "./address.ts";
 
 /**
@@ -49,7 +51,7 @@ export interface TcpOptions extends SocketOptions {
   readonly reuseaddr?: boolean | undefined;
   /** Serves IPv6 as well. Default: false. */
   readonly ipv6?: boolean | undefined;
-  /** Bytes read ahead of `receive`. Default: Node's (16 or 64 KiB). TCP only. */
+  /** Bytes read ahead of `receive`, at least the 65 536 that Node reads at once. Default: Node's. TCP only. */
   readonly buffer?: number | undefined;
   /** Default: `"any"`. */
   readonly ip?: Interface | undefined;
@@ -73,46 +75,33 @@ export const socketDefaults: SocketSettings = Object.freeze({
 /** The default length of the queue in front of `accept`. */
 export const DEFAULT_BACKLOG = 1024;
 
-type Check = (value: unknown) => string | undefined;
-
-const flag: Check = (value) => (typeof value === "boolean" ? undefined : "true or false");
-
-function whole(least: number, most: number): Check {
-  return (value) => {
-    const fits = Number.isInteger(value) && (value as number) >= least && (value as number) <= most;
-    return fits ? undefined : `a whole number from ${least} to ${most}`;
-  };
-}
-
 const SOCKET_CHECKS: { readonly [Name in keyof SocketSettings]: Check } = {
   nodelay: flag,
   linger: checkLinger,
-  sendTimeout: (value) => (value === Number.POSITIVE_INFINITY ? undefined : whole(0, 0x7fffffff)(value)),
+  sendTimeout: (value) => (value === Number.POSITIVE_INFINITY ? undefined : integer(0, 0x7fffffff)(value)),
   sendTimeoutClose: flag,
   activeMode: checkActiveMode,
   mode: (value) => (value === "binary" ? undefined : '"binary": Node gives bytes'),
 };
 
 const LISTEN_CHECKS: { readonly [Name in Exclude<keyof TcpOptions, keyof SocketOptions>]-?: Check } = {
-  backlog: whole(1, 65_535),
+  backlog: integer(1, 65_535),
   reuseaddr: (value) => (value === true ? undefined : "true: Node always sets SO_REUSEADDR"),
   ipv6: flag,
-  buffer: whole(1, 0x40000000),
+  buffer: integer(65_536, 0x40000000),
   ip: checkInterface,
 };
 
 function checkLinger(value: unknown): string | undefined {
   const { enabled, seconds } = (value ?? {}) as Partial<Linger>;
   const isValid = typeof enabled === "boolean" && (seconds === 0 || !enabled);
-  return isValid
-    ? undefined
-    : "off, or on with 0 seconds (close resets): Node cannot set SO_LINGER otherwise";
+  return isValid ? undefined : "off, or on with 0 seconds (close resets), which is all that Node can set";
 }
 
 function checkActiveMode(value: unknown): string | undefined {
   if (value === "passive" || value === "once" || value === "active") return undefined;
   const count = (value as { count?: unknown } | undefined)?.count;
-  return whole(1, 32_767)(count) && '"passive", "once", "active" or { count } from 1 to 32767';
+  return integer(1, 32_767)(count) && '"passive", "once", "active" or { count } from 1 to 32767';
 }
 
 function checkInterface(value: unknown): string | undefined {
@@ -145,7 +134,7 @@ export function withSocketOptions(
 ): SocketSettings {
   for (const [name, value] of given(options)) {
     if (Object.hasOwn(LISTEN_CHECKS, name)) {
-      throw new UsageError(`${name} can be set when listening only.`);
+      throw new UsageError(`${name} can be set by listen only`);
     }
     requireKnown(name, value, SOCKET_CHECKS);
     if (onUnix) refuseOnUnix(name);
@@ -162,7 +151,7 @@ export function socketSettingsOf(options: TcpOptions): SocketSettings {
 /** A socket begins without a controlling process, so nobody could hear of its packets. */
 function requirePassive({ activeMode = "passive" }: TcpOptions): void {
   if (activeMode === "passive") return;
-  throw new UsageError("A socket is accepted passive: set activeMode after controllingProcess(subject).");
+  throw new UsageError("a socket is accepted passive: set activeMode after controllingProcess(subject)");
 }
 
 function given(options: object): readonly (readonly [string, unknown])[] {
@@ -170,15 +159,14 @@ function given(options: object): readonly (readonly [string, unknown])[] {
 }
 
 function requireKnown(name: string, value: unknown, checks: Readonly<Record<string, Check>>): void {
-  if (!Object.hasOwn(checks, name))
-    throw new UsageError(`There is no socket option ${JSON.stringify(name)} here.`);
+  if (!Object.hasOwn(checks, name)) throw new UsageError(`there is no socket option ${JSON.stringify(name)}`);
   const wanted = checks[name]!(value);
-  if (wanted !== undefined) throw new UsageError(`${name} must be ${wanted}; got ${JSON.stringify(value)}.`);
+  if (wanted !== undefined) throw new UsageError(`${name} must be ${wanted}, got ${shown(value)}`);
 }
 
 function refuseOnUnix(name: string): void {
   if (name !== "nodelay" && name !== "reuseaddr" && name !== "ipv6") return;
-  throw new UsageError(`${name} is an option of TCP; a unix socket has no such thing.`);
+  throw new UsageError(`${name} is an option of TCP, and this is a unix socket`);
 }
 
 /** The path when the options ask for a unix socket. */

@@ -7,6 +7,7 @@
 
 import type { Server } from "node:net";
 import { UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
 import { type BindAddress, bindAddresses, hostAndPort } from "./address.ts";
 import {
   closeServers,
@@ -93,12 +94,12 @@ function portOf(server: Server): number {
 
 function checkPort(port: number): void {
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return;
-  throw new UsageError(`A port must be a whole number from 0 to 65535; got ${String(port)}.`);
+  throw new UsageError(`a port must be an integer from 0 to 65535, got ${shown(port)}`);
 }
 
 /** `reusePort` came with Node 22.12 and 23.1; an older Node ignores it in silence. */
 function requireReusePort(): void {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12)) return;
-  throw new UsageError(`reusePort needs Node.js 22.12 or newer; this is ${process.versions.node}.`);
+  throw new UsageError(`reusePort needs Node.js 22.12 or newer, and this is ${process.versions.node}`);
 }

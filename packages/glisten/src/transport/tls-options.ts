@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { createSecureContext, type TlsOptions as NodeTlsOptions, type SecureContextOptions } from "node:tls";
 import { domainToASCII } from "node:url";
 import { CertificateError, UsageError } from "../errors.ts";
-import { checkNames } from "../option-names.ts";
+import { checkNames, shown } from "../option-names.ts";
 import {
   type CertificateOptions,
   type ClientVerification,
@@ -150,7 +150,7 @@ function canonicalName(name: string): string {
   const wildcard = name.startsWith("*.");
   const ascii = domainToASCII(wildcard ? name.slice(2) : name);
   if (ascii.length > 253 || !HOST_NAME.test(ascii)) {
-    throw new UsageError(`A server name is a host name, or one behind "*."; got ${JSON.stringify(name)}.`);
+    throw new UsageError(`a server name must be a host name, or one behind "*.", got ${shown(name)}`);
   }
   return wildcard ? `*.${ascii}` : ascii;
 }
@@ -163,6 +163,9 @@ const TLS_NAMES = [
 
 /** Checks what can be checked without reading a file. @throws UsageError. */
 export function checkTlsOptions(options: TlsOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw new UsageError(`withTls takes { certfile, keyfile } or { cert, key }, got ${shown(options)}`);
+  }
   const { serverNames = {}, alpnProtocols = [], minVersion, ticketKeys } = options;
   checkNames("withTls", options, TLS_NAMES);
   checkKeyType(options);
@@ -171,33 +174,36 @@ export function checkTlsOptions(options: TlsOptions): void {
     checkKeyType(certificate);
   }
   if (minVersion !== undefined && minVersion !== "TLSv1.2" && minVersion !== "TLSv1.3") {
-    throw new UsageError(`minVersion is "TLSv1.2" or "TLSv1.3"; got ${JSON.stringify(minVersion)}.`);
+    throw new UsageError(`minVersion must be "TLSv1.2" or "TLSv1.3", got ${shown(minVersion)}`);
   }
   if (ticketKeys !== undefined && ticketKeys.byteLength !== TICKET_KEY_BYTES) {
-    throw new UsageError(`ticketKeys must be ${TICKET_KEY_BYTES} bytes; got ${ticketKeys.byteLength}.`);
+    throw new UsageError(`ticketKeys must be ${TICKET_KEY_BYTES} bytes, got ${ticketKeys.byteLength}`);
   }
   if (!Array.isArray(alpnProtocols)) {
-    throw new UsageError(`alpnProtocols is an array of names; got ${JSON.stringify(alpnProtocols)}.`);
+    throw new UsageError(`alpnProtocols must be an array of names, got ${shown(alpnProtocols)}`);
   }
   for (const protocol of alpnProtocols) checkProtocol(protocol);
 }
 
 function checkKeyType({ keyType }: CertificateOptions): void {
   if (keyType === undefined || ["rsa", "ec", "pkcs8"].includes(keyType)) return;
-  throw new UsageError(`keyType is "rsa", "ec" or "pkcs8"; got ${JSON.stringify(keyType)}.`);
+  throw new UsageError(`keyType must be "rsa", "ec" or "pkcs8", got ${shown(keyType)}`);
 }
 
 /** The same for what clients are verified against. @throws UsageError. */
 export function checkClientVerification(verification: ClientVerification): void {
+  if (typeof verification !== "object" || verification === null) {
+    throw new UsageError(`withClientVerification takes { caFile } or { ca }, got ${shown(verification)}`);
+  }
   checkNames("withClientVerification", verification, ["caFile", "ca", "optional"]);
   const { optional = false } = verification;
   if (typeof optional === "boolean") return;
-  throw new UsageError(`optional is true or false; got ${JSON.stringify(optional)}.`);
+  throw new UsageError(`optional must be true or false, got ${shown(optional)}`);
 }
 
 /** RFC 7301 §3.1: each name has 1 to 255 bytes. */
 function checkProtocol(protocol: string): void {
   const length = Buffer.byteLength(protocol);
   if (length > 0 && length <= 255) return;
-  throw new UsageError(`An ALPN protocol has 1 to 255 bytes; got ${JSON.stringify(protocol)}.`);
+  throw new UsageError(`an ALPN protocol must have 1 to 255 bytes, got ${shown(protocol)}`);
 }

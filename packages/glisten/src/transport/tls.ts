@@ -14,7 +14,7 @@ import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
-import { TransportError, toSocketReason } from "../errors.ts";
+import { describeError, TransportError, toSocketReason } from "../errors.ts";
 import { parseClientHello } from "./client-hello.ts";
 import {
   type ClientVerification,
@@ -39,13 +39,13 @@ interface Offer {
 
 /** Certificates, keys, authorities and rules in force, and the handshakes under them. */
 export class TlsContext {
-  private offer: Offer;
-  private readonly ticketKeys: Buffer;
-  private updates: Promise<unknown> = Promise.resolve();
+  #offer: Offer;
+  readonly #ticketKeys: Buffer;
+  #updates: Promise<unknown> = Promise.resolve();
 
   private constructor(offer: Offer, ticketKeys: Buffer) {
-    this.offer = offer;
-    this.ticketKeys = ticketKeys;
+    this.#offer = offer;
+    this.#ticketKeys = ticketKeys;
   }
 
   /**
@@ -65,11 +65,11 @@ export class TlsContext {
    * take effect in the order they were asked for.
    */
   update(options: TlsOptions, verification?: ClientVerification): Promise<void> {
-    const prepared = prepare(options, verification, this.ticketKeys);
-    const turn = this.updates.then(async () => {
-      this.offer = await prepared;
+    const prepared = prepare(options, verification, this.#ticketKeys);
+    const turn = this.#updates.then(async () => {
+      this.#offer = await prepared;
     });
-    this.updates = turn.catch(() => {});
+    this.#updates = turn.catch(() => {});
     return turn;
   }
 
@@ -87,7 +87,7 @@ export class TlsContext {
     // A FIN in the middle of a handshake is its end; a half-open socket would wait for more.
     raw.allowHalfOpen = false;
     if (received !== undefined && received.byteLength > 0) raw.unshift(received);
-    return await shakeHands(await chooseServer(this.offer, raw), raw);
+    return await shakeHands(await chooseServer(this.#offer, raw), raw);
   }
 }
 
@@ -189,7 +189,14 @@ function handshakeError(error: Error, socket: TLSSocket | undefined): TransportE
     return new TransportError("eproto", `The client's certificate was refused: ${text}.`, { cause: error });
   }
   const code = toSocketReason(error);
-  return new TransportError(code, `The TLS handshake failed: ${error.message}`, { cause: error });
+  return new TransportError(code, `The TLS handshake failed: ${whyInWords(error)}.`, { cause: error });
+}
+
+/** OpenSSL's messages are traces, with its source files and a newline; `reason` is what they say. */
+function whyInWords(error: Error & { readonly reason?: unknown }): string {
+  if (error instanceof TransportError) return describeError(error.code);
+  if (typeof error.reason === "string") return error.reason;
+  return error.message.split("\n", 1)[0]!.replace(/\.$/, "");
 }
 
 function ignore(): void {}

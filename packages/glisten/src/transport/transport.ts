@@ -6,6 +6,7 @@
  */
 
 import { UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
 import {
   type DescriptorTarget,
   openDescriptorListener,
@@ -38,6 +39,5 @@ export function openListener(target: ListenTarget, options: ListenerOptions): Pr
 }
 
 function noTarget(given: unknown): UsageError {
-  const shown = typeof given === "string" ? JSON.stringify(given) : String(given);
-  return new UsageError(`A listen target is a port's number, { path }, { fd } or { systemd }, not ${shown}.`);
+  return new UsageError(`a listen target is { port }, { path }, { fd } or { systemd }, got ${shown(given)}`);
 }

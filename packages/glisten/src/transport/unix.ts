@@ -9,6 +9,7 @@ import { lstat, stat, unlink } from "node:fs/promises";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { StartError, UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
 import {
   createListeningServer,
   type ListenerOptions,
@@ -80,11 +81,11 @@ function permissions({ everyone = false }: UnixTarget): { readableAll?: true; wr
 /** The name as Node takes it: an abstract one begins with NUL. */
 function checkedName(path: string): string {
   if (path === "" || path.includes("\0")) {
-    throw new UsageError(`A unix socket needs a path without NUL characters; got ${JSON.stringify(path)}.`);
+    throw new UsageError(`the path of a unix socket must be text without NUL characters, got ${shown(path)}`);
   }
   const abstract = path.startsWith("@");
   if (abstract && process.platform !== "linux") {
-    throw new UsageError(`Abstract unix sockets exist on Linux only; got ${JSON.stringify(path)}.`);
+    throw new UsageError(`abstract unix sockets exist on Linux only, got ${shown(path)}`);
   }
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
     const message = `Cannot listen on ${path}: a socket path has at most ${MAX_PATH_BYTES} bytes (enametoolong).`;

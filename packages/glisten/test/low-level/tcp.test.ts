@@ -376,13 +376,13 @@ describe("options", () => {
 
   it.each([
     [{ reuseaddr: false }, /SO_REUSEADDR/],
-    [{ linger: { enabled: true, seconds: 5 } }, /SO_LINGER/],
+    [{ linger: { enabled: true, seconds: 5 } }, /which is all that Node can set/],
     [{ mode: "list" }, /binary/],
     [{ activeMode: "once" }, /controllingProcess/],
     [{ backlog: 0 }, /1 to 65535/],
     [{ sendTimeout: -1 }, /sendTimeout/],
     [{ nodelay: 1 }, /true or false/],
-    [{ buffer: 0 }, /buffer/],
+    [{ buffer: 65_535 }, /buffer must be an integer from 65536 to 1073741824, got 65535/],
     [{ ip: "127.0.0.1" }, /"any", "loopback"/],
     [{ packet: 4 }, /no socket option "packet"/],
     [{ certKeyConfig: {} }, /no socket option "certKeyConfig"/],
@@ -395,10 +395,10 @@ describe("options", () => {
   });
 
   it.each([
-    [{ backlog: 5 }, /when listening only/],
-    [{ reuseaddr: true }, /when listening only/],
-    [{ ipv6: true }, /when listening only/],
-    [{ linger: { enabled: true, seconds: 1 } }, /SO_LINGER/],
+    [{ backlog: 5 }, /by listen only/],
+    [{ reuseaddr: true }, /by listen only/],
+    [{ ipv6: true }, /by listen only/],
+    [{ linger: { enabled: true, seconds: 1 } }, /which is all that Node can set/],
     [{ activeMode: { count: 0 } }, /1 to 32767/],
     [{ activeMode: "once" }, /controllingProcess/],
     [{ keepalive: true }, /no socket option/],

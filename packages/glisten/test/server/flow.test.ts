@@ -464,7 +464,6 @@ describe("the PROXY protocol", () => {
     ["an untrusted peer", ["192.0.2.0/24"], header, "untrusted"],
     ["a malformed header", ["127.0.0.1"], "PROXY TCP9 nonsense\r\n", "malformed"],
     ["no header", ["127.0.0.1"], "GET / HTTP/1.1\r\n", "malformed"],
-    ["a late header", ["127.0.0.1"], "PROXY TC", "late"],
   ])("closes the connection of %s", async (_name, trusted, bytes, reason) => {
     const { subscribe, unsubscribe } = await import("node:diagnostics_channel");
     const told: glisten.CloseReason[] = [];
@@ -479,6 +478,20 @@ describe("the PROXY protocol", () => {
     unsubscribe("glisten:connection:close", listener);
     expect(told[0]).toMatchObject({ type: "handshake", error: { name: "ProxyProtocolError", reason } });
     expect(server.info().connections).toBe(0);
+  });
+
+  it("must come in time", async () => {
+    const { subscribe, unsubscribe } = await import("node:diagnostics_channel");
+    const told: glisten.CloseReason[] = [];
+    const listener = (event: unknown): void => void told.push((event as glisten.CloseEvent).reason);
+    subscribe("glisten:connection:close", listener);
+    await using server = await whoAmI(["127.0.0.1"]).start(0);
+    const peer = await dial(server);
+    peer.socket.write("PROXY TC");
+    await peer.whenClosed();
+    await eventually(() => told.length === 1);
+    unsubscribe("glisten:connection:close", listener);
+    expect(told).toEqual([{ type: "deadline", deadline: "handshake" }]);
   });
 
   it("comes before TLS", async () => {

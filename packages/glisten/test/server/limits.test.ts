@@ -47,6 +47,51 @@ describe("the connection cap", () => {
   });
 });
 
+describe("a refusal", () => {
+  const busy = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+  it("is sent over the cap, also to a peer that has sent its request already", async () => {
+    await using server = await echo().withMaxConnections(1).withRefusal(busy).withStopDeadline(10).start(0);
+    await dial(server);
+    await eventually(() => server.info().states.open === 1);
+    for (let i = 0; i < 5; i++) {
+      const peer = await dial(server);
+      peer.socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+      expect(await peer.read(1_000)).toBe(busy);
+      peer.socket.end();
+      await peer.whenClosed();
+      expect(peer.error).toBe(undefined);
+    }
+    expect(server.info()).toMatchObject({
+      rejected: 5,
+      rejectedBy: { "max-connections": 5, "queue-full": 0 },
+    });
+  });
+
+  it("is sent when the queue is full", async () => {
+    await using server = await glisten
+      .new(() => new Promise<undefined>(nothing), nothing)
+      .withPoolSize(1)
+      .withMaxQueue(0)
+      .withRefusal(Buffer.from(busy))
+      .withStopDeadline(10)
+      .start(0);
+    await dial(server);
+    await eventually(() => server.info().states.initialising === 1);
+    expect(await (await dial(server)).read(1_000)).toBe(busy);
+    expect(server.info().rejectedBy).toMatchObject({ "queue-full": 1 });
+  });
+
+  it("does not outlive the server", async () => {
+    const server = await echo().withMaxConnections(1).withRefusal(busy).withStopDeadline(10).start(0);
+    await dial(server);
+    const refused = await dial(server, { allowHalfOpen: true } as never);
+    expect(await refused.read(1_000)).toBe(busy);
+    await server.stop();
+    await eventually(() => refused.socket.destroyed || !refused.socket.write("is anybody there?"));
+  });
+});
+
 describe("the pool", () => {
   it("bounds how many connections initialise at once, and the queue how many wait", async () => {
     let running = 0;

@@ -109,10 +109,10 @@ describe("start", () => {
     const wrong: [() => unknown, RegExp][] = [
       [() => echo().bind("example.com"), /bind must be "localhost" or an IPv4 or IPv6 address/],
       [() => echo().bind("127.0.0.1.1"), /127\.0\.0\.1\.1/],
-      [() => echo().withPoolSize(0), /poolSize must be a whole number/],
+      [() => echo().withPoolSize(0), /poolSize must be an integer from 1 to 65536, got 0/],
       [() => echo().withMaxConnections(1.5), /maxConnections/],
       [() => echo().withHandshakeTimeout(-1), /handshakeTimeoutMs/],
-      [() => echo().withActiveState({ count: 1 }), /activeState must be "once"/],
+      [() => echo().withActiveState({ count: 1 }), /activeState must be "once", .* got an object$/],
       [() => echo().withActiveState("twice" as never), /twice/],
       [() => echo().withSignal({} as never), /AbortSignal/],
       [() => echo().withHighWaterMark(1), /highWaterMark/],
@@ -123,20 +123,33 @@ describe("start", () => {
       [() => echo().withIntensity({ restarts: 1 } as never), /intensity must be { restarts, withinMs }/],
       [() => echo().withLinger({ linger: 5 } as never), /withLinger has no option "linger"/],
       [() => echo().withProxyProtocol({ trustedPeers: ["unix"], peers: [] } as never), /no option "peers"/],
+      [
+        () => (echo().withTls as (...files: string[]) => unknown)("cert.pem", "key.pem"),
+        /withTls takes { certfile, keyfile } or { cert, key }, got "cert.pem"/,
+      ],
+      [
+        () => echo().withClientVerification("ca.pem" as never),
+        /withClientVerification takes { caFile } or { ca }, got "ca.pem"/,
+      ],
+      [
+        () => echo().withSendDeadline({ sendMs: 0 }),
+        /sendMs must be an integer from 1 to 2147483647, or Infinity/,
+      ],
+      [() => echo().withRefusal(503 as never), /refusal must be text or bytes, got 503/],
       [() => echo().withTls({ minversion: "TLSv1.3" } as never), /withTls has no option "minversion"/],
-      [() => echo().withTls({ minVersion: "TLSv1.1" as never }), /minVersion is "TLSv1.2" or/],
-      [() => echo().withTls({ keyType: "dsa" as never }), /keyType is "rsa"/],
-      [() => echo().withTls({ alpnProtocols: "h2" as never }), /alpnProtocols is an array/],
+      [() => echo().withTls({ minVersion: "TLSv1.1" as never }), /minVersion must be "TLSv1.2" or/],
+      [() => echo().withTls({ keyType: "dsa" as never }), /keyType must be "rsa"/],
+      [() => echo().withTls({ alpnProtocols: "h2" as never }), /alpnProtocols must be an array/],
       [() => echo().withTls({ alpnProtocols: [""] }), /1 to 255 bytes/],
-      [() => echo().withTls({ serverNames: { "a b": {} } }), /A server name is a host name/],
+      [() => echo().withTls({ serverNames: { "a b": {} } }), /a server name must be a host name/],
       [
         () => echo().withTls({ serverNames: { a: { cet: "" } as never } }),
         /serverNames\["a"\] has no option "cet"/,
       ],
       [() => echo().withClientVerification({ cafile: "x" } as never), /no option "cafile"/],
-      [() => echo().withClientVerification({ optional: "yes" as never }), /optional is true or false/],
+      [() => echo().withClientVerification({ optional: "yes" as never }), /optional must be true or false/],
       [() => glisten.new(1 as never, nothing), /init must be a function/],
-      [() => glisten.protocol({} as never), /must be a function/],
+      [() => glisten.protocol({} as never), /(must be|takes) a function, got/],
     ];
     for (const [call, message] of wrong) {
       expect(call).toThrow(glisten.UsageError);

@@ -2,12 +2,16 @@
 
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { TimerWheel, TURN_MS, WheelEntry } from "../../src/server/timer-wheel.ts";
+import { type Timed, TimerWheel, TURN_MS } from "../../src/server/timer-wheel.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }));
 afterEach(() => void vi.useRealTimers());
 
-class Alarm extends WheelEntry {
+class Alarm implements Timed {
+  dueTurn = 0;
+  slotTurn = 0;
+  next: Timed | undefined = undefined;
+  previous: Timed | undefined = undefined;
   readonly rang: number[] = [];
   onDue: () => void = () => {};
 

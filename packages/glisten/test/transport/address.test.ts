@@ -5,7 +5,7 @@ import { UsageError } from "../../src/errors.ts";
 import {
   addressToString,
   bindAddresses,
-  connectionInfo,
+  endpoint,
   type Ipv6Groups,
   ipAddressToString,
   ipv4,
@@ -99,8 +99,8 @@ describe("parseIpAddress", () => {
 it("an IPv4-mapped peer is an IPv4 peer", () => {
   expect(unmapIpAddress(parseIpAddress("::ffff:192.0.2.1")!)).toEqual(ipv4(192, 0, 2, 1));
   expect(unmapIpAddress(ipv6(0, 0, 0, 0, 0, 0, 0, 1))).toEqual(ipv6(0, 0, 0, 0, 0, 0, 0, 1));
-  expect(connectionInfo("::ffff:10.0.0.1", 80)).toEqual({ port: 80, ipAddress: ipv4(10, 0, 0, 1) });
-  expect(connectionInfo(undefined, 80)).toBeUndefined();
+  expect(endpoint("::ffff:10.0.0.1", 80)).toEqual({ port: 80, ipAddress: ipv4(10, 0, 0, 1) });
+  expect(endpoint(undefined, 80)).toBeUndefined();
 });
 
 it("a value out of range is refused", () => {

@@ -101,6 +101,18 @@ describe("what is missing or does not fit is named", () => {
       /\/c: there is no such file .*\/k: there is no such file/,
     ],
     [
+      "a path in place of a certificate",
+      ({ server }) => ({ cert: server.certfile, keyfile: server.keyfile }),
+      "invalid-certificate",
+      /cert takes PEM or DER, and this looks like a path\. Did you mean certfile\?$/,
+    ],
+    [
+      "a path in place of a key",
+      ({ server }) => ({ certfile: server.certfile, key: server.keyfile }),
+      "invalid-key",
+      /key takes PEM or DER, and this looks like a path\. Did you mean keyfile\?$/,
+    ],
+    [
       "no certificate file",
       ({ server }) => ({ certfile: missing, keyfile: server.keyfile }),
       "no-certificate",
