@@ -87,12 +87,14 @@ export class Drain {
     if (this.#begun || beginsAt >= this.#beginsAt) return;
     this.#beginsAt = beginsAt;
     clearTimeout(this.#timer);
-    if (delayMs > 0) this.#timer = setTimeout(() => this.#begin(begin), delayMs);
+    if (delayMs > 0) this.#timer = setTimeout(() => this.#begin(deadlineMs, begin), delayMs);
     this.#abort?.abort(stoppingReason());
-    if (delayMs === 0) this.#begin(begin);
+    if (delayMs === 0) this.#begin(deadlineMs, begin);
   }
 
-  #begin(begin: () => void): void {
+  #begin(deadlineMs: number, begin: () => void): void {
+    // A timer may fire a fraction of a millisecond early; the deadline does not grow by it.
+    this.#endsAt = Math.min(this.#endsAt, performance.now() + deadlineMs);
     this.#begun = true;
     begin();
   }

@@ -10,7 +10,6 @@ import { UsageError } from "../../errors.ts";
 import { type Fields, field } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
 import { Response, response } from "../../http/response.ts";
-import type { CloseStatus } from "../../websocket/close-code.ts";
 import { type HandshakeAccepted, type HandshakeRejected, judgeHandshake } from "../../websocket/handshake.ts";
 import { bytes, type ServerResponse, type UpgradeBody } from "../body/response-body.ts";
 import { tuningNames, type WebSocketSettings, type WebSocketTuning, websocketSettings } from "./options.ts";
@@ -72,7 +71,11 @@ export interface WebSocket<Message = never> {
 }
 
 /** How a WebSocket ended: what the `closed` message says, or would have said had the loop not ended first. */
-export interface WebSocketCloseReason extends CloseStatus {
+export interface WebSocketCloseReason {
+  /** The code of the Close frame; 1005 if it had none, 1006 if there was none. */
+  readonly code: number;
+  /** What the Close frame said, or why there was none. */
+  readonly reason: string;
   /** What the handler failed with, if that ended it (1011). */
   readonly error?: unknown;
 }
