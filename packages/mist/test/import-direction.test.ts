@@ -75,8 +75,9 @@ describe("mist", () => {
     http: ["http"],
     http1: ["http1", "http"],
     websocket: ["websocket", "http"],
+    http2: ["http2", "http"],
     sse: ["sse", "http"],
-    server: ["server", "sse", "websocket", "http1", "http"],
+    server: ["server", "sse", "websocket", "http2", "http1", "http"],
   };
 
   test.each(Object.entries(layers))("%s imports only from %j", (folder, below) => {
@@ -129,7 +130,7 @@ describe("mist", () => {
     expect(breaches(others, (specifier) => !isEntry(specifier) && !isFramework(specifier))).toEqual([]);
   });
 
-  const sansIo = ["http", "http1", "websocket", "sse"].flatMap((folder) => under(mist, folder));
+  const sansIo = ["http", "http1", "http2", "websocket", "sse"].flatMap((folder) => under(mist, folder));
 
   test("the sans-IO folders touch no input or output", () => {
     const pure = ["@x/glisten/kit", "node:buffer", "node:crypto", "mrmime", "negotiator"];

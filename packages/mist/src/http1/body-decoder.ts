@@ -8,12 +8,13 @@
 
 import { LimitError, ProtocolError } from "../errors.ts";
 import { type Fields, NO_FIELDS } from "../http/fields.ts";
+import type { ReceiveBuffer } from "../http/receive-buffer.ts";
+import { isTrailerField } from "../http/trailer-fields.ts";
 import { ChunkLine } from "./chunked-coding.ts";
 import type { BodyData, BodyEnd } from "./events.ts";
 import { FieldSection, INCOMPLETE, SectionScan } from "./field-section.ts";
 import { CR, LF } from "./grammar.ts";
 import type { Http1Limits } from "./limits.ts";
-import type { ReceiveBuffer } from "./receive-buffer.ts";
 
 export interface BodyDecoder {
   /** Bytes of content still to come; `undefined` when the coding does not say. */
@@ -144,24 +145,6 @@ export class ChunkedDecoder implements BodyDecoder {
     this.state = "done";
     return trailers === NO_FIELDS ? END : { type: "end", trailers };
   }
-}
-
-/**
- * Fields a trailer section must not smuggle in behind the head that was already acted upon: framing,
- * routing, authentication, request modifiers, content format (RFC 9110 §6.5.1).
- */
-const FORBIDDEN_TRAILERS: ReadonlySet<string> = new Set(
-  `transfer-encoding content-length trailer host connection keep-alive proxy-connection upgrade te
-  cache-control expect max-forwards pragma range if-match if-none-match if-modified-since
-  if-unmodified-since if-range authorization proxy-authorization proxy-authenticate www-authenticate
-  cookie set-cookie age date expires location retry-after vary warning content-encoding content-type
-  content-range content-location content-disposition forwarded x-forwarded-for x-forwarded-host
-  x-forwarded-proto origin`.split(/\s+/),
-);
-
-/** May this field stand in a trailer section? `name` in lower case. */
-export function isTrailerField(name: string): boolean {
-  return !FORBIDDEN_TRAILERS.has(name);
 }
 
 /** Reads the trailer section: the grammar of a head's fields, its own limits. */

@@ -7,7 +7,7 @@
 
 import { UsageError } from "../errors.ts";
 import { type Fields, fieldName, fieldValue } from "../http/fields.ts";
-import { isTrailerField } from "./body-decoder.ts";
+import { isTrailerField } from "../http/trailer-fields.ts";
 import { CHUNK_SUFFIX, chunkPrefix, LAST_CHUNK } from "./chunked-coding.ts";
 import type { BodyMode } from "./response-head.ts";
 

@@ -9,13 +9,13 @@
 
 import { ProtocolError, UsageError } from "../errors.ts";
 import { type Fields, NO_FIELDS } from "../http/fields.ts";
+import { ReceiveBuffer } from "../http/receive-buffer.ts";
 import { isInformational } from "../http/status.ts";
 import { type BodyDecoder, ChunkedDecoder, LengthDecoder } from "./body-decoder.ts";
 import { BodyEncoder } from "./body-encoder.ts";
 import { CLOSED, type Http1Event, NEED_DATA, PAUSED } from "./events.ts";
 import { HeadReader } from "./head-reader.ts";
 import { DEFAULT_LIMITS, type Http1Limits } from "./limits.ts";
-import { ReceiveBuffer } from "./receive-buffer.ts";
 import type { RequestHead } from "./request-head.ts";
 import {
   type BodyMode,

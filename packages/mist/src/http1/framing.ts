@@ -9,6 +9,7 @@
  */
 
 import { ProtocolError } from "../errors.ts";
+import { parseContentLength } from "../http/content-length.ts";
 import { isToken, trimWhitespace } from "../http/fields.ts";
 
 /** The body of a request: none, that many bytes, or chunked. */
@@ -40,18 +41,6 @@ export function requestFraming(fields: FramingFields, http10: boolean): Framing 
   const length = parseContentLength(contentLength);
   if (length === undefined) throw refused("Content-Length is no single decimal number", "RFC 9110 §8.6");
   return length === 0 ? "none" : { length };
-}
-
-/** `1*DIGIT`, at most 2^53-1, at most 16 digits; `undefined` for anything else. */
-export function parseContentLength(text: string): number | undefined {
-  if (text.length === 0 || text.length > 16) return undefined;
-  let length = 0;
-  for (let i = 0; i < text.length; i++) {
-    const digit = text.charCodeAt(i) - 0x30;
-    if (digit < 0 || digit > 9) return undefined;
-    length = length * 10 + digit;
-  }
-  return length <= Number.MAX_SAFE_INTEGER ? length : undefined;
 }
 
 /** The one acceptable list is `chunked`; the others differ in what they are told. */

@@ -8,12 +8,12 @@
 
 import { LimitError, ProtocolError } from "../errors.ts";
 import type { Authority } from "../http/authority.ts";
+import type { ReceiveBuffer } from "../http/receive-buffer.ts";
 import { FieldSection, INCOMPLETE, SectionScan } from "./field-section.ts";
 import { CR, LF } from "./grammar.ts";
 import { HeadFacts, INVALID_HOST, NO_HOST } from "./head-facts.ts";
 import type { Http1Limits } from "./limits.ts";
 import { persists } from "./persistence.ts";
-import type { ReceiveBuffer } from "./receive-buffer.ts";
 import { RequestHead } from "./request-head.ts";
 import { RequestLine, spells } from "./request-line.ts";
 

@@ -10,9 +10,9 @@
  */
 
 import { UsageError } from "../errors.ts";
+import { agreedLength, parseContentLength } from "../http/content-length.ts";
 import { type Field, type Fields, fieldName, fieldValue, isToken, listTokens } from "../http/fields.ts";
 import { isStatus, reasonPhrase } from "../http/status.ts";
-import { parseContentLength } from "./framing.ts";
 
 /** How the body behind a head is coded; `"none"`: no byte of it may be sent. */
 export type BodyMode = "none" | "length" | "chunked" | "until-close";
@@ -126,7 +126,7 @@ export class ResponseHeadEncoder {
   /** RFC 9112 §6.3, the sender's side: sets mode and length, returns the framing line. */
   private settleFraming(response: ResponseHead, context: ResponseContext): string {
     const { status } = response;
-    const length = this.declaredLength(response, context);
+    const length = agreedLength(response.length, this.userLength, context.head || status === 304);
     this.length = 0;
     if (status === 204) return this.noBody("");
     if (status === 304) return this.noBody(this.userLength === undefined ? "" : lengthLine(this.userLength));
@@ -144,19 +144,6 @@ export class ResponseHeadEncoder {
   private noBody(line: string): string {
     this.mode = "none";
     return line;
-  }
-
-  /** The body's length, and the user's word for it: they must agree where there is a body to count. */
-  private declaredLength(response: ResponseHead, context: ResponseContext): number | undefined {
-    const { length, status } = response;
-    if (length !== undefined && !(Number.isSafeInteger(length) && length >= 0)) {
-      throw new UsageError(`${length} is no length of a body`);
-    }
-    const declared = this.userLength;
-    if (length === undefined || declared === undefined || length === declared) return length ?? declared;
-    // The answer to HEAD, and a 304, may tell the length of a body that is not there.
-    if (context.head || status === 304) return declared;
-    throw new UsageError(`content-length is ${declared}, but the body has ${length} bytes`);
   }
 
   /** The Connection field, if one must be sent, and the empty line. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ReceiveBuffer } from "../../src/http1/receive-buffer.ts";
+import { ReceiveBuffer } from "../../src/http/receive-buffer.ts";
 
 const live = (buffer: ReceiveBuffer): string => buffer.bytes.toString("latin1", buffer.start, buffer.end);
 
