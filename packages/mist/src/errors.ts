@@ -4,6 +4,7 @@
  * - `ProtocolError`  the peer's fault; the peer can be told (a status for HTTP, a close code for WebSocket)
  * - `LimitError`     the peer asked for more than we allow; a ProtocolError with the limit's name
  * - `RequestTimeoutError`  the client was too slow; a DeadlineError that names the option
+ * - `HttpError`      the handler's way to answer with a status of its own; stands in http/http-error.ts
  * - `BodyError`      reading a request body failed; uncaught, it becomes the status it carries
  * - `FileError`      a file could not be served
  * - `UsageError`     the caller's fault; thrown by the call

@@ -67,6 +67,7 @@ export {
 } from "./http/conditional.ts";
 export type { ContentCoding } from "./http/content-negotiation.ts";
 export type { Field, Fields, FieldsOption } from "./http/fields.ts";
+export { HttpError, type HttpErrorOptions } from "./http/http-error.ts";
 export type { Request, RequestBody } from "./http/request.ts";
 export { type EmptyBody, type Response, type ResponseOptions, response } from "./http/response.ts";
 export type { Http1Limits } from "./http1/limits.ts";
@@ -104,8 +105,13 @@ export {
   stream,
 } from "./server/exchange/request-body.ts";
 export { getConnectionInfo, sendInformational, waitUntil } from "./server/exchange/request-services.ts";
-export type { ErrorReport, Handler } from "./server/exchange/service.ts";
-export type { RequestEndEvent, RequestErrorEvent, RequestStartEvent } from "./server/exchange/telemetry.ts";
+export type { ErrorReport, FailureHandler, Handler } from "./server/exchange/service.ts";
+export type {
+  RequestEndEvent,
+  RequestErrorEvent,
+  RequestRefusedEvent,
+  RequestStartEvent,
+} from "./server/exchange/telemetry.ts";
 export { type SendFileOptions, sendFile } from "./server/files/file.ts";
 export type { DotfilesPolicy } from "./server/files/file-path.ts";
 export {

@@ -11,9 +11,9 @@ import { type Deadlines, defaultDeadlines, defaultLimits, type Limits, withOverr
 import { Server, type ServerAddress } from "./running-server.ts";
 import type { ServerResponse } from "./server/body/response-body.ts";
 import { BackgroundWork } from "./server/exchange/background-work.ts";
-import { HttpConnection } from "./server/exchange/connection.ts";
 import { checkedLimit, readBody } from "./server/exchange/request-body.ts";
-import type { ErrorReport, Handler, Service } from "./server/exchange/service.ts";
+import type { ErrorReport, FailureHandler, Handler, Service } from "./server/exchange/service.ts";
+import { HttpConnection } from "./server/http1/connection.ts";
 
 /** Called when the server listens, with where that is; awaited by `start`. */
 export type AfterStart = (address: ServerAddress) => unknown;
@@ -37,6 +37,7 @@ interface Settings {
   readonly port: number;
   readonly afterStart: AfterStart;
   readonly onError: (report: ErrorReport) => void;
+  readonly onFailure: FailureHandler | undefined;
   readonly limits: Limits;
   readonly deadlines: Deadlines;
   readonly secure: boolean;
@@ -143,6 +144,24 @@ export class Builder<in Body = RequestBody> {
   }
 
   /**
+   * Makes the response to every failure: what a handler throws (`error.status` if it has one, else 500), a body that is
+   * too long, broken or late (400, 408, 413), and what never became a request (400, 408, 414, 417, 431, 501, 505;
+   * `request` is undefined then). Set the status you want sent; `connection: close` is added where it must be. Default:
+   * the status and its name as text. A failure of `onFailure` itself is reported, and the default is sent.
+   *
+   * @throws UsageError unless `onFailure` is a function.
+   *
+   * @example
+   * ```ts
+   * mist.new(handler).onFailure((error, request) => mist.response(500).setBody(mist.bytes("Sorry.")));
+   * ```
+   */
+  onFailure(onFailure: FailureHandler): Builder<Body> {
+    checkFunction("onFailure", onFailure);
+    return this.#with({ onFailure });
+  }
+
+  /**
    * Reads every request's body before the handler is called, which then receives a `Request<Buffer>`.
    *
    * @throws UsageError for an unknown option, a `bytesLimit` that is not a number of at least 0, or a
@@ -217,8 +236,8 @@ export class Builder<in Body = RequestBody> {
   }
 
   #transport(background: BackgroundWork): glisten.Builder {
-    const { handler, limits, deadlines, onError, transport } = this.#settings;
-    const service: Service = { handler, limits, deadlines, background, onError };
+    const { handler, limits, deadlines, onError, onFailure, transport } = this.#settings;
+    const service: Service = { handler, limits, deadlines, background, onError, onFailure };
     return transport(glisten.protocol((connection) => new HttpConnection(service, connection)));
   }
 
@@ -248,6 +267,7 @@ export function create<Body = RequestBody>(handler: Handler<Body>): Builder<Body
     afterStart: ({ url }) => console.log(`Listening on ${url}`),
     onError: ({ error, request, during }) =>
       console.error(`${request === undefined ? during : `${request.method} ${request.path}`} failed:`, error),
+    onFailure: undefined,
     limits: defaultLimits,
     deadlines: defaultDeadlines,
     secure: false,

@@ -10,7 +10,7 @@ import type { RequestBody } from "./http/request.ts";
 import { type AfterStart, type Builder, create, type ReadRequestBodyOptions } from "./mist.ts";
 import type { Deadlines, Limits } from "./options.ts";
 import type { Server } from "./running-server.ts";
-import type { ErrorReport, Handler } from "./server/exchange/service.ts";
+import type { ErrorReport, FailureHandler, Handler } from "./server/exchange/service.ts";
 
 /** The options of a server: each is the builder's method of that name, with or without `with`. */
 export interface ServerOptions {
@@ -38,6 +38,8 @@ export interface ServerOptions {
   readonly afterStart?: AfterStart | undefined;
   /** Called with every failure of a handler or of what produces a body. Default: prints it to stderr. */
   readonly onError?: ((report: ErrorReport) => void) | undefined;
+  /** Makes the response to every failure. Default: the status and its name as text. */
+  readonly onFailure?: FailureHandler | undefined;
 }
 
 /** Options of {@link serve}: the handler, where to listen (default: port 4000), and those of the server. */
@@ -67,6 +69,7 @@ const steps: Steps = {
   deadlines: (builder, deadlines) => builder.withDeadlines(deadlines),
   afterStart: (builder, afterStart) => builder.afterStart(afterStart),
   onError: (builder, onError) => builder.onError(onError),
+  onFailure: (builder, onFailure) => builder.onFailure(onFailure),
 };
 
 /** The names of all options of {@link serve}. */

@@ -87,6 +87,14 @@ describe("mist", () => {
     expect(breaches(under(mist, folder), (specifier) => !isOwn(specifier) || inside(specifier))).toEqual([]);
   });
 
+  test("only the shell of a protocol names it: an exchange runs on any channel", () => {
+    const shared = ["exchange", "body", "streams", "files", "compression"].flatMap((folder) =>
+      under(mist, `server/${folder}`),
+    );
+    const named = (specifier: string) => /^(server\/)?http[12]\//.test(specifier);
+    expect(breaches(shared, (specifier) => !named(specifier))).toEqual([]);
+  });
+
   test("the adapters stand on top: nothing imports them, index.ts or, from below, mist.ts", () => {
     const adapters = ["fetch"];
     const isAdapter = (path: string) => adapters.some((name) => path.startsWith(`${name}/`));

@@ -8,7 +8,7 @@ import { Buffer } from "node:buffer";
 import { BodyError, RequestTimeoutError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
 import { reasonPhrase } from "../http/status.ts";
-import { readBody, stream } from "../server/exchange/request-body.ts";
+import { harmless, readBody, stream } from "../server/exchange/request-body.ts";
 import { waitUntil } from "../server/exchange/request-services.ts";
 import { addressOfClient } from "./client-address.ts";
 import { toHeaders, toLazyHeaders } from "./request-headers.ts";
@@ -98,31 +98,28 @@ export class FetchRequest {
     waitUntil(this.#request, work);
   }
 
-  async arrayBuffer(): Promise<ArrayBuffer> {
-    // A copy of its own: the bytes may lie in a packet with others around them.
-    return new Uint8Array(await this.#content()).buffer;
+  arrayBuffer(): Promise<ArrayBuffer> {
+    return harmless(this.#arrayBuffer());
   }
 
-  async blob(): Promise<Blob> {
-    return (await this.#asResponse()).blob();
+  blob(): Promise<Blob> {
+    return harmless(this.#blob());
   }
 
-  async bytes(): Promise<Uint8Array> {
-    return new Uint8Array(await this.#content());
+  bytes(): Promise<Uint8Array> {
+    return harmless(this.#bytes());
   }
 
-  async formData(): Promise<FormData> {
-    return (await this.#asResponse()).formData();
+  formData(): Promise<FormData> {
+    return harmless(this.#formData());
   }
 
-  async json(): Promise<unknown> {
-    return JSON.parse(await this.text());
+  json(): Promise<unknown> {
+    return harmless(this.#json());
   }
 
-  async text(): Promise<string> {
-    const content = await this.#content();
-    const text = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString("utf8");
-    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text; // "UTF-8 decode" takes a byte order mark away
+  text(): Promise<string> {
+    return harmless(this.#text());
   }
 
   /** A Request with the same limits; both branches of the body can be read. */
@@ -144,6 +141,33 @@ export class FetchRequest {
   #hasBody(): boolean {
     const { body, method } = this.#request;
     return body.length !== 0 && method !== "GET" && method !== "HEAD";
+  }
+
+  async #arrayBuffer(): Promise<ArrayBuffer> {
+    // A copy of its own: the bytes may lie in a packet with others around them.
+    return new Uint8Array(await this.#content()).buffer;
+  }
+
+  async #blob(): Promise<Blob> {
+    return (await this.#asResponse()).blob();
+  }
+
+  async #bytes(): Promise<Uint8Array> {
+    return new Uint8Array(await this.#content());
+  }
+
+  async #formData(): Promise<FormData> {
+    return (await this.#asResponse()).formData();
+  }
+
+  async #json(): Promise<unknown> {
+    return JSON.parse(await this.#text());
+  }
+
+  async #text(): Promise<string> {
+    const content = await this.#content();
+    const text = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString("utf8");
+    return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text; // "UTF-8 decode" takes a byte order mark away
   }
 
   async #content(): Promise<Uint8Array> {

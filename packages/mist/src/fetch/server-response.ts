@@ -7,6 +7,7 @@ import { isUint8Array } from "node:util/types";
 import { type Field, field } from "../http/fields.ts";
 import { Response as MistResponse } from "../http/response.ts";
 import type { BodySource } from "../server/body/body-source.ts";
+import { ChunkReader } from "../server/body/chunk-reader.ts";
 import type { ResponseBody, ServerResponse } from "../server/body/response-body.ts";
 import { hopByHopNames } from "./hop-by-hop.ts";
 import type { PlainResponse } from "./plain-response.ts";
@@ -108,16 +109,19 @@ function withFields(upgrade: ServerResponse, headers: Headers): ServerResponse {
 
 function streamBody(stream: ReadableStream<Uint8Array>): ResponseBody {
   if (typeof stream.getReader !== "function") throw new TypeError("a Response's body is a ReadableStream");
-  return { kind: "iterable", chunks: new StreamChunks(stream), trailers: undefined };
+  return {
+    kind: "iterable",
+    chunks: new ByteChunks(stream),
+    trailers: undefined,
+  };
 }
 
-// A stream's own iterator, asked to return, would first wait for a piece that may never come.
-class StreamChunks implements AsyncIterableIterator<Uint8Array> {
-  readonly #stream: ReadableStream<Uint8Array>;
-  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined = undefined;
+// A Response's stream holds bytes and nothing else (Fetch §5.2), where a body of mist's own may hold text.
+class ByteChunks implements AsyncIterableIterator<Uint8Array> {
+  readonly #reader: ChunkReader;
 
   constructor(stream: ReadableStream<Uint8Array>) {
-    this.#stream = stream;
+    this.#reader = new ChunkReader(stream as ReadableStream<Uint8Array> & AsyncIterable<Uint8Array>);
   }
 
   [Symbol.asyncIterator](): this {
@@ -125,17 +129,15 @@ class StreamChunks implements AsyncIterableIterator<Uint8Array> {
   }
 
   async next(): Promise<IteratorResult<Uint8Array>> {
-    this.#reader ??= this.#stream.getReader();
-    const { done, value } = await this.#reader.read();
+    const { done, value } = await this.#reader.next();
     if (done) return { done: true, value: undefined };
     if (isUint8Array(value)) return { done: false, value };
-    const error = new TypeError("a Response's stream gives Uint8Arrays");
-    await this.#reader.cancel(error);
-    throw error;
+    await this.#reader.release();
+    throw new TypeError(`the stream of a Response must hold Uint8Arrays, got ${typeof value}`);
   }
 
   async return(): Promise<IteratorResult<Uint8Array>> {
-    await (this.#reader ?? this.#stream).cancel();
+    await this.#reader.release();
     return { done: true, value: undefined };
   }
 }

@@ -8,6 +8,9 @@
 
 import { shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
+import { isToken } from "./token.ts";
+
+export { isToken };
 
 /** One field line: lower-case name, value without surrounding whitespace. */
 export type Field = readonly [name: string, value: string];
@@ -21,16 +24,9 @@ export type FieldsOption = Fields | Readonly<Record<string, string | readonly st
 /** The empty list, shared. */
 export const NO_FIELDS: Fields = Object.freeze([]);
 
-// field-name = token; token = 1*tchar (RFC 9110 §5.1, §5.6.2)
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 // field-value = *( VCHAR / obs-text / SP / HTAB ) (RFC 9110 §5.5)
 const NOT_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 const UPPER = /[A-Z]/;
-
-/** Is this a token (RFC 9110 §5.6.2)? */
-export function isToken(text: string): boolean {
-  return TOKEN.test(text);
-}
 
 /** May this text stand as a field value (RFC 9110 §5.5)? */
 export function isFieldValue(text: string): boolean {
@@ -41,7 +37,8 @@ export function isFieldValue(text: string): boolean {
 export function fieldName(name: string): string {
   const known = KNOWN.get(name);
   if (known !== undefined) return known.name;
-  if (typeof name !== "string" || !TOKEN.test(name)) {
+  // field-name = token (RFC 9110 §5.1)
+  if (typeof name !== "string" || !isToken(name)) {
     throw new UsageError(`a field name must be a token (RFC 9110 §5.1), got ${shown(name)}`);
   }
   return lowerCase(name);

@@ -17,8 +17,6 @@ import { CR, LF } from "./grammar.ts";
 import type { Http1Limits } from "./limits.ts";
 
 export interface BodyDecoder {
-  /** Bytes of content still to come; `undefined` when the coding does not say. */
-  readonly remaining: number | undefined;
   decode(buffer: ReceiveBuffer): BodyData | BodyEnd | undefined;
 }
 
@@ -26,17 +24,17 @@ const END: BodyEnd = Object.freeze({ type: "end", trailers: NO_FIELDS });
 
 /** A body of a known length. */
 export class LengthDecoder implements BodyDecoder {
-  remaining: number;
+  #remaining: number;
 
   constructor(length: number) {
-    this.remaining = length;
+    this.#remaining = length;
   }
 
   decode(buffer: ReceiveBuffer): BodyData | BodyEnd | undefined {
-    if (this.remaining === 0) return END;
-    const count = Math.min(buffer.length, this.remaining);
+    if (this.#remaining === 0) return END;
+    const count = Math.min(buffer.length, this.#remaining);
     if (count === 0) return undefined;
-    this.remaining -= count;
+    this.#remaining -= count;
     return { type: "data", data: buffer.take(count) };
   }
 }
@@ -48,48 +46,47 @@ const SMALL_CHUNK = 1024;
 
 /** A chunked body (RFC 9112 §7.1). */
 export class ChunkedDecoder implements BodyDecoder {
-  readonly remaining = undefined;
-  private state: ChunkedState = "line";
-  private readonly line: ChunkLine;
+  #state: ChunkedState = "line";
+  readonly #line: ChunkLine;
   /** Bytes of the current chunk still to come. */
-  private left = 0;
-  private readonly trailers: TrailerReader;
+  #left = 0;
+  readonly #trailers: TrailerReader;
   /** A fault found behind data of the same packet: the data go out first. */
-  private fault: unknown = undefined;
+  #fault: unknown = undefined;
 
   constructor(limits: Http1Limits) {
-    this.line = new ChunkLine(limits.maxChunkExtension);
-    this.trailers = new TrailerReader(limits);
+    this.#line = new ChunkLine(limits.maxChunkExtension);
+    this.#trailers = new TrailerReader(limits);
   }
 
   decode(buffer: ReceiveBuffer): BodyData | BodyEnd | undefined {
-    if (this.fault !== undefined) throw this.fault;
-    const event = this.toData(buffer) ? this.decodeData(buffer) : this.decodeTrailer(buffer);
+    if (this.#fault !== undefined) throw this.#fault;
+    const event = this.#toData(buffer) ? this.#decodeData(buffer) : this.#decodeTrailer(buffer);
     if (buffer.start === buffer.end) buffer.clear();
     return event;
   }
 
   /** The rest of this chunk, and the small chunks behind it that are here already. */
-  private decodeData(buffer: ReceiveBuffer): BodyData {
+  #decodeData(buffer: ReceiveBuffer): BodyData {
     const { bytes, start } = buffer;
     let end = start;
     do {
-      const count = Math.min(this.left, buffer.length);
+      const count = Math.min(this.#left, buffer.length);
       if (end !== buffer.start) bytes.copyWithin(end, buffer.start, buffer.start + count);
       end += count;
       buffer.start += count;
-      this.left -= count;
-      if (this.left > 0) break;
-      this.state = "data-cr";
-    } while (this.anotherSmallChunk(buffer));
+      this.#left -= count;
+      if (this.#left > 0) break;
+      this.#state = "data-cr";
+    } while (this.#anotherSmallChunk(buffer));
     return { type: "data", data: bytes.subarray(start, end) };
   }
 
-  private anotherSmallChunk(buffer: ReceiveBuffer): boolean {
+  #anotherSmallChunk(buffer: ReceiveBuffer): boolean {
     try {
-      return this.toData(buffer) && this.left <= SMALL_CHUNK;
+      return this.#toData(buffer) && this.#left <= SMALL_CHUNK;
     } catch (error) {
-      this.fault = error;
+      this.#fault = error;
       return false;
     }
   }
@@ -98,27 +95,27 @@ export class ChunkedDecoder implements BodyDecoder {
    * Consume coding up to the next byte of data. False: the bytes ended first, or the last chunk
    * came. Moves `buffer.start` only, so that the caller's view of the bytes stays.
    */
-  private toData(buffer: ReceiveBuffer): boolean {
+  #toData(buffer: ReceiveBuffer): boolean {
     for (;;) {
-      if (this.state === "trailer") return false;
+      if (this.#state === "trailer") return false;
       if (buffer.start === buffer.end) return false;
-      switch (this.state) {
+      switch (this.#state) {
         case "data":
           return true;
         case "data-cr":
-          this.expect(buffer, CR, "data-lf");
+          this.#expect(buffer, CR, "data-lf");
           break;
         case "data-lf":
-          this.expect(buffer, LF, "line");
-          this.line.next();
+          this.#expect(buffer, LF, "line");
+          this.#line.next();
           break;
         default:
-          if (!this.chunkLine(buffer)) return false;
+          if (!this.#chunkLine(buffer)) return false;
       }
     }
   }
 
-  private expect(buffer: ReceiveBuffer, byte: number, next: ChunkedState): void {
+  #expect(buffer: ReceiveBuffer, byte: number, next: ChunkedState): void {
     if (buffer.bytes[buffer.start] !== byte) {
       throw new ProtocolError("chunk data are not followed by CRLF", {
         status: 400,
@@ -126,45 +123,45 @@ export class ChunkedDecoder implements BodyDecoder {
       });
     }
     buffer.start++;
-    this.state = next;
+    this.#state = next;
   }
 
-  private chunkLine(buffer: ReceiveBuffer): boolean {
-    const end = this.line.scan(buffer.bytes, buffer.start, buffer.end);
+  #chunkLine(buffer: ReceiveBuffer): boolean {
+    const end = this.#line.scan(buffer.bytes, buffer.start, buffer.end);
     buffer.start = end === -1 ? buffer.end : end;
     if (end === -1) return false;
-    this.left = this.line.size;
-    this.state = this.left === 0 ? "trailer" : "data";
+    this.#left = this.#line.size;
+    this.#state = this.#left === 0 ? "trailer" : "data";
     return true;
   }
 
-  private decodeTrailer(buffer: ReceiveBuffer): BodyEnd | undefined {
-    if (this.state !== "trailer") return undefined;
-    const trailers = this.trailers.read(buffer);
+  #decodeTrailer(buffer: ReceiveBuffer): BodyEnd | undefined {
+    if (this.#state !== "trailer") return undefined;
+    const trailers = this.#trailers.read(buffer);
     if (trailers === undefined) return undefined;
-    this.state = "done";
+    this.#state = "done";
     return trailers === NO_FIELDS ? END : { type: "end", trailers };
   }
 }
 
 /** Reads the trailer section: the grammar of a head's fields, its own limits. */
 class TrailerReader {
-  private readonly limits: Http1Limits;
-  private readonly scan = new SectionScan();
+  readonly #limits: Http1Limits;
+  readonly #scan = new SectionScan();
 
   constructor(limits: Http1Limits) {
-    this.limits = limits;
+    this.#limits = limits;
   }
 
   read(buffer: ReceiveBuffer): Fields | undefined {
-    const { maxTrailer, maxTrailerFields } = this.limits;
+    const { maxTrailer, maxTrailerFields } = this.#limits;
     const stop = Math.min(buffer.end, buffer.start + maxTrailer);
-    const end = this.scan.scan(buffer.bytes, buffer.start, stop, maxTrailerFields);
+    const end = this.#scan.scan(buffer.bytes, buffer.start, stop, maxTrailerFields);
     if (end === INCOMPLETE) {
       if (stop - buffer.start === maxTrailer) throw trailerTooLong(maxTrailer);
       return undefined;
     }
-    if (this.scan.count === 0) {
+    if (this.#scan.count === 0) {
       buffer.consumeTo(end);
       return NO_FIELDS;
     }

@@ -92,21 +92,21 @@ function bytesIn(set: Uint8Array): number[] {
 export class ChunkLine {
   /** The size read so far; final once `scan` found the line's end. */
   size = 0;
-  private state = SIZE;
-  private digits = 0;
+  #state = SIZE;
+  #digits = 0;
   /** Bytes of extensions seen in this message. */
-  private extension = 0;
-  private readonly maxExtension: number;
+  #extension = 0;
+  readonly #maxExtension: number;
 
   constructor(maxExtension: number) {
-    this.maxExtension = maxExtension;
+    this.#maxExtension = maxExtension;
   }
 
   /** Begin the next line of the same message. */
   next(): void {
     this.size = 0;
-    this.digits = 0;
-    this.state = SIZE;
+    this.#digits = 0;
+    this.#state = SIZE;
   }
 
   /**
@@ -117,26 +117,26 @@ export class ChunkLine {
     let i = at;
     while (i < end) {
       const byte = bytes[i++] as number;
-      if (this.state === SIZE && HEX[byte] === 1) this.digit(byte);
-      else if (this.state === LINE_FEED) {
+      if (this.#state === SIZE && HEX[byte] === 1) this.#digit(byte);
+      else if (this.#state === LINE_FEED) {
         if (byte !== LF) throw malformed("a chunk line does not end with CRLF");
         return i;
-      } else this.state = this.after(byte);
+      } else this.#state = this.#after(byte);
     }
     return -1;
   }
 
-  private digit(byte: number): void {
+  #digit(byte: number): void {
     this.size = this.size * 16 + hexValue(byte);
-    if (++this.digits > MAX_SIZE_DIGITS || this.size > Number.MAX_SAFE_INTEGER) {
+    if (++this.#digits > MAX_SIZE_DIGITS || this.size > Number.MAX_SAFE_INTEGER) {
       throw malformed("a chunk size is too large");
     }
   }
 
-  private after(byte: number): number {
-    const { state } = this;
-    if (state === SIZE && this.digits === 0) throw malformed("a chunk has no size");
-    if (state !== SIZE && ++this.extension > this.maxExtension) throw extensionTooLong(this.maxExtension);
+  #after(byte: number): number {
+    const state = this.#state;
+    if (state === SIZE && this.#digits === 0) throw malformed("a chunk has no size");
+    if (state !== SIZE && ++this.#extension > this.#maxExtension) throw extensionTooLong(this.#maxExtension);
     const next = AFTER[state * 256 + byte] as number;
     if (next === WRONG) throw malformed("a chunk line is malformed");
     return next;

@@ -59,13 +59,13 @@ export class SectionScan {
   /** Where the first line of each of the core's own fields starts, relative to the section. */
   readonly lineAt: number[] = [0, 0, 0, 0, 0, 0];
   /** Start of the line not finished yet, relative to the section. */
-  private line = 0;
+  #line = 0;
 
   reset(): void {
     this.count = 0;
     this.seen = 0;
     this.repeated = 0;
-    this.line = 0;
+    this.#line = 0;
   }
 
   /**
@@ -73,15 +73,15 @@ export class SectionScan {
    * behind its empty line, or `INCOMPLETE`. Throws `ProtocolError` (400), `LimitError` (431).
    */
   scan(bytes: Buffer, start: number, stop: number, maxFields: number): number {
-    let i = start + this.line;
+    let i = start + this.#line;
     let { count } = this;
     const names = TCHAR;
     const values = FIELD_VALUE;
     for (;;) {
       const line = i;
-      if (i >= stop) return this.pauseAt(line - start, count);
+      if (i >= stop) return this.#pauseAt(line - start, count);
       if (bytes[i] === CR) {
-        if (i + 1 >= stop) return this.pauseAt(line - start, count);
+        if (i + 1 >= stop) return this.#pauseAt(line - start, count);
         if (bytes[i + 1] !== LF) throw malformed("bare CR in the field section", "RFC 9112 §2.2");
         this.count = count;
         return i + 2;
@@ -89,24 +89,24 @@ export class SectionScan {
       if (count++ === maxFields) throw tooManyFields(maxFields);
 
       while (i < stop && names[bytes[i] as number] === 1) i++;
-      if (i >= stop) return this.pauseAt(line - start, count - 1);
+      if (i >= stop) return this.#pauseAt(line - start, count - 1);
       if (bytes[i] !== COLON || i === line) throw badName(bytes[i] as number, i === line);
       const nameEnd = i++;
 
       while (i < stop && values[bytes[i] as number] === 1) i++;
       if (i + 1 >= stop) {
         if (i < stop && bytes[i] !== CR) throw badValue(bytes[i] as number);
-        return this.pauseAt(line - start, count - 1);
+        return this.#pauseAt(line - start, count - 1);
       }
       if (bytes[i] !== CR) throw badValue(bytes[i] as number);
       if (bytes[i + 1] !== LF) throw malformed("bare CR in a field line", "RFC 9112 §2.2");
       i += 2;
       const own = ownField(bytes, line, nameEnd);
-      if (own !== NONE) this.remember(own, line - start);
+      if (own !== NONE) this.#remember(own, line - start);
     }
   }
 
-  private remember(own: number, at: number): void {
+  #remember(own: number, at: number): void {
     const bit = 1 << own;
     if ((this.seen & bit) !== 0) this.repeated |= bit;
     else this.lineAt[own] = at;
@@ -143,8 +143,8 @@ export class SectionScan {
     return fieldText(text, start, text.indexOf("\r", start));
   }
 
-  private pauseAt(line: number, count: number): number {
-    this.line = line;
+  #pauseAt(line: number, count: number): number {
+    this.#line = line;
     this.count = count;
     return INCOMPLETE;
   }
@@ -194,15 +194,15 @@ function isName(bytes: Buffer, start: number, own: number): number {
 export class FieldSection {
   /** The whole section as latin-1, its empty line included. */
   readonly text: string;
-  private list: Fields | undefined = undefined;
+  #list: Fields | undefined = undefined;
 
   constructor(text: string) {
     this.text = text;
   }
 
   get fields(): Fields {
-    this.list ??= splitFields(this.text);
-    return this.list;
+    this.#list ??= splitFields(this.text);
+    return this.#list;
   }
 
   get(name: string): string | undefined {

@@ -7,12 +7,13 @@
  * target) is what two parsers in a row read differently.
  */
 
+import { isToken } from "../http/token.ts";
+
 export const TAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;
 export const SP = 0x20;
 export const DQUOTE = 0x22;
-export const HASH = 0x23;
 export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
 export const EQUALS = 0x3d;
@@ -20,16 +21,17 @@ export const QUESTION = 0x3f;
 export const BACKSLASH = 0x5c;
 
 /** tchar (RFC 9110 §5.6.2): method, field name, chunk extension name. */
-export const TCHAR: Uint8Array = byteSet((byte) =>
-  /[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(String.fromCharCode(byte)),
-);
+export const TCHAR: Uint8Array = byteSet((byte) => isToken(String.fromCharCode(byte)));
 /** field-vchar / SP / HTAB, where field-vchar = VCHAR / obs-text (RFC 9110 §5.5). */
 export const FIELD_VALUE: Uint8Array = byteSet(isText);
 /**
- * What a request target may hold: VCHAR without "#" (a fragment is never sent, RFC 9110 §7.1).
- * Wider than RFC 3986: browsers send `|`, `{`, `^` and the like unencoded in queries.
+ * What a request target may hold: the characters of RFC 3986 without "#" (a fragment is never sent, RFC 9110 §7.1).
+ * Not `"`, `<`, `>`, `\`, `^`, `` ` ``, `{`, `|` and `}`: some parsers take a backslash for a slash, and a target
+ * that two parsers read differently is a way around the checks of the first.
  */
-export const TARGET: Uint8Array = byteSet((byte) => byte > SP && byte < 0x7f && byte !== HASH);
+export const TARGET: Uint8Array = byteSet((byte) =>
+  /[A-Za-z0-9\-._~:/?[\]@!$&'()*+,;=%]/.test(String.fromCharCode(byte)),
+);
 /** TARGET without "?": what comes before the query. */
 export const PATH: Uint8Array = byteSet((byte) => TARGET[byte] === 1 && byte !== QUESTION);
 /** HEXDIG. */

@@ -42,12 +42,12 @@ export class HeadFacts implements FramingFields {
   readonly contentLength: string | undefined;
   readonly severalLengths: boolean;
   /** The lines all this was read from. */
-  private readonly lines: OwnLines;
-  private framed: Framing | undefined = undefined;
+  readonly #lines: OwnLines;
+  #framed: Framing | undefined = undefined;
 
   constructor(section: FieldSection, scan: SectionScan) {
     const { text } = section;
-    this.lines = scan.ownLines(text);
+    this.#lines = scan.ownLines(text);
     this.host = readHost(section, scan);
     this.connection = scan.has(CONNECTION) ? readConnection(section, scan) : NO_OPTIONS;
     this.upgrade = this.connection.upgrade && scan.has(UPGRADE);
@@ -61,15 +61,15 @@ export class HeadFacts implements FramingFields {
 
   /** Do they hold for another section, too: are the lines they were read from the same? */
   holdFor(text: string, scan: SectionScan): boolean {
-    return scan.hasSameOwnLines(text, this.lines);
+    return scan.hasSameOwnLines(text, this.#lines);
   }
 
   /** Throws what `requestFraming` throws. */
   framing(http10: boolean): Framing {
-    if (this.framed === undefined || (http10 && this.transferEncoding !== undefined)) {
-      this.framed = requestFraming(this, http10);
+    if (this.#framed === undefined || (http10 && this.transferEncoding !== undefined)) {
+      this.#framed = requestFraming(this, http10);
     }
-    return this.framed;
+    return this.#framed;
   }
 }
 

@@ -23,56 +23,56 @@ const MAX_KEPT_SECTION = 4096;
 const NO_SECTION = new FieldSection("");
 
 export class HeadReader {
-  private readonly limits: Http1Limits;
-  private readonly line: RequestLine;
-  private readonly scan = new SectionScan();
+  readonly #limits: Http1Limits;
+  readonly #line: RequestLine;
+  readonly #scan = new SectionScan();
   /** Where the field section starts, relative to the head; 0 while the request line is unfinished. */
-  private sectionAt = 0;
-  private emptyLines = 0;
+  #sectionAt = 0;
+  #emptyLines = 0;
   /** The section read last, and what it says: kept, because the next one mostly says the same. */
-  private section = NO_SECTION;
-  private facts: HeadFacts | undefined = undefined;
+  #section = NO_SECTION;
+  #facts: HeadFacts | undefined = undefined;
 
   constructor(limits: Http1Limits) {
-    this.limits = limits;
-    this.line = new RequestLine(limits.maxTarget);
+    this.#limits = limits;
+    this.#line = new RequestLine(limits.maxTarget);
   }
 
   /** Was the request line of the head read last a HEAD request? Its answer has no body, even a 400. */
   get isHead(): boolean {
-    return this.line.method === "HEAD";
+    return this.#line.method === "HEAD";
   }
 
   /** Read one head and consume it; `undefined` when it is not complete. Throws `ProtocolError`. */
   read(buffer: ReceiveBuffer): RequestHead | undefined {
-    if (this.sectionAt === 0 && !this.readLine(buffer)) return undefined;
-    if (!this.readSection(buffer)) return undefined;
-    const head = this.assemble(this.section, this.facts as HeadFacts);
-    if (this.section.text.length > MAX_KEPT_SECTION) this.forget();
+    if (this.#sectionAt === 0 && !this.#readLine(buffer)) return undefined;
+    if (!this.#readSection(buffer)) return undefined;
+    const head = this.#assemble(this.#section, this.#facts as HeadFacts);
+    if (this.#section.text.length > MAX_KEPT_SECTION) this.#forget();
     return head;
   }
 
   /** Are the bytes left no more than the beginning of an empty line? */
   onlyEmptyLines(buffer: ReceiveBuffer): boolean {
-    return this.sectionAt === 0 && buffer.length === 1 && buffer.bytes[buffer.start] === CR;
+    return this.#sectionAt === 0 && buffer.length === 1 && buffer.bytes[buffer.start] === CR;
   }
 
-  private readLine(buffer: ReceiveBuffer): boolean {
-    if (buffer.bytes[buffer.start] === CR && !this.skipEmptyLines(buffer)) return false;
+  #readLine(buffer: ReceiveBuffer): boolean {
+    if (buffer.bytes[buffer.start] === CR && !this.#skipEmptyLines(buffer)) return false;
     if (buffer.length === 0) return false;
-    const stop = this.stop(buffer);
-    const end = this.line.scan(buffer.bytes, buffer.start, stop);
-    if (end === INCOMPLETE) return this.incomplete(buffer, stop);
-    this.sectionAt = end - buffer.start;
-    this.scan.reset();
+    const stop = this.#stop(buffer);
+    const end = this.#line.scan(buffer.bytes, buffer.start, stop);
+    if (end === INCOMPLETE) return this.#incomplete(buffer, stop);
+    this.#sectionAt = end - buffer.start;
+    this.#scan.reset();
     return true;
   }
 
   /** RFC 9112 §2.2: a server should ignore at least one CRLF before a request line. */
-  private skipEmptyLines(buffer: ReceiveBuffer): boolean {
+  #skipEmptyLines(buffer: ReceiveBuffer): boolean {
     while (buffer.length > 0 && buffer.bytes[buffer.start] === CR) {
       if (buffer.length === 1) return false;
-      if (buffer.bytes[buffer.start + 1] !== LF || ++this.emptyLines > this.limits.maxEmptyLines) {
+      if (buffer.bytes[buffer.start + 1] !== LF || ++this.#emptyLines > this.#limits.maxEmptyLines) {
         throw new ProtocolError("too many empty lines, or a bare CR, before the request line", {
           status: 400,
           section: "RFC 9112 §2.2",
@@ -84,59 +84,59 @@ export class HeadReader {
   }
 
   /** Read the field section into `section` and `facts`; false when it is not complete. */
-  private readSection(buffer: ReceiveBuffer): boolean {
+  #readSection(buffer: ReceiveBuffer): boolean {
     const { bytes } = buffer;
-    const start = buffer.start + this.sectionAt;
-    const stop = this.stop(buffer);
-    const before = this.section.text;
+    const start = buffer.start + this.#sectionAt;
+    const stop = this.#stop(buffer);
+    const before = this.#section.text;
     const guess = sameLength(before, bytes, start, stop);
     if (guess === before && guess !== "") {
-      this.finish(buffer, start + guess.length);
+      this.#finish(buffer, start + guess.length);
       return true;
     }
-    const end = this.scan.scan(bytes, start, stop, this.limits.maxFields);
-    if (end === INCOMPLETE) return this.incomplete(buffer, stop);
+    const end = this.#scan.scan(bytes, start, stop, this.#limits.maxFields);
+    if (end === INCOMPLETE) return this.#incomplete(buffer, stop);
     const text = end - start === guess.length ? guess : bytes.toString("latin1", start, end);
-    this.section = new FieldSection(text);
-    if (this.facts === undefined || !this.facts.holdFor(text, this.scan)) {
-      this.facts = new HeadFacts(this.section, this.scan);
+    this.#section = new FieldSection(text);
+    if (this.#facts === undefined || !this.#facts.holdFor(text, this.#scan)) {
+      this.#facts = new HeadFacts(this.#section, this.#scan);
     }
-    this.finish(buffer, end);
+    this.#finish(buffer, end);
     return true;
   }
 
-  private forget(): void {
-    this.section = NO_SECTION;
-    this.facts = undefined;
+  #forget(): void {
+    this.#section = NO_SECTION;
+    this.#facts = undefined;
   }
 
-  private finish(buffer: ReceiveBuffer, end: number): void {
+  #finish(buffer: ReceiveBuffer, end: number): void {
     buffer.consumeTo(end);
-    this.sectionAt = 0;
-    this.emptyLines = 0;
+    this.#sectionAt = 0;
+    this.#emptyLines = 0;
   }
 
   /** The position no byte of this head may reach. */
-  private stop(buffer: ReceiveBuffer): number {
-    const limit = buffer.start + this.limits.maxHead;
+  #stop(buffer: ReceiveBuffer): number {
+    const limit = buffer.start + this.#limits.maxHead;
     return Math.min(limit, buffer.end);
   }
 
-  private incomplete(buffer: ReceiveBuffer, stop: number): false {
-    if (stop - buffer.start < this.limits.maxHead) return false;
-    throw new LimitError(`the request head is longer than ${this.limits.maxHead} bytes`, {
+  #incomplete(buffer: ReceiveBuffer, stop: number): false {
+    if (stop - buffer.start < this.#limits.maxHead) return false;
+    throw new LimitError(`the request head is longer than ${this.#limits.maxHead} bytes`, {
       status: 431,
       section: "RFC 6585 §5",
       limit: "maxHead",
-      max: this.limits.maxHead,
+      max: this.#limits.maxHead,
     });
   }
 
   /** The rules that need both the request line and the fields. */
-  private assemble(section: FieldSection, facts: HeadFacts): RequestHead {
-    const { line } = this;
+  #assemble(section: FieldSection, facts: HeadFacts): RequestHead {
+    const line = this.#line;
     const http10 = line.version === "1.0";
-    const authority = this.authority(facts, http10);
+    const authority = this.#authority(facts, http10);
     const framing = facts.framing(http10);
     if (line.form === "authority") throw connectRefused();
     if (facts.otherExpectation && !http10) throw expectationFailed();
@@ -155,16 +155,16 @@ export class HeadReader {
   }
 
   /** An absolute target's authority wins, but Host must be there and valid all the same (RFC 9112 §3.2.2). */
-  private authority(facts: HeadFacts, http10: boolean): Authority {
+  #authority(facts: HeadFacts, http10: boolean): Authority {
     const { host } = facts;
     if (host === INVALID_HOST) throw invalidHost("the Host field is invalid, or there are several");
     if (host === NO_HOST) {
       if (!http10) throw invalidHost("an HTTP/1.1 request has no Host field");
-    } else if (host.host === "" && this.line.form !== "asterisk") {
+    } else if (host.host === "" && this.#line.form !== "asterisk") {
       // Only a target without an authority has an empty Host, and an http URI always has one.
       throw invalidHost("the Host field is empty");
     }
-    return this.line.authority ?? host;
+    return this.#line.authority ?? host;
   }
 }
 

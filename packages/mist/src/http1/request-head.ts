@@ -44,10 +44,10 @@ export class RequestHead {
   readonly expectContinue: boolean;
   /** HTTP/1.1, `connection: upgrade` and an Upgrade field are all there. */
   readonly upgrade: boolean;
-  private readonly section: FieldSection;
-  private readonly authority: Authority;
-  private readonly pathAt: number;
-  private readonly queryAt: number;
+  readonly #section: FieldSection;
+  readonly #authority: Authority;
+  readonly #pathAt: number;
+  readonly #queryAt: number;
 
   constructor(
     method: string,
@@ -68,49 +68,45 @@ export class RequestHead {
     this.framing = framing;
     this.expectContinue = expectContinue;
     this.upgrade = upgrade;
-    this.section = section;
-    this.authority = authority;
-    this.pathAt = parts.pathAt;
-    this.queryAt = parts.queryAt;
+    this.#section = section;
+    this.#authority = authority;
+    this.#pathAt = parts.pathAt;
+    this.#queryAt = parts.queryAt;
   }
 
   /** The host of the target URI, lower-case; `""` when an HTTP/1.0 client or an empty Host named none. */
   get host(): string {
-    return this.authority.host;
+    return this.#authority.host;
   }
 
   get port(): number | undefined {
-    return this.authority.port;
+    return this.#authority.port;
   }
 
   /** The path as sent, never empty: `"/"` when an absolute target has none, `"*"` for the asterisk. */
   get path(): string {
-    if (this.pathAt === 0) return this.queryAt === -1 ? this.target : this.target.slice(0, this.queryAt);
-    if (this.pathAt === -1) return this.method === "OPTIONS" && this.queryAt === -1 ? "*" : "/";
-    return this.target.slice(this.pathAt, this.queryAt === -1 ? undefined : this.queryAt);
+    if (this.#pathAt === 0) return this.#queryAt === -1 ? this.target : this.target.slice(0, this.#queryAt);
+    if (this.#pathAt === -1) return this.method === "OPTIONS" && this.#queryAt === -1 ? "*" : "/";
+    return this.target.slice(this.#pathAt, this.#queryAt === -1 ? undefined : this.#queryAt);
   }
 
   /** What follows the first "?", without it; `undefined` when there is no "?". */
   get query(): string | undefined {
-    return this.queryAt === -1 ? undefined : this.target.slice(this.queryAt + 1);
+    return this.#queryAt === -1 ? undefined : this.target.slice(this.#queryAt + 1);
   }
 
   /** Every field line, in order, names in lower case. */
   get fields(): Fields {
-    return this.section.fields;
-  }
-
-  get hasBody(): boolean {
-    return this.framing !== "none";
+    return this.#section.fields;
   }
 
   /** The combined value of a field (RFC 9110 §5.3); `name` in lower case. */
   get(name: string): string | undefined {
-    return this.section.get(name);
+    return this.#section.get(name);
   }
 
   /** Each line's value of a field; `name` in lower case. */
   getAll(name: string): string[] {
-    return this.section.getAll(name);
+    return this.#section.getAll(name);
   }
 }

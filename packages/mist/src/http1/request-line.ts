@@ -31,10 +31,10 @@ export class RequestLine {
   /** Where the first "?" stands in the target; -1: none. */
   queryAt = -1;
   authority: Authority | undefined = undefined;
-  private readonly maxTarget: number;
+  readonly #maxTarget: number;
 
   constructor(maxTarget: number) {
-    this.maxTarget = maxTarget;
+    this.#maxTarget = maxTarget;
   }
 
   /**
@@ -53,7 +53,7 @@ export class RequestLine {
     const methodEnd = i++;
 
     const targetAt = i;
-    const limit = targetAt + this.maxTarget;
+    const limit = targetAt + this.#maxTarget;
     let queryAt = -1;
     const path = PATH;
     while (i < stop && path[bytes[i] as number] === 1) i++;
@@ -62,7 +62,7 @@ export class RequestLine {
       const target = TARGET;
       while (i < stop && target[bytes[i] as number] === 1) i++;
     }
-    if (i > limit) throw targetTooLong(this.maxTarget);
+    if (i > limit) throw targetTooLong(this.#maxTarget);
     if (i >= stop) return INCOMPLETE;
     if (bytes[i] !== SP || i === targetAt) throw badTarget(bytes[i] as number, i === targetAt);
     const targetEnd = i++;
@@ -74,23 +74,23 @@ export class RequestLine {
     if (!spells(this.target, bytes, targetAt, targetEnd))
       this.target = bytes.toString("latin1", targetAt, targetEnd);
     this.queryAt = queryAt;
-    this.classifyTarget();
+    this.#classifyTarget();
     return i + 10;
   }
 
   /** The four forms of RFC 9112 §3.2. */
-  private classifyTarget(): void {
+  #classifyTarget(): void {
     const { target, method } = this;
     this.pathAt = 0;
     this.authority = undefined;
-    if (method === "CONNECT") this.classifyConnect();
+    if (method === "CONNECT") this.#classifyConnect();
     else if (target.charCodeAt(0) === 0x2f) this.form = "origin";
-    else if (target === "*") this.classifyAsterisk();
-    else this.classifyAbsolute();
+    else if (target === "*") this.#classifyAsterisk();
+    else this.#classifyAbsolute();
   }
 
   /** `CONNECT host:port`: well formed it is answered with 501 once its head is there. */
-  private classifyConnect(): void {
+  #classifyConnect(): void {
     const authority = parseAuthority(this.target);
     if (authority === undefined || authority.port === undefined) {
       throw malformed("the target of CONNECT is no host and port", "RFC 9112 §3.2.3");
@@ -99,12 +99,12 @@ export class RequestLine {
     this.authority = authority;
   }
 
-  private classifyAsterisk(): void {
+  #classifyAsterisk(): void {
     if (this.method !== "OPTIONS") throw malformed("only OPTIONS may have the target *", "RFC 9112 §3.2.4");
     this.form = "asterisk";
   }
 
-  private classifyAbsolute(): void {
+  #classifyAbsolute(): void {
     const match = /^https?:\/\/([^/?]*)/i.exec(this.target);
     if (match === null) throw malformed("the request target has none of the four forms", "RFC 9112 §3.2");
     const authority = parseAuthority(match[1] as string);

@@ -17,17 +17,17 @@ import { isStatus, reasonPhrase } from "../http/status.ts";
 /** How the body behind a head is coded; `"none"`: no byte of it may be sent. */
 export type BodyMode = "none" | "length" | "chunked" | "until-close";
 
-/** What to answer with. */
-export interface ResponseHead {
+/** What a final head is made of, besides the length of the body. */
+interface HeadParts {
   readonly status: number;
   readonly fields: Fields;
-  /** Bytes of the body; `undefined`: not known, it is streamed. */
-  readonly length: number | undefined;
-  /** Close the connection after this answer. */
-  readonly close?: boolean | undefined;
+  /** Close the connection behind this response. */
+  readonly close: boolean;
+  /** The value of the Date field; `""` for none. */
+  readonly date: string;
 }
 
-/** What the answered request, or the lack of one, says about the answer. */
+/** What the request, or the lack of one, says about its response. */
 export interface ResponseContext {
   /** The peer speaks HTTP/1.0. */
   readonly http10: boolean;
@@ -44,34 +44,39 @@ export class ResponseHeadEncoder {
   length = 0;
   persistent = true;
   // What the user's own fields asked for.
-  private userLength: number | undefined = undefined;
-  private userDate = false;
-  private userClose = false;
-  private userOptions = "";
+  #userLength: number | undefined = undefined;
+  #userDate = false;
+  #userClose = false;
+  #userOptions = "";
 
-  /** The head up to and including its empty line. Throws `UsageError`. */
-  encode(response: ResponseHead, date: string, context: ResponseContext): string {
-    const { status } = response;
-    const lines = this.encodeFields(response.fields);
-    const framing = this.settleFraming(response, context);
+  /**
+   * The head up to and including its empty line.
+   *
+   * @param length bytes of the body; `undefined` if not known beforehand.
+   * @throws UsageError
+   */
+  encode(response: HeadParts, length: number | undefined, context: ResponseContext): string {
+    const { status, date } = response;
+    const lines = this.#encodeFields(response.fields);
+    const framing = this.#settleFraming(status, length, context);
     this.persistent =
-      context.mayPersist && this.mode !== "until-close" && response.close !== true && !this.userClose;
-    const start = this.userDate || date === "" ? statusLine(status) : datedStatusLine(status, date);
-    if (this.persistent && !context.http10 && this.userOptions === "")
+      context.mayPersist && this.mode !== "until-close" && !response.close && !this.#userClose;
+    const start = this.#userDate || date === "" ? statusLine(status) : datedStatusLine(status, date);
+    if (this.persistent && !context.http10 && this.#userOptions === "")
       return wholeHead(start, lines, framing);
-    return `${start}${lines}${framing}${this.connectionLine(context.http10)}`;
+    return `${start}${lines}${framing}${this.#connectionLine(context.http10)}`;
   }
 
-  private encodeFields(fields: Fields): string {
-    this.userLength = undefined;
-    this.userDate = false;
-    this.userClose = false;
-    this.userOptions = "";
+  #encodeFields(fields: Fields): string {
+    this.#userLength = undefined;
+    this.#userDate = false;
+    this.#userClose = false;
+    this.#userOptions = "";
     let lines = "";
     for (let i = 0; i < fields.length; i++) {
       const [name, value] = fields[i] as Field;
-      if (!this.takeOwnField(name, value))
-        lines += rememberedLine(name, value) ?? this.checkedLine(name, value);
+      if (!this.#takeOwnField(name, value))
+        lines += rememberedLine(name, value) ?? this.#checkedLine(name, value);
     }
     return lines;
   }
@@ -80,23 +85,23 @@ export class ResponseHeadEncoder {
    * A line not met before is checked, wherever its field comes from: most were when they were set, but a list can be
    * changed behind our back, and what gets past here is response splitting.
    */
-  private checkedLine(given: string, value: string): string {
+  #checkedLine(given: string, value: string): string {
     const name = fieldName(given);
     fieldValue(name, value);
-    if (name !== given && this.takeOwnField(name, value)) return "";
+    if (name !== given && this.#takeOwnField(name, value)) return "";
     return newFieldLine(name, value);
   }
 
   /** True: the field concerns framing or persistence, and is not copied. */
-  private takeOwnField(name: string, value: string): boolean {
+  #takeOwnField(name: string, value: string): boolean {
     switch (name?.length) {
       case 4:
-        if (name === "date") this.userDate = true;
+        if (name === "date") this.#userDate = true;
         return false;
       case 10:
-        return name === "connection" && this.takeConnection(value);
+        return name === "connection" && this.#takeConnection(value);
       case 14:
-        return name === "content-length" && this.takeLength(value);
+        return name === "content-length" && this.#takeLength(value);
       case 17:
         return name === "transfer-encoding" && takeCoding(value);
       default:
@@ -104,34 +109,34 @@ export class ResponseHeadEncoder {
     }
   }
 
-  private takeConnection(value: string): true {
+  #takeConnection(value: string): true {
     for (const token of listTokens(fieldValue("connection", value))) {
       if (!isToken(token))
         throw new UsageError(`connection holds ${JSON.stringify(token)}, which is no token`);
-      if (token === "close") this.userClose = true;
-      else if (token !== "keep-alive") this.userOptions += `${this.userOptions === "" ? "" : ", "}${token}`;
+      if (token === "close") this.#userClose = true;
+      else if (token !== "keep-alive") this.#userOptions += `${this.#userOptions === "" ? "" : ", "}${token}`;
     }
     return true;
   }
 
-  private takeLength(value: string): true {
+  #takeLength(value: string): true {
     const length = parseContentLength(fieldValue("content-length", value));
-    if (length === undefined || (this.userLength !== undefined && this.userLength !== length)) {
+    if (length === undefined || (this.#userLength !== undefined && this.#userLength !== length)) {
       throw new UsageError(`content-length ${JSON.stringify(value)} is no length (RFC 9110 §8.6)`);
     }
-    this.userLength = length;
+    this.#userLength = length;
     return true;
   }
 
   /** RFC 9112 §6.3, the sender's side: sets mode and length, returns the framing line. */
-  private settleFraming(response: ResponseHead, context: ResponseContext): string {
-    const { status } = response;
-    const length = agreedLength(response.length, this.userLength, context.head || status === 304);
+  #settleFraming(status: number, bodyLength: number | undefined, context: ResponseContext): string {
+    const length = agreedLength(bodyLength, this.#userLength, context.head || status === 304);
     this.length = 0;
-    if (status === 204) return this.noBody("");
-    if (status === 304) return this.noBody(this.userLength === undefined ? "" : lengthLine(this.userLength));
-    if (status === 205) return this.noBody(lengthLine(0));
-    if (context.head) return this.noBody(length === undefined ? "" : lengthLine(length));
+    if (status === 204) return this.#noBody("");
+    if (status === 304)
+      return this.#noBody(this.#userLength === undefined ? "" : lengthLine(this.#userLength));
+    if (status === 205) return this.#noBody(lengthLine(0));
+    if (context.head) return this.#noBody(length === undefined ? "" : lengthLine(length));
     if (length !== undefined) {
       this.mode = "length";
       this.length = length;
@@ -141,14 +146,14 @@ export class ResponseHeadEncoder {
     return context.http10 ? "" : "transfer-encoding: chunked\r\n";
   }
 
-  private noBody(line: string): string {
+  #noBody(line: string): string {
     this.mode = "none";
     return line;
   }
 
   /** The Connection field, if one must be sent, and the empty line. */
-  private connectionLine(http10: boolean): string {
-    let options = this.userOptions;
+  #connectionLine(http10: boolean): string {
+    let options = this.#userOptions;
     if (!this.persistent) options += options === "" ? "close" : ", close";
     else if (http10) options += options === "" ? "keep-alive" : ", keep-alive";
     return options === "" ? "\r\n" : `connection: ${options}\r\n\r\n`;

@@ -1,135 +1,199 @@
 /**
- * The states of one connection, and every step that changes them: what is not in these tables cannot
- * happen. connection.ts takes the steps.
+ * The state of one HTTP/1 connection, and every step that changes it. What is not in these tables cannot happen:
+ * connection.ts takes the steps and keeps no flag of its own.
  *
  * # Theory of operation
  *
- * A connection is two machines side by side: the READER follows the peer's requests, the WRITER
- * follows our answers. One request and its answer are a cycle.
+ * Four machines share one alphabet of steps. The READER follows the peer's requests, the WRITER our responses. One
+ * request with its response is a cycle.
  *
- *               head              body end           next cycle
- *   reader  IDLE ────► BODY ──────────────► DONE ───────────────► IDLE
- *            │  └──────── no body ───────────▲
- *            │ peer's end, or the last cycle is over      upgrade: DONE ► SWITCHED
- *            └──► CLOSED                                  any fault: ► ERROR ► CLOSED
+ *                 request                 body end           next cycle
+ *   reader  IDLE ─────────► BODY ─────────────────► DONE ───────────────► IDLE
+ *            │  ├─ expects ► EXPECTING ─ 100, or content ► BODY
+ *            │  └─ no body ────────────────────────► DONE     upgrade: DONE ► SWITCHED
+ *            └─ no more requests ► CLOSED                     read fault: ► ERROR
  *
- *               request head        head out           end           next cycle
- *   writer  IDLE ────────► HEAD ─────────────► BODY ─────────► DONE ──────────► IDLE
- *                                                               upgrade: HEAD ► SWITCHED
- *                                                               any fault: ► BROKEN
+ *                 request         head sent          body sent        next cycle
+ *   writer  IDLE ─────────► HEAD ───────────► BODY ───────────► DONE ───────────► IDLE
+ *                                                             upgrade: HEAD ► SWITCHED
+ *                                                             broken off: ► BROKEN
  *
- * The machines meet in three places only:
+ * PERSISTENCE goes from KEEP to LAST and never back: there is no cycle after this one (RFC 9112 §9.3). The INPUT goes
+ * from OPEN to ENDED when the peer sends FIN; what it sent before is still read.
  *
- * - a request head arrives        reader leaves IDLE, writer goes IDLE → HEAD
- * - both are DONE                 a new cycle, or the end, by persistence (RFC 9112 §9.3)
- * - an upgrade is accepted        both SWITCHED; what is left in the buffer belongs to the new protocol
+ * The machines meet in three places:
  *
- * A reader in ERROR parses nothing more, ever: after a framing fault nobody knows where the next
- * request starts, and guessing is request smuggling. The writer may still say why (one head, with
- * `connection: close`), and so goes from IDLE to HEAD on the fault.
+ * - a request head arrives    the reader leaves IDLE, the writer goes from IDLE to HEAD
+ * - both are DONE             a new cycle if the connection persists, else the end
+ * - an upgrade is accepted    both are SWITCHED; the bytes left in the buffer belong to the new protocol
+ *
+ * A reader in ERROR parses nothing more: after a framing fault nobody knows where the next request starts, and
+ * guessing is request smuggling. The writer may still say why, once, and therefore goes from IDLE to HEAD on a fault.
  */
 
-/** Room for one row of a table: no machine has more steps. */
-const WIDTH = 8;
+declare const machine: unique symbol;
 
-// --- the reader ----------------------------------------------------------------------------------
+/** States are numbers, so that a step is one load from a flat table; the brand keeps the machines apart. */
+type State<Machine extends string> = number & { readonly [machine]: Machine };
 
-/** Reader states. Numbers, so that a step is one load from a flat table. */
-export const R_IDLE = 0;
-export const R_BODY = 1;
-export const R_DONE = 2;
-export const R_SWITCHED = 3;
-export const R_CLOSED = 4;
-export const R_ERROR = 5;
+export type ReaderState = State<"reader">;
+export const R_IDLE = 0 as ReaderState;
+export const R_EXPECTING = 1 as ReaderState;
+export const R_BODY = 2 as ReaderState;
+export const R_DONE = 3 as ReaderState;
+export const R_SWITCHED = 4 as ReaderState;
+export const R_CLOSED = 5 as ReaderState;
+export const R_ERROR = 6 as ReaderState;
 
-/** Reader steps. */
-export const HEAD_WITH_BODY = 0;
-export const HEAD_ALONE = 1;
-export const BODY_END = 2;
-export const READ_NEXT_CYCLE = 3;
-export const LAST_CYCLE_OVER = 4;
-export const PEER_END = 5;
-export const READ_UPGRADE = 6;
-export const READ_FAULT = 7;
+export type WriterState = State<"writer">;
+export const W_IDLE = 0 as WriterState;
+export const W_HEAD = 1 as WriterState;
+export const W_BODY = 2 as WriterState;
+export const W_DONE = 3 as WriterState;
+export const W_SWITCHED = 4 as WriterState;
+export const W_BROKEN = 5 as WriterState;
 
-const READER = transitions([
-  [R_IDLE, HEAD_WITH_BODY, R_BODY],
-  [R_IDLE, HEAD_ALONE, R_DONE],
-  [R_IDLE, PEER_END, R_CLOSED],
-  [R_IDLE, LAST_CYCLE_OVER, R_CLOSED],
-  [R_IDLE, READ_FAULT, R_ERROR],
-  [R_BODY, BODY_END, R_DONE],
-  [R_BODY, LAST_CYCLE_OVER, R_CLOSED],
-  [R_BODY, READ_FAULT, R_ERROR],
-  [R_DONE, READ_NEXT_CYCLE, R_IDLE],
-  [R_DONE, LAST_CYCLE_OVER, R_CLOSED],
-  [R_DONE, READ_UPGRADE, R_SWITCHED],
-  [R_CLOSED, LAST_CYCLE_OVER, R_CLOSED],
-  [R_ERROR, LAST_CYCLE_OVER, R_CLOSED],
+export type PersistenceState = State<"persistence">;
+export const KEEP = 0 as PersistenceState;
+export const LAST = 1 as PersistenceState;
+
+export type InputState = State<"input">;
+export const OPEN = 0 as InputState;
+export const ENDED = 1 as InputState;
+
+declare const step: unique symbol;
+
+/** Something that happens on the connection. Every machine takes it, or it is a bug here. */
+export type Step = number & { readonly [step]: true };
+
+/** A request head without a body. */
+export const REQUEST = 0 as Step;
+/** A request head; its body follows. */
+export const REQUEST_WITH_BODY = 1 as Step;
+/** A request head whose body waits for a 100 (RFC 9110 §10.1.1). */
+export const REQUEST_EXPECTING = 2 as Step;
+/** The 100 was sent, or the client began its body without one. */
+export const CONTINUED = 3 as Step;
+/** The request body is complete. */
+export const BODY_END = 4 as Step;
+/** The peer has sent FIN. */
+export const FIN = 5 as Step;
+/** The input has ended between two requests. */
+export const NO_MORE_REQUESTS = 6 as Step;
+/** The peer broke the protocol, or a deadline did. */
+export const READ_FAULT = 7 as Step;
+/** The request or its response rules out another cycle. */
+export const LAST_CYCLE = 8 as Step;
+/** The final head was sent. */
+export const HEAD_SENT = 9 as Step;
+/** The response is complete. */
+export const BODY_SENT = 10 as Step;
+/** The response cannot be completed. */
+export const BROKEN_OFF = 11 as Step;
+/** A 101 was sent. */
+export const UPGRADE = 12 as Step;
+/** Both sides are done, and the connection persists. */
+export const NEXT_CYCLE = 13 as Step;
+/** The last response is complete or broken off. */
+export const CYCLES_OVER = 14 as Step;
+
+const steps = 15;
+const impossible = 255;
+
+const reader = transitions<ReaderState>([
+  [REQUEST, [R_IDLE, R_DONE]],
+  [REQUEST_WITH_BODY, [R_IDLE, R_BODY]],
+  [REQUEST_EXPECTING, [R_IDLE, R_EXPECTING]],
+  [CONTINUED, [R_EXPECTING, R_BODY]],
+  [BODY_END, [R_BODY, R_DONE]],
+  [NO_MORE_REQUESTS, [R_IDLE, R_CLOSED]],
+  [READ_FAULT, [R_IDLE, R_ERROR], [R_EXPECTING, R_ERROR], [R_BODY, R_ERROR]],
+  [UPGRADE, [R_DONE, R_SWITCHED]],
+  [NEXT_CYCLE, [R_DONE, R_IDLE]],
+  [
+    CYCLES_OVER,
+    [R_IDLE, R_CLOSED],
+    [R_EXPECTING, R_CLOSED],
+    [R_BODY, R_CLOSED],
+    [R_DONE, R_CLOSED],
+    [R_CLOSED, R_CLOSED],
+    [R_ERROR, R_CLOSED],
+  ],
 ]);
 
-/** The reader's next state. Throws when the step cannot happen in this one: that is a bug here. */
-export function readerAfter(state: number, step: number): number {
-  return READER[state * WIDTH + step] ?? impossible("reader", state, step);
-}
-
-// --- the writer ----------------------------------------------------------------------------------
-
-/** Writer states. */
-export const W_IDLE = 0;
-export const W_HEAD = 1;
-export const W_BODY = 2;
-export const W_DONE = 3;
-export const W_SWITCHED = 4;
-export const W_BROKEN = 5;
-
-/** Writer steps. */
-export const REQUEST = 0;
-export const FAULT_ANSWER_DUE = 1;
-export const HEAD_SENT = 2;
-export const BODY_SENT = 3;
-export const WRITE_NEXT_CYCLE = 4;
-export const WRITE_UPGRADE = 5;
-export const WRITE_FAULT = 6;
-
-const WRITER = transitions([
-  [W_IDLE, REQUEST, W_HEAD],
-  [W_IDLE, FAULT_ANSWER_DUE, W_HEAD],
-  [W_IDLE, WRITE_FAULT, W_BROKEN],
-  [W_HEAD, FAULT_ANSWER_DUE, W_HEAD],
-  [W_HEAD, HEAD_SENT, W_BODY],
-  [W_HEAD, WRITE_UPGRADE, W_SWITCHED],
-  [W_HEAD, WRITE_FAULT, W_BROKEN],
-  [W_BODY, FAULT_ANSWER_DUE, W_BODY],
-  [W_BODY, BODY_SENT, W_DONE],
-  [W_BODY, WRITE_FAULT, W_BROKEN],
-  [W_DONE, FAULT_ANSWER_DUE, W_DONE],
-  [W_DONE, WRITE_NEXT_CYCLE, W_IDLE],
-  [W_DONE, WRITE_FAULT, W_BROKEN],
-  [W_BROKEN, FAULT_ANSWER_DUE, W_BROKEN],
-  [W_BROKEN, WRITE_FAULT, W_BROKEN],
+const writer = transitions<WriterState>([
+  [REQUEST, [W_IDLE, W_HEAD]],
+  [REQUEST_WITH_BODY, [W_IDLE, W_HEAD]],
+  [REQUEST_EXPECTING, [W_IDLE, W_HEAD]],
+  [READ_FAULT, [W_IDLE, W_HEAD], [W_HEAD, W_HEAD], [W_BODY, W_BODY], [W_DONE, W_DONE], [W_BROKEN, W_BROKEN]],
+  [HEAD_SENT, [W_HEAD, W_BODY]],
+  [BODY_SENT, [W_BODY, W_DONE]],
+  [
+    BROKEN_OFF,
+    [W_IDLE, W_BROKEN],
+    [W_HEAD, W_BROKEN],
+    [W_BODY, W_BROKEN],
+    [W_DONE, W_BROKEN],
+    [W_BROKEN, W_BROKEN],
+  ],
+  [UPGRADE, [W_HEAD, W_SWITCHED]],
+  [NEXT_CYCLE, [W_DONE, W_IDLE]],
 ]);
 
-/** The writer's next state. Throws when the step cannot happen in this one: that is a bug here. */
-export function writerAfter(state: number, step: number): number {
-  return WRITER[state * WIDTH + step] ?? impossible("writer", state, step);
+const persistence = transitions<PersistenceState>([
+  [NO_MORE_REQUESTS, [KEEP, LAST], [LAST, LAST]],
+  [READ_FAULT, [KEEP, LAST], [LAST, LAST]],
+  [LAST_CYCLE, [KEEP, LAST], [LAST, LAST]],
+  [BROKEN_OFF, [KEEP, LAST], [LAST, LAST]],
+  [UPGRADE, [KEEP, LAST], [LAST, LAST]],
+  [NEXT_CYCLE, [KEEP, KEEP]],
+]);
+
+const input = transitions<InputState>([
+  [FIN, [OPEN, ENDED], [ENDED, ENDED]],
+  [NO_MORE_REQUESTS, [ENDED, ENDED]],
+]);
+
+/** The four machines of one connection. */
+export class ConnectionState {
+  reader: ReaderState = R_IDLE;
+  writer: WriterState = W_IDLE;
+  persistence: PersistenceState = KEEP;
+  input: InputState = OPEN;
+
+  /** Takes a step in all machines. Throws, and changes nothing, if one of them cannot: that is a bug here. */
+  take(step: Step): void {
+    const nextReader = reader[this.reader * steps + step] as number;
+    const nextWriter = writer[this.writer * steps + step] as number;
+    const nextPersistence = persistence[this.persistence * steps + step] as number;
+    const nextInput = input[this.input * steps + step] as number;
+    if ((nextReader | nextWriter | nextPersistence | nextInput) >= impossible) {
+      throw new Error(
+        `step ${step} cannot be taken by reader ${this.reader}, writer ${this.writer}, persistence ${this.persistence}, input ${this.input}`,
+      );
+    }
+    this.reader = nextReader as ReaderState;
+    this.writer = nextWriter as WriterState;
+    this.persistence = nextPersistence as PersistenceState;
+    this.input = nextInput as InputState;
+  }
 }
 
 /** What the writer is doing, for messages. */
-export function writerStateName(state: number): string {
+export function writerStateName(state: WriterState): string {
   return ["not due", "due", "in its body", "complete", "switched to another protocol", "broken off"][
     state
   ] as string;
 }
 
-function transitions(
-  rows: readonly (readonly [from: number, step: number, to: number])[],
-): readonly (number | undefined)[] {
-  const table = new Array<number | undefined>(6 * WIDTH).fill(undefined);
-  for (const [from, step, to] of rows) table[from * WIDTH + step] = to;
+/** One row for each step that concerns the machine; it stays where it is for every other. */
+function transitions<S extends number>(
+  rows: readonly (readonly [step: Step, ...moves: (readonly [from: S, to: S])[]])[],
+): Uint8Array {
+  const table = Uint8Array.from({ length: 7 * steps }, (_, at) => Math.floor(at / steps));
+  for (const [step, ...moves] of rows) {
+    for (let from = 0; from < 7; from++) table[from * steps + step] = impossible;
+    for (const [from, to] of moves) table[from * steps + step] = to;
+  }
   return table;
-}
-
-function impossible(machine: string, state: number, step: number): never {
-  throw new Error(`the ${machine} cannot take step ${step} in state ${state}`);
 }

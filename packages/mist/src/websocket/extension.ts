@@ -3,6 +3,8 @@
 // A field that breaks the grammar fails the handshake. An offer of permessage-deflate with a parameter that is
 // unknown, repeated, or has a value it may not have is declined, and the next offer is looked at.
 
+import { isToken, tokenCharacter } from "../http/token.ts";
+
 /** One extension offered, its parameters in order. */
 export interface ExtensionOffer {
   readonly name: string;
@@ -28,9 +30,8 @@ export interface DeflateAgreement {
   readonly response: string;
 }
 
-const token = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+/y;
+const token = new RegExp(`${tokenCharacter}+`, "y");
 const quoted = /"((?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*)"/y;
-const wholeToken = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const space = /[ \t]*/y;
 
 /**
@@ -98,7 +99,7 @@ class Scanner {
   /** RFC 6455 §9.1: a quoted value MUST conform to `token` after unescaping. */
   quotedToken(): string | undefined {
     const text = this.#match(quoted)?.[1]?.replace(/\\(.)/g, "$1");
-    return text !== undefined && wholeToken.test(text) ? text : undefined;
+    return text !== undefined && isToken(text) ? text : undefined;
   }
 
   #match(pattern: RegExp): RegExpExecArray | undefined {

@@ -6,6 +6,7 @@
 
 import { createHash } from "node:crypto";
 import type { Field, Fields } from "../http/fields.ts";
+import { isToken } from "../http/token.ts";
 import {
   type DeflateAgreement,
   type DeflateParameters,
@@ -147,15 +148,13 @@ function listElements(values: readonly string[]): string[] {
     .filter((element) => element !== "");
 }
 
-const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-
 /** The subprotocols offered, most wanted first; undefined if one is no token or stands twice (§4.1). */
 function offeredSubprotocols(request: HandshakeRequest): readonly string[] | undefined {
   const values = request.getHeaders("sec-websocket-protocol");
   if (values.length === 0) return [];
   const offered = listElements(values);
   if (offered.length === 0 || new Set(offered).size !== offered.length) return undefined;
-  return offered.every((name) => tokenPattern.test(name)) ? offered : undefined;
+  return offered.every(isToken) ? offered : undefined;
 }
 
 /** null: malformed; undefined: no agreement. */

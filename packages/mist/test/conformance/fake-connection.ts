@@ -3,8 +3,8 @@
 import type { Connection, ConnectionInfo, Protocol, Sendable } from "@x/glisten";
 import { defaultDeadlines, defaultLimits, type Limits } from "../../src/options.ts";
 import { BackgroundWork } from "../../src/server/exchange/background-work.ts";
-import { HttpConnection } from "../../src/server/exchange/connection.ts";
 import type { Handler } from "../../src/server/exchange/service.ts";
+import { HttpConnection } from "../../src/server/http1/connection.ts";
 
 export class FakeConnection implements Connection {
   readonly id = 1;
@@ -129,6 +129,7 @@ export function pump(handler: Handler, limits: Partial<Limits> = {}): FakeConnec
       onError: ({ error }) => {
         connection.failure ??= error;
       },
+      onFailure: undefined,
     },
     connection,
   );

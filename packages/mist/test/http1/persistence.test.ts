@@ -3,7 +3,17 @@
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../src/errors.ts";
 import { Http1Connection } from "../../src/http1/connection.ts";
-import { asked, askedHead, GET } from "./conversation.ts";
+import {
+  answerEmpty,
+  asked,
+  askedHead,
+  GET,
+  sendData,
+  sendEnd,
+  sendHead,
+  sendInformational,
+  sendUpgrade,
+} from "./conversation.ts";
 import { bytes, everyWay, fault, only, transcript } from "./transcript.ts";
 
 describe("§8 incomplete messages", () => {
@@ -73,30 +83,31 @@ describe("§9.3 persistence", () => {
 
   test("bytes behind the last request of a connection are dropped", () => {
     const connection = asked(request("1.1", "Connection: close\r\n") + GET);
-    connection.sendHead({ status: 204, fields: [], length: undefined }, "");
-    connection.sendEnd();
+    sendHead(connection, { status: 204, fields: [], length: undefined }, "");
+    sendEnd(connection);
     expect(connection.persistent).toBe(false);
-    expect(connection.startNextCycle()).toBe(false);
+    // Bytes that were dropped unread: the peer may be sending more.
+    expect(connection.next()).toEqual({ type: "closed", lingers: true });
     expect(connection.retainedBytes).toBe(0);
     connection.receive(bytes(GET));
     expect([connection.next().type, connection.retainedBytes]).toEqual(["closed", 0]);
-    expect(connection.startNextCycle()).toBe(false);
+    expect(connection.next().type).toBe("closed");
   });
 });
 
 describe("§9.3.2 pipelining", () => {
-  test("what follows a request waits, unparsed, for its answer", () => {
+  test("what follows a request waits, unparsed, for its response", () => {
     const connection = asked(GET + GET);
-    expect(connection.next().type).toBe("paused");
+    const waits = { type: "need-data", begun: true };
+    expect(connection.next()).toEqual(waits);
     expect(connection.retainedBytes).toBe(GET.length);
     connection.receive(bytes("garbage that nobody may look at yet \0"));
-    expect(connection.next().type).toBe("paused");
-    connection.sendHead({ status: 200, fields: [], length: 0 }, "");
-    expect(connection.next().type).toBe("paused");
-    connection.sendEnd();
-    expect(connection.startNextCycle()).toBe(true);
+    expect(connection.next()).toEqual(waits);
+    sendHead(connection, { status: 200, fields: [], length: 0 });
+    expect(connection.next()).toEqual(waits);
+    sendEnd(connection);
     expect(connection.next().type).toBe("request");
-    expect(connection.next().type).toBe("paused");
+    expect(connection.next()).toEqual(waits);
   });
 
   test("a hundred requests in one packet", () => {
@@ -112,18 +123,12 @@ describe("§9.3.2 pipelining", () => {
 
   test("a new cycle needs both sides done", () => {
     const connection = asked("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
-    expect(() => connection.startNextCycle()).toThrow(UsageError);
-    connection.sendHead({ status: 200, fields: [], length: 0 }, "");
-    expect([connection.responseStarted, connection.responseComplete]).toEqual([true, false]);
-    connection.sendEnd();
-    expect([connection.requestComplete, connection.responseComplete]).toEqual([false, true]);
-    expect(() => connection.startNextCycle()).toThrow(UsageError);
-    connection.receive(bytes("abc"));
-    expect(connection.requestBodyRemaining).toBe(3);
+    answerEmpty(connection);
+    expect([connection.requestComplete, connection.next().type]).toEqual([false, "need-data"]);
+    connection.receive(bytes(`abc${GET}`));
     expect([connection.next().type, connection.next().type]).toEqual(["data", "end"]);
-    expect([connection.requestBodyRemaining, connection.requestComplete]).toEqual([0, true]);
-    expect(connection.startNextCycle()).toBe(true);
-    expect(connection.next().type).toBe("need-data");
+    expect(connection.requestComplete).toBe(true);
+    expect(connection.next().type).toBe("request");
   });
 
   test("a body is handed out as it comes, without a copy", () => {
@@ -137,6 +142,20 @@ describe("§9.3.2 pipelining", () => {
     expect(connection.next()).toEqual({ type: "end", trailers: [] });
     expect(connection.retainedBytes).toBe(3);
   });
+
+  test("a connection that waits says whether a request has begun", () => {
+    const connection = asked(GET);
+    answerEmpty(connection);
+    expect(connection.next()).toEqual({ type: "need-data", begun: false });
+    connection.receive(bytes("GE"));
+    expect(connection.next()).toEqual({ type: "need-data", begun: true });
+  });
+
+  test("a close needs no lingering when the peer said it closes and all it sent was read", () => {
+    const connection = asked("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    answerEmpty(connection);
+    expect(connection.next()).toEqual({ type: "closed", lingers: false });
+  });
 });
 
 describe("after a fault", () => {
@@ -149,13 +168,9 @@ describe("after a fault", () => {
   ])("%s: one answer can be given, and the connection closes", (_, text) => {
     const connection = new Http1Connection();
     connection.receive(bytes(text));
-    if (connection.next.length !== 0) throw new Error();
     for (;;) {
       try {
-        if (connection.next().type !== "paused") continue;
-        connection.sendHead({ status: 200, fields: [], length: 2 }, "");
-        connection.sendEnd();
-        connection.startNextCycle();
+        if (connection.next().type === "request") answerEmpty(connection);
       } catch {
         break;
       }
@@ -163,21 +178,21 @@ describe("after a fault", () => {
     expect(connection.next().type).toBe("closed");
     connection.receive(bytes(GET));
     expect([connection.next().type, connection.retainedBytes]).toEqual(["closed", 0]);
-    const head = connection.sendHead({ status: 400, fields: [], length: 3 }, "D");
+    const head = sendHead(connection, { status: 400, fields: [], length: 3 }, "D");
     expect(head).toBe(
       "HTTP/1.1 400 Bad Request\r\ndate: D\r\ncontent-length: 3\r\nconnection: close\r\n\r\n",
     );
     expect(connection.bodyMode).toBe("length");
-    connection.sendData(3);
-    connection.sendEnd();
-    expect(connection.startNextCycle()).toBe(false);
+    sendData(connection, 3);
+    sendEnd(connection);
+    expect(connection.next().type).toBe("closed");
   });
 
   test("a faulty HEAD request is answered without a body", () => {
     const connection = new Http1Connection();
     connection.receive(bytes("HEAD / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"));
     expect(() => connection.next()).toThrow("Host");
-    expect(connection.sendHead({ status: 400, fields: [], length: 3 }, "")).toContain(
+    expect(sendHead(connection, { status: 400, fields: [], length: 3 }, "")).toContain(
       "content-length: 3\r\n",
     );
     expect(connection.bodyMode).toBe("none");
@@ -186,20 +201,20 @@ describe("after a fault", () => {
   test("in a body: an answer that is due can be given", () => {
     const connection = asked("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nX");
     expect(() => connection.next()).toThrow("chunk");
-    expect(connection.sendHead({ status: 400, fields: [], length: 0 }, "")).toContain(
+    expect(sendHead(connection, { status: 400, fields: [], length: 0 }, "")).toContain(
       "connection: close\r\n",
     );
-    expect(connection.sendEnd()).toBe("");
+    expect(sendEnd(connection)).toBe("");
     expect(connection.persistent).toBe(false);
   });
 
   test("in a body while the answer is under way: it can be finished, and the connection closes", () => {
     const connection = asked("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nX");
-    connection.sendHead({ status: 200, fields: [], length: 5 }, "");
+    sendHead(connection, { status: 200, fields: [], length: 5 }, "");
     expect(() => connection.next()).toThrow("chunk");
-    connection.sendData(5);
-    connection.sendEnd();
-    expect(connection.startNextCycle()).toBe(false);
+    sendData(connection, 5);
+    sendEnd(connection);
+    expect(connection.next().type).toBe("closed");
   });
 
   test("giving up (a deadline) is like a fault", () => {
@@ -212,7 +227,7 @@ describe("after a fault", () => {
       0,
       false,
     ]);
-    expect(connection.sendHead({ status: 408, fields: [], length: 0 }, "")).toBe(
+    expect(sendHead(connection, { status: 408, fields: [], length: 0 }, "")).toBe(
       "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
     );
   });
@@ -220,7 +235,7 @@ describe("after a fault", () => {
   test("giving up changes nothing once the request is complete", () => {
     const connection = asked(GET);
     connection.giveUp();
-    expect([connection.next().type, connection.persistent]).toEqual(["paused", true]);
+    expect([connection.next().type, connection.persistent]).toEqual(["need-data", true]);
   });
 });
 
@@ -252,22 +267,22 @@ describe("Expect: 100-continue (RFC 9110 §10.1.1)", () => {
 
   test("with the 100 sent, the connection goes on", () => {
     const connection = asked(post("Content-Length: 2\r\nExpect: 100-continue"));
-    expect(connection.sendInformational(100)).toBe("HTTP/1.1 100 Continue\r\n\r\n");
+    expect(sendInformational(connection, 100)).toBe("HTTP/1.1 100 Continue\r\n\r\n");
     expect(connection.continueDue).toBe(false);
-    connection.sendHead({ status: 200, fields: [], length: 0 }, "");
+    sendHead(connection, { status: 200, fields: [], length: 0 }, "");
     expect(connection.persistent).toBe(true);
   });
 
   test("with the body on its way already, too", () => {
     const connection = asked(`${post("Content-Length: 2\r\nExpect: 100-continue")}h`);
     expect(connection.continueDue).toBe(false);
-    connection.sendHead({ status: 200, fields: [], length: 0 }, "");
+    sendHead(connection, { status: 200, fields: [], length: 0 }, "");
     expect(connection.persistent).toBe(true);
   });
 
   test("without the 100 the client may leave the body out: the connection must close", () => {
     const connection = asked(post("Content-Length: 2\r\nExpect: 100-continue"));
-    expect(connection.sendHead({ status: 403, fields: [], length: 0 }, "")).toContain(
+    expect(sendHead(connection, { status: 403, fields: [], length: 0 }, "")).toContain(
       "connection: close\r\n",
     );
     expect(connection.persistent).toBe(false);
@@ -295,23 +310,24 @@ describe("Upgrade (RFC 9110 §7.8)", () => {
   test("accepted: the bytes behind belong to the new protocol", () => {
     const connection = asked(`${good}\x81\x00left`);
     expect(
-      connection.sendUpgrade([
+      sendUpgrade(connection, [
         ["upgrade", "websocket"],
         ["x", "y"],
       ]),
     ).toBe("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nx: y\r\nconnection: upgrade\r\n\r\n");
     expect(connection.takeRemaining().toString("latin1")).toBe("\x81\x00left");
     expect(connection.takeRemaining()).toHaveLength(0);
-    expect(connection.next().type).toBe("paused");
+    expect(connection.next().type).toBe("closed");
     expect(connection.persistent).toBe(false);
-    expect(() => connection.sendHead({ status: 200, fields: [], length: 0 }, "")).toThrow(UsageError);
+    expect(() => sendHead(connection, { status: 200, fields: [], length: 0 }, "")).toThrow(UsageError);
     connection.abort();
-    expect(connection.startNextCycle()).toBe(false);
+    expect(connection.next().type).toBe("closed");
   });
 
   test("refused: the connection goes on", () => {
     const connection = asked(good + GET);
-    connection.sendHead(
+    sendHead(
+      connection,
       {
         status: 426,
         fields: [
@@ -322,21 +338,20 @@ describe("Upgrade (RFC 9110 §7.8)", () => {
       },
       "",
     );
-    connection.sendEnd();
-    expect(connection.startNextCycle()).toBe(true);
+    sendEnd(connection);
     expect(connection.next().type).toBe("request");
   });
 
   test("needs a request that asks for it, read to its end, and not answered yet", () => {
-    expect(() => asked(GET).sendUpgrade([])).toThrow(UsageError);
+    expect(() => sendUpgrade(asked(GET), [])).toThrow(UsageError);
     const unread = asked(
       "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\n",
     );
-    expect(() => unread.sendUpgrade([])).toThrow(UsageError);
+    expect(() => sendUpgrade(unread, [])).toThrow(UsageError);
     const answered = asked(good);
-    answered.sendHead({ status: 200, fields: [], length: 0 }, "");
-    expect(() => answered.sendUpgrade([])).toThrow(UsageError);
-    expect(() => asked(good).sendUpgrade([["content-length", "0"]])).toThrow(UsageError);
-    expect(() => asked(good).sendUpgrade([["x", "a\r\nb"]])).toThrow(UsageError);
+    sendHead(answered, { status: 200, fields: [], length: 0 }, "");
+    expect(() => sendUpgrade(answered, [])).toThrow(UsageError);
+    expect(() => sendUpgrade(asked(good), [["content-length", "0"]])).toThrow(UsageError);
+    expect(() => sendUpgrade(asked(good), [["x", "a\r\nb"]])).toThrow(UsageError);
   });
 });

@@ -3,20 +3,30 @@
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../src/errors.ts";
 import type { Fields } from "../../src/http/fields.ts";
-import type { ResponseHead } from "../../src/http1/response-head.ts";
-import { asked, GET, GET_10, GET_10_KEEP, HEAD } from "./conversation.ts";
+import {
+  asked,
+  GET,
+  GET_10,
+  GET_10_KEEP,
+  HEAD,
+  type Head,
+  sendData,
+  sendEnd,
+  sendHead,
+  sendInformational,
+} from "./conversation.ts";
 
 const answer = (
   request: string,
-  response: Partial<ResponseHead>,
+  response: Partial<Head>,
   date = "",
 ): [head: string, mode: string, persistent: boolean] => {
   const connection = asked(request);
-  const head = connection.sendHead({ status: 200, fields: [], length: undefined, ...response }, date);
+  const head = sendHead(connection, { status: 200, fields: [], length: undefined, ...response }, date);
   return [head, connection.bodyMode, connection.persistent];
 };
 
-test.each<[string, string, Partial<ResponseHead>, string, string, boolean]>([
+test.each<[string, string, Partial<Head>, string, string, boolean]>([
   ["a known length", GET, { length: 5 }, "content-length: 5\r\n", "length", true],
   ["no bytes", GET, { length: 0 }, "content-length: 0\r\n", "length", true],
   ["many bytes", GET, { length: 123456789 }, "content-length: 123456789\r\n", "length", true],
@@ -196,7 +206,7 @@ test.each([
 });
 
 describe("the caller's mistakes are told to the caller", () => {
-  test.each<[string, Partial<ResponseHead>]>([
+  test.each<[string, Partial<Head>]>([
     ["LF in a value", { fields: [["x", "a\nSet-Cookie: evil"]] }],
     ["CR LF in a value", { fields: [["x", "a\r\n\r\n<html>"]] }],
     ["CR in a value", { fields: [["x", "a\rb"]] }],
@@ -232,40 +242,40 @@ describe("the caller's mistakes are told to the caller", () => {
     ["no number for a status", { status: Number.NaN }],
   ])("%s", (_, response) => {
     const connection = asked(GET);
-    expect(() => connection.sendHead({ status: 200, fields: [], length: 0, ...response }, "D")).toThrow(
+    expect(() => sendHead(connection, { status: 200, fields: [], length: 0, ...response }, "D")).toThrow(
       UsageError,
     );
     // Nothing has happened: another answer can be sent.
-    expect(connection.sendHead({ status: 500, fields: [], length: 0 }, "")).toBe(
+    expect(sendHead(connection, { status: 500, fields: [], length: 0 }, "")).toBe(
       "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n",
     );
   });
 
   test("out of turn", () => {
     const connection = asked(GET);
-    expect(() => connection.sendData(1)).toThrow(UsageError);
-    expect(() => connection.sendEnd()).toThrow(UsageError);
-    connection.sendHead({ status: 200, fields: [], length: 0 }, "");
-    expect(() => connection.sendHead({ status: 200, fields: [], length: 0 }, "")).toThrow(UsageError);
-    expect(() => connection.sendInformational(103, [])).toThrow(UsageError);
-    connection.sendEnd();
-    expect(() => connection.sendData(1)).toThrow(UsageError);
-    expect(() => connection.sendEnd()).toThrow(UsageError);
+    expect(() => sendData(connection, 1)).toThrow(UsageError);
+    expect(() => sendEnd(connection)).toThrow(UsageError);
+    sendHead(connection, { status: 200, fields: [], length: 0 }, "");
+    expect(() => sendHead(connection, { status: 200, fields: [], length: 0 }, "")).toThrow(UsageError);
+    expect(() => sendInformational(connection, 103, [])).toThrow(UsageError);
+    sendEnd(connection);
+    expect(() => sendData(connection, 1)).toThrow(UsageError);
+    expect(() => sendEnd(connection)).toThrow(UsageError);
   });
 });
 
 describe("interim responses (RFC 9110 §15.2)", () => {
   test("any number of them, then the final one", () => {
     const connection = asked(GET);
-    expect(connection.sendInformational(103, [["Link", "</a.css>; rel=preload"]])).toBe(
+    expect(sendInformational(connection, 103, [["Link", "</a.css>; rel=preload"]])).toBe(
       "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n",
     );
-    expect(connection.sendInformational(102)).toBe("HTTP/1.1 102 Processing\r\n\r\n");
-    expect(connection.sendHead({ status: 200, fields: [], length: 0 }, "")).toMatch(/^HTTP\/1.1 200 OK\r\n/);
+    expect(sendInformational(connection, 102)).toBe("HTTP/1.1 102 Processing\r\n\r\n");
+    expect(sendHead(connection, { status: 200, fields: [], length: 0 }, "")).toMatch(/^HTTP\/1.1 200 OK\r\n/);
   });
 
   test("none for HTTP/1.0", () => {
-    expect(asked(GET_10).sendInformational(103, [["link", "x"]])).toBe("");
+    expect(sendInformational(asked(GET_10), 103, [["link", "x"]])).toBe("");
   });
 
   test.each<[number, Fields]>([
@@ -276,17 +286,17 @@ describe("interim responses (RFC 9110 §15.2)", () => {
     [103, [["transfer-encoding", "chunked"]]],
     [103, [["x", "\n"]]],
   ])("%i %j is refused", (status, fields) => {
-    expect(() => asked(GET).sendInformational(status, fields)).toThrow(UsageError);
+    expect(() => sendInformational(asked(GET), status, fields)).toThrow(UsageError);
   });
 });
 
 test("a peer that has ended gets no promise of another cycle", () => {
   const connection = asked(GET);
   connection.receiveEnd();
-  expect(connection.sendHead({ status: 200, fields: [], length: 0 }, "")).toContain("connection: close\r\n");
+  expect(sendHead(connection, { status: 200, fields: [], length: 0 }, "")).toContain("connection: close\r\n");
   const pipelined = asked(GET + GET);
   pipelined.receiveEnd();
-  expect(pipelined.sendHead({ status: 200, fields: [], length: 0 }, "")).not.toContain("connection");
+  expect(sendHead(pipelined, { status: 200, fields: [], length: 0 }, "")).not.toContain("connection");
 });
 
 test("remembered lines never leak from one response into another", () => {

@@ -4,6 +4,7 @@ import { ProtocolError } from "../../src/errors.ts";
 import { Http1Connection } from "../../src/http1/connection.ts";
 import { DEFAULT_LIMITS, type Http1Limits } from "../../src/http1/limits.ts";
 import type { RequestHead } from "../../src/http1/request-head.ts";
+import { answerEmpty } from "./conversation.ts";
 
 export interface Request {
   method: string;
@@ -71,6 +72,7 @@ function drain(connection: Http1Connection, requests: Request[]): "need-data" | 
         return event.type;
       case "request":
         requests.push(describe(event));
+        if (event.framing === "none") answerEmpty(connection);
         break;
       case "data":
         if (event.data.length === 0) throw new Error("an empty piece of body");
@@ -78,11 +80,7 @@ function drain(connection: Http1Connection, requests: Request[]): "need-data" | 
         break;
       case "end":
         (requests.at(-1) as Request).trailers = event.trailers;
-        break;
-      case "paused":
-        connection.sendHead({ status: 200, fields: [], length: 0 }, "");
-        connection.sendEnd();
-        if (!connection.startNextCycle()) return "closed";
+        answerEmpty(connection);
     }
   }
 }

@@ -2,9 +2,9 @@
 
 import { performance } from "node:perf_hooks";
 import { afterEach, expect, it, vi } from "vitest";
-import { ContentFeed } from "../../src/server/exchange/content-feed.ts";
+import * as mist from "../../src/index.ts";
 import { ContentWait } from "../../src/server/exchange/content-wait.ts";
-import { IncomingBody } from "../../src/server/exchange/request-body.ts";
+import { pump, settled } from "../conformance/fake-connection.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -31,7 +31,7 @@ it.each([
   wait.begin();
   pass(waitedMs);
   wait.count();
-  expect(wait.tooSlow(received, rate)).toBe(slow);
+  expect(received < wait.bytesDue(rate)).toBe(slow);
 });
 
 it("counts waiting only, not the time a handler takes", () => {
@@ -45,26 +45,28 @@ it("counts waiting only, not the time a handler takes", () => {
     pass(10_000);
   }
   expect(wait.totalMs).toBe(1000);
-  expect(wait.tooSlow(0, 240)).toBe(false);
+  expect(wait.bytesDue(240)).toBe(0);
 });
 
 it("rejects the reader with the rate in bytes per second", async () => {
   const pass = clock();
-  const host = {
-    service: { deadlines: { bodyIdleMs: 15_000, minBodyRate: 240 } },
-    core: { next: () => ({ type: "need-data" }), retainedBytes: 0 },
-    awaitContent() {},
-  };
-  const feed = new ContentFeed(host as never);
-  const body = new IncomingBody({ pullBody: (asked) => feed.pull(asked) }, undefined);
-  const reading = body.pull();
-  pass(6_000);
-  feed.feed(body);
-  await expect(reading).rejects.toMatchObject({
-    name: "RequestTimeoutError",
-    message: "the request body came in at less than 240 bytes per second for 6000 ms (minBodyRate)",
-    deadline: "minBodyRate",
-    timeoutMs: 6_000,
-    status: 408,
+  const failures: unknown[] = [];
+  const connection = pump(async (request) => {
+    await mist.readBody(request, { maxBodyLimit: 100 }).catch((error: unknown) => failures.push(error));
+    return mist.response(200);
   });
+  connection.protocol?.data(Buffer.from("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n"));
+  pass(6_000);
+  connection.protocol?.data(Buffer.from("x"));
+  await settled();
+  expect(failures).toMatchObject([
+    {
+      name: "RequestTimeoutError",
+      message: "the request body came in at less than 240 bytes per second for 6000 ms (minBodyRate)",
+      deadline: "minBodyRate",
+      timeoutMs: 6_000,
+      status: 408,
+    },
+  ]);
+  expect(connection.output).toContain("connection: close\r\n");
 });

@@ -115,7 +115,7 @@ export class CrosswsPeer implements Shape {
   /** Ends the connection now, without a closing handshake. */
   terminate(): void {
     const { context } = this.#parts.origin;
-    if (context instanceof Exchange) context.host.connection.destroy();
+    if (context instanceof Exchange) context.channel.connection.destroy();
   }
 
   /** Pings; an invalid payload is told to the `error` hook. */

@@ -1,91 +1,93 @@
 // The writer that is pushed: event streams and chunked loops send when they have something to say.
 
 import { TransportError } from "@x/glisten";
+import { quietRejection } from "@x/glisten/kit";
 import type { Fields } from "../../http/fields.ts";
-import type { Exchange } from "../exchange/exchange.ts";
+import type { BodySink } from "./body-sink.ts";
+import type { BodyWriter } from "./body-writer.ts";
 import type { ActorBody, ActorBodyWriter } from "./response-body.ts";
 import type { ResponseStream } from "./response-stream.ts";
-import type { BodyWriter } from "./response-writer.ts";
-import { newWaiter, refused, SENT, type Waiter } from "./sent.ts";
+
+/** Bytes that may wait for a client before the next send breaks the response off, unless the body says otherwise. */
+export const defaultMaxBufferedBytes: number = 16 * 1024 * 1024;
 
 /** The writing end that a streaming actor is given. */
 export class ActorWriter implements BodyWriter, ResponseStream {
-  readonly #exchange: Exchange;
+  readonly endsWithPeer = true;
+  readonly #sink: BodySink;
   readonly #body: ActorBody;
+  readonly #maxBufferedBytes: number;
   #actor: ActorBodyWriter | undefined = undefined;
-  #room: Waiter | undefined = undefined;
   #closed = false;
 
-  constructor(exchange: Exchange, body: ActorBody) {
-    this.#exchange = exchange;
+  constructor(sink: BodySink, body: ActorBody) {
+    this.#sink = sink;
     this.#body = body;
+    this.#maxBufferedBytes = body.maxBufferedBytes ?? defaultMaxBufferedBytes;
   }
 
   start(): void {
-    this.#exchange.host.flushSoon(); // the head must not wait for the actor's first word
+    this.#sink.flush(); // the head does not wait for the actor's first word
     let actor: ActorBodyWriter;
     try {
       actor = this.#body.start(this);
     } catch (error) {
-      this.#exchange.fail(error);
+      this.#sink.fail(error);
       return;
     }
     this.#actor = actor;
-    if (this.#closed) actor.closed(this.#exchange.gone);
-    else if (this.#exchange.host.stopping) actor.shutdown(0);
+    if (this.#closed) actor.closed(this.#sink.gone);
+    else if (this.#sink.shuttingDown) actor.shutdown(0);
   }
 
   get bufferedAmount(): number {
-    return this.#exchange.host.bufferedAmount;
+    return this.#sink.bufferedAmount;
+  }
+
+  get blocked(): boolean {
+    return this.#sink.room.blocked;
   }
 
   get open(): boolean {
-    return !this.#exchange.over;
+    return !this.#sink.over;
   }
 
   send(data: string | Uint8Array): Promise<void> {
-    if (this.#exchange.over) return refused(new TransportError("closed", "the response is over"));
-    let room: boolean;
-    try {
-      room = this.#exchange.writeBody(data);
-    } catch (error) {
-      this.#exchange.fail(error); // told here too: a loop need not look at its promises
-      return refused(error);
+    if (this.#sink.over) return quietRejection(responseOver());
+    // A client that takes nothing costs this much and no more, however often the actor sends.
+    if (this.#sink.bufferedAmount > this.#maxBufferedBytes) {
+      this.#sink.breakOff("reset");
+      return quietRejection(responseOver());
     }
-    if (room) return SENT;
-    this.#room ??= newWaiter();
-    return this.#room.promise;
+    try {
+      this.#sink.write(data);
+    } catch (error) {
+      this.#sink.fail(error); // reported here too: a loop need not look at its promises
+      return quietRejection(error);
+    }
+    return this.#sink.room.whenRoom();
   }
 
   setDeadline(ms: number): void {
-    if (!this.#exchange.over) this.#exchange.host.setActorDeadline(ms);
+    if (!this.#sink.over) this.#sink.setDeadline(ms);
   }
 
   end(trailers?: Fields): void {
+    if (this.#sink.over) return;
     try {
-      this.#exchange.endBody(trailers);
+      this.#sink.end(trailers);
     } catch (error) {
-      this.#exchange.fail(error);
+      this.#sink.fail(error);
     }
   }
 
   abort(error?: unknown): void {
-    if (error === undefined) this.#exchange.breakOff();
-    else this.#exchange.fail(error);
+    if (error === undefined) this.#sink.breakOff();
+    else this.#sink.fail(error);
   }
 
   report(error: unknown): void {
-    this.#exchange.report(error, "body");
-  }
-
-  drain(): void {
-    const room = this.#room;
-    this.#room = undefined;
-    room?.resolve();
-  }
-
-  peerEnded(): void {
-    if (this.#body.endsWithPeer) this.end();
+    this.#sink.report(error);
   }
 
   shutdown(deadlineMs: number): void {
@@ -98,10 +100,11 @@ export class ActorWriter implements BodyWriter, ResponseStream {
 
   close(): void {
     this.#closed = true;
-    this.#exchange.host.setActorDeadline(0);
-    const room = this.#room;
-    this.#room = undefined;
-    room?.reject(new TransportError("closed", "the response is over"));
-    this.#actor?.closed(this.#exchange.gone);
+    this.#sink.setDeadline(0);
+    this.#actor?.closed(this.#sink.gone);
   }
+}
+
+function responseOver(): TransportError {
+  return new TransportError("closed", "the response is over");
 }

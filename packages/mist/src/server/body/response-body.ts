@@ -1,6 +1,6 @@
 // The kinds of body a response can have, and the functions that make the plain ones.
 //
-// `response-writer.ts` has one branch for each. Files (`source`), event streams and chunked actors (`actor`)
+// `writers.ts` has one branch for each. Files (`source`), event streams and chunked actors (`actor`)
 // and WebSockets (`upgrade`) are made beside their features.
 
 import { Buffer } from "node:buffer";
@@ -10,13 +10,14 @@ import { UsageError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
 import type { BytesBody, EmptyBody, Response } from "../../http/response.ts";
 import type { BodySource } from "./body-source.ts";
+import { type Chunks, isChunks } from "./chunk-reader.ts";
 import type { ResponseStream } from "./response-stream.ts";
 
 /** A body whose length is not known beforehand: sent chunked, or until close to an HTTP/1.0 client. */
 export interface IterableBody {
   readonly kind: "iterable";
   /** The pieces, pulled one at a time; text leaves as UTF-8. */
-  readonly chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
+  readonly chunks: Chunks;
   /** The trailer section, asked for after the last chunk (RFC 9110 §6.5). Left out where the coding has none. */
   readonly trailers: (() => Fields | Promise<Fields>) | undefined;
 }
@@ -36,10 +37,10 @@ export interface SourceBody {
 export interface ActorBody {
   readonly kind: "actor";
   /**
-   * An event stream has nobody to answer once the client half-closes; a chunked answer has.
-   * Default: false, the half-closed client gets the rest.
+   * Bytes that may wait for a client that takes less than it is sent; the next send breaks the response off.
+   * Default 16 MiB.
    */
-  readonly endsWithPeer?: boolean | undefined;
+  readonly maxBufferedBytes?: number | undefined;
   /** Called once the head is written; never for an answer without content. */
   start(stream: ResponseStream): ActorBodyWriter;
 }
@@ -107,11 +108,8 @@ export interface IterableBodyOptions {
 }
 
 /** A body of these chunks, pulled one by one as the client takes them. */
-export function iterableBody(
-  chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
-  options: IterableBodyOptions = {},
-): IterableBody {
-  if (typeof chunks !== "object" || chunks === null || !isIterable(chunks)) {
+export function iterableBody(chunks: Chunks, options: IterableBodyOptions = {}): IterableBody {
+  if (typeof chunks !== "object" || chunks === null || !isChunks(chunks)) {
     throw new UsageError(
       `chunked takes an iterable of text or bytes, or options with init and loop, got ${shown(chunks)}`,
     );
@@ -119,8 +117,4 @@ export function iterableBody(
   checkNames("chunked", options, ["trailers"]);
   if (options.trailers !== undefined) checkFunction("trailers", options.trailers);
   return { kind: "iterable", chunks, trailers: options.trailers };
-}
-
-function isIterable(value: object): boolean {
-  return Symbol.iterator in value || Symbol.asyncIterator in value;
 }

@@ -13,6 +13,8 @@ export interface ResponseStream {
    * @throws TransportError (rejects) when the response is over.
    */
   send(data: string | Uint8Array): Promise<void>;
+  /** The client takes less than it is sent: `send` resolves when it has caught up. */
+  readonly blocked: boolean;
   /** Bytes taken by `send` and not yet by the kernel. */
   readonly bufferedAmount: number;
   /** False once the response is over. */

@@ -5,14 +5,15 @@
 // A coder is made when the body is begun; one that is never sent costs nothing.
 
 import { TransportError } from "@x/glisten";
+import { Flow, quietRejection } from "@x/glisten/kit";
 import type { ContentCoding } from "../../http/content-negotiation.ts";
+import { defaultMaxBufferedBytes } from "../body/actor-writer.ts";
 import type { BodySource } from "../body/body-source.ts";
+import { ChunkReader, type Chunks } from "../body/chunk-reader.ts";
 import type { ActorBody, ActorBodyWriter, IterableBody, SourceBody } from "../body/response-body.ts";
 import type { ResponseStream } from "../body/response-stream.ts";
-import { newWaiter, refused, SENT, type Waiter } from "../body/sent.ts";
 import { ContentCoder, toBytes } from "./content-coder.ts";
 
-type Chunks = IterableBody["chunks"];
 type Chunk = string | Uint8Array;
 
 // Input goes to the coder in pieces of this size at most, so that output leaves while a large chunk is being coded.
@@ -76,10 +77,9 @@ export function compressedIterable(body: IterableBody, coding: ContentCoding, le
 // No generator: its `return` would wait for a `next` that is under way, and with it for a producer that may never
 // speak again.
 class CompressedChunks implements AsyncIterableIterator<Uint8Array> {
-  readonly #chunks: Chunks;
+  readonly #reader: ChunkReader;
   readonly #coding: ContentCoding;
   readonly #level: number;
-  #iterator: Iterator<Chunk> | AsyncIterator<Chunk> | undefined;
   #coder: ContentCoder | undefined;
   /** Asked of the producer and not yet used. */
   #pending: IteratorResult<Chunk> | Promise<IteratorResult<Chunk>> | undefined;
@@ -89,7 +89,7 @@ class CompressedChunks implements AsyncIterableIterator<Uint8Array> {
   #finished = false;
 
   constructor(chunks: Chunks, coding: ContentCoding, level: number) {
-    this.#chunks = chunks;
+    this.#reader = new ChunkReader(chunks);
     this.#coding = coding;
     this.#level = level;
   }
@@ -123,8 +123,7 @@ class CompressedChunks implements AsyncIterableIterator<Uint8Array> {
       this.#coder?.close();
       // What was asked for may still fail; nobody is left to hear of it.
       if (this.#pending instanceof Promise) this.#pending.catch(() => {});
-      const producer = this.#iterator ?? (this.#chunks as Partial<AsyncIterator<Chunk>>);
-      await producer.return?.();
+      await this.#reader.release();
     }
     return { done: true, value: undefined };
   }
@@ -132,7 +131,7 @@ class CompressedChunks implements AsyncIterableIterator<Uint8Array> {
   /** One operation: code a piece, flush, end, or wait for the producer. */
   async #step(coder: ContentCoder): Promise<void> {
     if (this.#rest !== undefined) return this.#codeRest(coder, this.#rest);
-    this.#pending ??= this.#pull();
+    this.#pending ??= this.#reader.next();
     if (this.#unflushed && !(await isSoon(this.#pending))) {
       this.#unflushed = false;
       return coder.flush();
@@ -153,14 +152,6 @@ class CompressedChunks implements AsyncIterableIterator<Uint8Array> {
     this.#unflushed = true;
     return coder.write(rest.subarray(0, pieceSize));
   }
-
-  #pull(): IteratorResult<Chunk> | Promise<IteratorResult<Chunk>> {
-    this.#iterator ??=
-      Symbol.asyncIterator in this.#chunks
-        ? this.#chunks[Symbol.asyncIterator]()
-        : this.#chunks[Symbol.iterator]();
-    return this.#iterator.next();
-  }
 }
 
 /** Whether this is there before the event loop turns. */
@@ -178,9 +169,14 @@ async function isSoon(pending: unknown): Promise<boolean> {
 export function compressedActor(body: ActorBody, coding: ContentCoding, level: number): ActorBody {
   return {
     kind: "actor",
-    ...(body.endsWithPeer !== undefined && { endsWithPeer: body.endsWithPeer }),
+    maxBufferedBytes: body.maxBufferedBytes,
     start(stream) {
-      const compressed = new CompressedStream(stream, new ContentCoder(coding, level));
+      const coder = new ContentCoder(coding, level);
+      const compressed = new CompressedStream(
+        stream,
+        coder,
+        body.maxBufferedBytes ?? defaultMaxBufferedBytes,
+      );
       const writer = startWriter(body, compressed);
       return {
         shutdown: (deadlineMs) => writer.shutdown(deadlineMs),
@@ -211,17 +207,24 @@ class CompressedStream implements ResponseStream {
   readonly #coder: ContentCoder;
   #queue: Uint8Array[] = [];
   #queuedBytes = 0;
-  #waiting: Waiter[] = [];
+  readonly #maxBufferedBytes: number;
+  /** Blocked while much waits for the coder, or the client. */
+  readonly #room = new Flow();
   #pumping = false;
   #ending: { trailers: Parameters<ResponseStream["end"]>[0] } | undefined;
 
-  constructor(stream: ResponseStream, coder: ContentCoder) {
+  constructor(stream: ResponseStream, coder: ContentCoder, maxBufferedBytes: number) {
     this.#stream = stream;
     this.#coder = coder;
+    this.#maxBufferedBytes = maxBufferedBytes;
   }
 
   get bufferedAmount(): number {
     return this.#queuedBytes + this.#stream.bufferedAmount;
+  }
+
+  get blocked(): boolean {
+    return this.#room.blocked;
   }
 
   get open(): boolean {
@@ -233,16 +236,15 @@ class CompressedStream implements ResponseStream {
   }
 
   send(data: string | Uint8Array): Promise<void> {
-    if (!this.open) return refused(new TransportError("closed", "the response is over"));
+    if (this.open && this.bufferedAmount > this.#maxBufferedBytes) this.abort();
+    if (!this.open) return quietRejection(responseOver());
     const bytes = toBytes(data);
-    if (bytes.length === 0) return SENT;
+    if (bytes.length === 0) return this.#room.whenRoom();
     this.#queue.push(bytes);
     this.#queuedBytes += bytes.length;
+    if (this.#queuedBytes >= highWater) this.#room.block();
     this.#pump();
-    if (this.#queuedBytes < highWater) return SENT;
-    const room = newWaiter();
-    this.#waiting.push(room);
-    return room.promise;
+    return this.#room.whenRoom();
   }
 
   end(trailers?: Parameters<ResponseStream["end"]>[0]): void {
@@ -264,9 +266,7 @@ class CompressedStream implements ResponseStream {
   close(): void {
     this.#coder.close();
     this.#queue = [];
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const { reject } of waiting) reject(new TransportError("closed", "the response is over"));
+    this.#room.abandon(responseOver());
   }
 
   #pump(): void {
@@ -279,7 +279,7 @@ class CompressedStream implements ResponseStream {
 
   async #run(): Promise<void> {
     // What is sent in the same turn is coded together.
-    await SENT;
+    await Promise.resolve();
     while (this.#queue.length > 0) {
       const queue = this.#queue;
       this.#queue = [];
@@ -287,7 +287,7 @@ class CompressedStream implements ResponseStream {
       await this.#coder.flush();
       await this.#sendCoded();
       for (const bytes of queue) this.#queuedBytes -= bytes.length;
-      if (this.#queuedBytes < highWater) for (const { resolve } of this.#waiting.splice(0)) resolve();
+      if (this.#queuedBytes < highWater) this.#room.open();
     }
     this.#pumping = false;
     if (this.#ending === undefined) return;
@@ -301,4 +301,8 @@ class CompressedStream implements ResponseStream {
       await this.#stream.send(coded);
     }
   }
+}
+
+function responseOver(): TransportError {
+  return new TransportError("closed", "the response is over");
 }

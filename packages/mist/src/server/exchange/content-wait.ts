@@ -1,6 +1,7 @@
 // How long a reader has waited for the peer's content, and whether what came in that time was enough.
 
 import { performance } from "node:perf_hooks";
+import { RequestTimeoutError } from "../../errors.ts";
 
 // Waiting time a body may have before its rate counts.
 const graceMs = 5_000;
@@ -33,9 +34,18 @@ export class ContentWait {
     return waited;
   }
 
-  /** A peer that dribbles would otherwise keep a handler waiting for as long as it likes. 0: no rate is asked for. */
-  tooSlow(bytes: number, bytesPerSecond: number): boolean {
-    if (bytesPerSecond === 0 || this.#totalMs < graceMs) return false;
-    return bytes < (bytesPerSecond * this.#totalMs) / 1000;
+  /**
+   * How many bytes must have come by now. A peer that dribbles would otherwise keep a handler waiting for as long as it
+   * likes. 0 while the grace lasts, and for a rate of 0.
+   */
+  bytesDue(bytesPerSecond: number): number {
+    return this.#totalMs < graceMs ? 0 : (bytesPerSecond * this.#totalMs) / 1000;
   }
+}
+
+/** What the reader of a body is told that came at less than `minBodyRate` bytes per second. */
+export function bodyTooSlow(minBodyRate: number, waitedMs: number): RequestTimeoutError {
+  const timeoutMs = Math.round(waitedMs);
+  const message = `the request body came in at less than ${minBodyRate} bytes per second for ${timeoutMs} ms (minBodyRate)`;
+  return new RequestTimeoutError("minBodyRate", timeoutMs, { message });
 }

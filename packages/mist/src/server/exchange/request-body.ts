@@ -1,4 +1,4 @@
-// The incoming body of one request, pulled piece by piece from the pump (server/connection.ts).
+// The incoming body of one request, pulled piece by piece from the channel that carries it.
 //
 // Nothing is read ahead of the handler but what the socket had already delivered, and that is bounded
 // (`maxBuffered`). A pull that finds bytes at hand answers without a promise.
@@ -14,7 +14,7 @@ const noFields: Fields = Object.freeze([]);
 /** What an incoming body needs of the connection it comes from. */
 export interface BodyProvider {
   /** The next piece, null at the end, undefined if it has yet to come: then `resume` or `fail` will be called. */
-  pullBody(body: IncomingBody): Buffer | null | undefined;
+  pull(body: IncomingBody): Buffer | null | undefined;
 }
 
 interface Waiter {
@@ -31,7 +31,7 @@ export class IncomingBody implements RequestBody {
   #ended: boolean;
   #error: unknown;
   #taken = false;
-  /** The trailer section; empty before the end. */
+  /** The trailer section, empty before the end. Fields that RFC 9110 §6.5.1 forbids there are dropped. */
   trailers: Fields = noFields;
   /** Bytes handed out so far. */
   received = 0;
@@ -76,9 +76,11 @@ export class IncomingBody implements RequestBody {
     if (this.#waiter !== undefined) throw new UsageError("the request body is already being read");
     const piece = this.#pullProvider();
     if (piece !== undefined) return piece;
-    return new Promise((resolve, reject) => {
-      this.#waiter = { resolve, reject };
-    });
+    return harmless(
+      new Promise((resolve, reject) => {
+        this.#waiter = { resolve, reject };
+      }),
+    );
   }
 
   /** The connection has more bytes: serves the waiting reader, if there is one and there is enough. @internal */
@@ -110,7 +112,7 @@ export class IncomingBody implements RequestBody {
   #pullProvider(): Buffer | null | undefined {
     let piece: Buffer | null | undefined;
     try {
-      piece = this.#provider.pullBody(this);
+      piece = this.#provider.pull(this);
     } catch (error) {
       this.#error ??= error;
       throw this.#error;
@@ -131,9 +133,14 @@ export interface ReadBodyOptions {
  * The whole body of a request.
  *
  * @throws BodyError (rejects) `excess-body` if it is longer than `maxBodyLimit` (413 if the handler lets it pass),
- * `malformed-body` if its coding is broken or it was cut off (400), RequestTimeoutError if it stalls (408).
+ * `malformed-body` if its coding is broken or it was cut off (400), RequestTimeoutError if it stalls (408). The promise
+ * may be awaited late: a rejection that nobody looks at does no harm.
  */
-export async function readBody(request: Request, options: ReadBodyOptions): Promise<Buffer> {
+export function readBody(request: Request, options: ReadBodyOptions): Promise<Buffer> {
+  return harmless(collect(request, options));
+}
+
+async function collect(request: Request, options: ReadBodyOptions): Promise<Buffer> {
   checkNames("readBody", options, ["maxBodyLimit"]);
   const limit = checkedLimit(options.maxBodyLimit, "maxBodyLimit");
   const body = incoming(request);
@@ -200,7 +207,10 @@ export interface BodyReader extends AsyncIterable<Buffer> {
   consume(size: number): Promise<BodyPart>;
   /** The rest of the body as a web stream, pulled as it is read. */
   toReadableStream(): ReadableStream<Uint8Array>;
-  /** The trailer section, empty before the end (RFC 9110 §6.5). */
+  /**
+   * The trailer section, empty before the end (RFC 9110 §6.5). Without fields that must not come behind the content:
+   * those of framing, routing, authentication, request modifiers and content format are dropped (§6.5.1).
+   */
   readonly trailers: Fields;
 }
 
@@ -221,7 +231,7 @@ class PullReader implements BodyReader {
   constructor(body: IncomingBody) {
     this.#body = body;
     // Bound, so that `const { consume } = stream(request)` works.
-    this.consume = (size) => this.#consume(size);
+    this.consume = (size) => harmless(this.#consume(size));
     this.toReadableStream = () => this.#toReadableStream();
   }
 
@@ -283,6 +293,12 @@ class PullReader implements BodyReader {
     this.#heldBytes = rest.length;
     return all.subarray(0, size);
   }
+}
+
+/** A promise for a reader who may look at it late or never: its rejection alone does not end the process. */
+export function harmless<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(() => {});
+  return promise;
 }
 
 function incoming(request: Request<unknown>): IncomingBody {

@@ -31,7 +31,7 @@ export function waitUntil(request: Request<unknown>, work: Promise<unknown>): vo
 
 /** The client's address and port: the real client's, where the PROXY protocol is on. */
 export function getConnectionInfo(request: Request<unknown>): ConnectionInfo {
-  return exchangeOf(request).host.connection.info();
+  return exchangeOf(request).channel.connection.info();
 }
 
 function exchangeOf(request: Request<unknown>): Exchange {

@@ -1,6 +1,8 @@
 // Request events on node:diagnostics_channel. With no subscriber an event costs one property read.
 
 import diagnostics_channel from "node:diagnostics_channel";
+import type { Connection, ConnectionInfo } from "@x/glisten";
+import { ProtocolError, type RequestTimeoutError } from "../../errors.ts";
 import type { Request } from "../../http/request.ts";
 
 /** Published on `mist:request:start` when a head has been parsed. */
@@ -33,9 +35,48 @@ export interface RequestErrorEvent {
   readonly error: unknown;
 }
 
+/** Published on `mist:request:refused` when what a client sent never became a request. */
+export interface RequestRefusedEvent {
+  /** What the client was answered: 400, 408, 414, 417, 431, 501 or 505. */
+  readonly status: number;
+  /** The clause that was broken, for example `"RFC 9112 §3.2"`; undefined for a deadline. */
+  readonly section: string | undefined;
+  /** What the client did wrong. */
+  readonly error: ProtocolError | RequestTimeoutError;
+  /** Both ends of the connection; undefined on a unix socket, and if the client was gone at once. */
+  readonly address: ConnectionInfo | undefined;
+}
+
 /** `mist:request:start` */
 export const requestStart: diagnostics_channel.Channel = diagnostics_channel.channel("mist:request:start");
 /** `mist:request:end` */
 export const requestEnd: diagnostics_channel.Channel = diagnostics_channel.channel("mist:request:end");
 /** `mist:request:error` */
 export const requestError: diagnostics_channel.Channel = diagnostics_channel.channel("mist:request:error");
+/** `mist:request:refused` */
+export const requestRefused: diagnostics_channel.Channel =
+  diagnostics_channel.channel("mist:request:refused");
+
+/** Tells of bytes on `connection` that never became a request. */
+export function publishRefusal(
+  connection: Connection,
+  error: ProtocolError | RequestTimeoutError,
+  status: number,
+): void {
+  if (!requestRefused.hasSubscribers) return;
+  const section = error instanceof ProtocolError ? error.section : undefined;
+  requestRefused.publish({
+    status,
+    section,
+    error,
+    address: addressOf(connection),
+  } satisfies RequestRefusedEvent);
+}
+
+function addressOf(connection: Connection): ConnectionInfo | undefined {
+  try {
+    return connection.info();
+  } catch {
+    return undefined; // a unix socket, or a peer that was gone before it was asked about
+  }
+}

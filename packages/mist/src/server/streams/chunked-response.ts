@@ -52,6 +52,8 @@ export interface ChunkedOptions<State, Message = never, Self = Message>
   readonly response: Response;
   /** The trailer section, asked for when the loop has said `stop()` (RFC 9110 §6.5). */
   readonly trailers?: (() => Fields) | undefined;
+  /** Bytes sent and not taken by the client, above which the next send cuts it off. Default 16 MiB. */
+  readonly maxBufferedBytes?: number | undefined;
 }
 
 // The options come first: the other order would have TypeScript take `init: () => [state, selector]` for an array.
@@ -95,7 +97,7 @@ export function chunked<State, Message>(
   checkStreamOptions("chunked", source, ["response", "trailers"]);
   checkFunctions(source, [], ["trailers"]);
   const start = (stream: ResponseStream) => new ChunkedStream(stream, source);
-  return source.response.setBody({ kind: "actor", start });
+  return source.response.setBody({ kind: "actor", start, maxBufferedBytes: source.maxBufferedBytes });
 }
 
 function isOptions<State, Message>(

@@ -87,6 +87,8 @@ export interface ServerSentEventsOptions<State, Message = never, Self = Message>
   readonly initialResponse?: Response | undefined;
   /** Silence after which a comment is sent, so that nobody on the way takes the connection for dead; 0: never. Default 15 000. */
   readonly keepAliveMs?: number | undefined;
+  /** Bytes sent and not taken by the client, above which the next send cuts it off. Default 16 MiB. */
+  readonly maxBufferedBytes?: number | undefined;
   /** What the client is told, when the server stops, to wait before it comes back; milliseconds. Default 1000. */
   readonly retryOnStopMs?: number | undefined;
 }
@@ -124,7 +126,7 @@ export function serverSentEvents<State, Message = never, Self = AnyIfUnknown<Mes
   if (head.getHeader("cache-control") === undefined) head = head.setHeader("cache-control", "no-cache");
   return head.setHeader("content-type", "text/event-stream").setBody({
     kind: "actor",
-    endsWithPeer: true,
+    maxBufferedBytes: options.maxBufferedBytes,
     start: (stream) => new EventStream(stream, options as unknown as ServerSentEventsOptions<State, Message>),
   });
 }

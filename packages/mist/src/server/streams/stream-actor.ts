@@ -13,10 +13,10 @@ import {
   UserLoop,
   type UserResult,
 } from "@x/glisten/actor";
-import { checkFunctions, checkMailboxLimits, checkNames, mailboxOptions } from "@x/glisten/kit";
+import { checkFunctions, checkMailboxLimits, checkNames, mailboxOptions, shown } from "@x/glisten/kit";
+import { UsageError } from "../../errors.ts";
 import { defaultMaxMailbox } from "../../options.ts";
 import type { ResponseStream } from "../body/response-stream.ts";
-import { SENT } from "../body/sent.ts";
 
 /** The user's half of a streamed response. `Writer` is what it sends with, `First` what `init` is given. */
 export interface StreamHandler<State, Message, Writer, First = Writer> extends MailboxLimits {
@@ -40,9 +40,14 @@ export interface StreamHandler<State, Message, Writer, First = Writer> extends M
   readonly maxMailbox?: number | undefined;
 }
 
+const commonOptions = ["request", "init", "loop", "onShutdown", "onClose", "maxBufferedBytes"];
+
 /** Refuses a handler that lacks a function, and options that are none of these. @throws UsageError */
 export function checkStreamOptions(where: string, options: object, own: readonly string[]): void {
-  checkNames(where, options, [...own, "request", "init", "loop", "onShutdown", "onClose", ...mailboxOptions]);
+  checkNames(where, options, [...own, ...commonOptions, ...mailboxOptions]);
+  const { maxBufferedBytes } = options as { readonly maxBufferedBytes?: unknown };
+  if (maxBufferedBytes !== undefined && !(Number.isSafeInteger(maxBufferedBytes) && Number(maxBufferedBytes) >= 0))
+    throw new UsageError(`maxBufferedBytes must be an integer of at least 0, got ${shown(maxBufferedBytes)}`);
   checkFunctions(options, ["init", "loop"], ["onShutdown", "onClose"]);
   checkMailboxLimits(options as MailboxLimits);
 }
@@ -95,7 +100,7 @@ export abstract class StreamActor<State, Message> {
   /** Sends, and remembers if the client does not keep up. */
   protected put(data: string | Uint8Array): Promise<void> {
     const sent = this.stream.send(data);
-    if (sent !== SENT) this.#waitFor(sent);
+    if (this.stream.blocked) this.#waitFor(sent);
     return sent;
   }
 

@@ -1,14 +1,17 @@
-// What is to be written in this turn: gathered, so that head, small content and pipelined answers leave in one write.
+// What an HTTP/1 connection writes in this turn: gathered, so that head, small content and pipelined responses leave in
+// one write.
 
 import { Buffer } from "node:buffer";
 import type { Connection } from "@x/glisten";
+import { Flow } from "@x/glisten/kit";
+import type { Pieces } from "../../http1/events.ts";
 
 // Text is gathered up to this size before it is written within a turn.
 const maxGathered = 64 * 1024;
 // Bytes this few are cheaper copied into the gathered text than written on their own.
 const maxCopied = 4 * 1024;
 // More than this is handed over piece by piece: of a single write nobody can see how far it has come, and a peer that
-// takes a large answer slowly must not look like one that takes nothing.
+// takes a large response slowly must not look like one that takes nothing.
 const maxHandedOver = 128 * 1024;
 
 /** Bytes on their way to the socket. */
@@ -19,15 +22,10 @@ interface Held {
   readonly onSent: (() => void) | undefined;
 }
 
-/** Hears that the socket holds more than it should. */
-export interface OutboxOwner {
-  outboxBlocked(): void;
-}
-
-/** The writing side of one HTTP connection. */
-export class Outbox {
+/** The writing side of one HTTP/1 connection. */
+export class Output {
   readonly #connection: Connection;
-  readonly #owner: OutboxOwner;
+  readonly #onBlocked: () => void;
   /** Latin-1. */
   #text = "";
   /** What the socket is not to have yet, in order; the text comes behind it. */
@@ -35,32 +33,33 @@ export class Outbox {
   #heldBytes = 0;
   #flushScheduled = false;
   #mark = 0;
-  /** The socket holds more than it should, and has not drained since. */
-  blocked = false;
+  /** Blocked while the socket holds more than it should, and has not drained since. */
+  readonly room: Flow = new Flow();
 
-  constructor(connection: Connection, owner: OutboxOwner) {
+  constructor(connection: Connection, onBlocked: () => void) {
     this.#connection = connection;
-    this.#owner = owner;
+    this.#onBlocked = onBlocked;
   }
 
-  /** Characters, that is bytes, not yet handed to the socket. */
+  /** Bytes not yet handed to the socket. */
   get length(): number {
     return this.#text.length + this.#heldBytes;
   }
 
-  /**
-   * Queues text in Latin-1, or bytes, and text in Latin-1 that belongs to them, behind everything written before.
-   * False: wait for the drain.
-   */
-  write(data: string | Uint8Array, suffix = "", onSent?: () => void): boolean {
-    if (typeof data === "string") {
-      this.#gather(data + suffix);
-    } else if (data.length <= maxCopied && onSent === undefined) {
-      this.#gather(latin1(data) + suffix);
-    } else {
-      this.#writeBytes(data, suffix, onSent);
+  /** Queues pieces behind everything written before. `onSent` is called when the kernel has the last of their bytes. */
+  write(pieces: Pieces, onSent?: () => void): void {
+    for (let i = 0; i < pieces.length; i++) {
+      const piece = pieces[i] as string | Uint8Array;
+      if (typeof piece === "string") this.#gather(piece);
+      else if (piece.length <= maxCopied && onSent === undefined) this.#gather(latin1(piece));
+      else {
+        // Text behind large bytes leaves in the same write.
+        const next = pieces[i + 1];
+        const isSuffix = typeof next === "string";
+        if (isSuffix) i++;
+        this.#writeBytes(piece, isSuffix ? next : "", onSent);
+      }
     }
-    return !this.blocked;
   }
 
   /** Hands over what the socket should have now. */
@@ -81,11 +80,9 @@ export class Outbox {
     }
   }
 
-  /** The socket has drained. False: it is full again. */
-  drained(): boolean {
-    this.blocked = false;
-    this.#handOver();
-    return !this.blocked;
+  /** The socket has drained: there is room again, unless what was held back fills it. */
+  drained(): void {
+    if (this.#handOver()) this.room.open();
   }
 
   /** Flushes before the event loop goes on. */
@@ -120,7 +117,7 @@ export class Outbox {
   }
 
   #writeBytes(data: Uint8Array, suffix: string, onSent: (() => void) | undefined): void {
-    if (this.blocked || this.#held.length > 0) this.flush();
+    if (this.room.blocked || this.#held.length > 0) this.flush();
     const text = this.#takeText();
     if (this.#held.length > 0 || data.length > maxHandedOver) {
       this.#hold(data, onSent, text);
@@ -132,13 +129,15 @@ export class Outbox {
   #hold(data: Uint8Array, onSent: (() => void) | undefined, before = ""): void {
     this.#held.push({ data, at: 0, onSent });
     this.#heldBytes += data.length;
-    this.#handOver(before);
+    if (!this.room.blocked) this.#handOver(before);
   }
 
-  #handOver(before = ""): void {
-    while (!this.blocked) {
+  /** False: the socket is full again. */
+  #handOver(before = ""): boolean {
+    let text = before;
+    for (;;) {
       const first = this.#held[0];
-      if (first === undefined) return;
+      if (first === undefined) return true;
       const { data, at } = first;
       const end = Math.min(data.length, at + maxHandedOver);
       const last = end === data.length;
@@ -146,8 +145,11 @@ export class Outbox {
       this.#heldBytes -= end - at;
       if (last) this.#held.shift();
       const piece = at === 0 && last ? data : data.subarray(at, end);
-      if (!this.#send(before, piece, "", last ? first.onSent : undefined)) this.#block();
-      before = "";
+      if (!this.#send(text, piece, "", last ? first.onSent : undefined)) {
+        this.#block();
+        return false;
+      }
+      text = "";
     }
   }
 
@@ -158,9 +160,10 @@ export class Outbox {
   }
 
   #block(): void {
-    this.blocked = true;
+    if (this.room.blocked) return;
+    this.room.block();
     this.#mark = this.#acknowledged();
-    this.#owner.outboxBlocked();
+    this.#onBlocked();
   }
 
   #acknowledged(): number {
@@ -168,8 +171,8 @@ export class Outbox {
   }
 }
 
-function flushScheduled(outbox: Outbox): void {
-  outbox.runScheduledFlush();
+function flushScheduled(output: Output): void {
+  output.runScheduledFlush();
 }
 
 function latin1(data: Uint8Array): string {

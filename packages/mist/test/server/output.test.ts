@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import type { Connection } from "@x/glisten";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Outbox } from "../../src/server/exchange/outbox.ts";
+import { Output } from "../../src/server/http1/output.ts";
 
 /** A connection that notes each write, and takes as many as it is told before it is full. */
 class Socket {
@@ -30,41 +30,41 @@ class Socket {
   }
 }
 
-function outboxOn(socket: Socket): Outbox {
-  return new Outbox(socket as unknown as Connection, { outboxBlocked: () => {} });
+function outputOn(socket: Socket): Output {
+  return new Output(socket as unknown as Connection, () => {});
 }
 
 const kibi = (count: number, fill = "x"): Buffer => Buffer.alloc(count * 1024, fill);
 
-describe("the outbox", () => {
+describe("the output", () => {
   it("has text, large content and the text behind it leave in one write", () => {
     const socket = new Socket();
-    const outbox = outboxOn(socket);
-    outbox.write("10000\r\n");
-    expect(outbox.write(kibi(64), "\r\n")).toBe(true);
-    expect(outbox.length).toBe(0);
+    const output = outputOn(socket);
+    output.write(["10000\r\n", kibi(64), "\r\n"]);
+    expect(output.room.blocked).toBe(false);
+    expect(output.length).toBe(0);
     expect(socket.writes.map(String)).toEqual([`10000\r\n${kibi(64)}\r\n`]);
   });
 
   it("has small content leave with everything else in the turn", () => {
     const socket = new Socket();
-    const outbox = outboxOn(socket);
-    for (const text of ["one", "two"]) outbox.write(Buffer.from(text), ";");
+    const output = outputOn(socket);
+    for (const text of ["one", "two"]) output.write([Buffer.from(text), ";"]);
     expect(socket.writes).toEqual([]);
-    outbox.flush();
+    output.flush();
     expect(socket.writes.map(String)).toEqual(["one;two;"]);
   });
 
   it("hands over a very large piece bit by bit, the first with what came before it", () => {
     const socket = new Socket();
     socket.takes = 1;
-    const outbox = outboxOn(socket);
-    outbox.write("head");
-    expect(outbox.write(kibi(300), "tail")).toBe(false);
+    const output = outputOn(socket);
+    output.write(["head", kibi(300), "tail"]);
+    expect(output.room.blocked).toBe(true);
     expect(socket.writes.map(({ length }) => length)).toEqual([4 + 128 * 1024]);
     socket.takes = 3;
-    outbox.drained();
-    outbox.flush();
+    output.drained();
+    output.flush();
     expect(socket.writes.map(({ length }) => length)).toEqual([4 + 128 * 1024, 128 * 1024, 44 * 1024, 4]);
   });
 
@@ -84,25 +84,25 @@ describe("the outbox", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
         const socket = new Socket();
-        const outbox = outboxOn(socket);
+        const output = outputOn(socket);
         const expected: Buffer[] = [];
         let due = 0;
         let told = 0;
         steps.forEach((each, i) => {
-          if (each === "flush") outbox.flush();
-          else if (each === "drain") outbox.drained();
+          if (each === "flush") output.flush();
+          else if (each === "drain") output.drained();
           else if (typeof each === "number") socket.takes = each;
           else {
             const bytes = Buffer.alloc(each.size, String.fromCharCode(97 + (i % 26)));
             const onSent = each.tellsWhenSent && !each.asText ? () => void told++ : undefined;
             if (onSent !== undefined) due++;
-            outbox.write(each.asText ? bytes.toString("latin1") : bytes, each.suffix, onSent);
+            output.write([each.asText ? bytes.toString("latin1") : bytes, each.suffix], onSent);
             expected.push(bytes, Buffer.from(each.suffix));
           }
         });
-        outbox.flushAll();
+        output.flushAll();
         expect(Buffer.concat(socket.writes).equals(Buffer.concat(expected))).toBe(true);
-        expect(outbox.length).toBe(0);
+        expect(output.length).toBe(0);
         expect(told).toBe(due);
       }),
       { numRuns: 300 },
