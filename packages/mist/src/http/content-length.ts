@@ -17,12 +17,12 @@ export function parseContentLength(text: string): number | undefined {
 }
 
 /**
- * The length a response declares: the body's, and the user's word for it, which must agree where there is a body to
+ * The length a response declares: the body's, and the one the user has set, which must agree where there is a body to
  * count. The answer to HEAD, and a 304, may tell the length of a body that is not there.
  *
  * @param length bytes of the body; undefined when it is streamed.
  * @param declared the user's own Content-Length.
- * @throws UsageError when they differ, or `length` is no length.
+ * @throws UsageError if they differ, or `length` is not an integer of at least 0.
  */
 export function agreedLength(
   length: number | undefined,
@@ -30,7 +30,7 @@ export function agreedLength(
   withoutBody: boolean,
 ): number | undefined {
   if (length !== undefined && !(Number.isSafeInteger(length) && length >= 0)) {
-    throw new UsageError(`${length} is no length of a body`);
+    throw new UsageError(`the length of a body must be an integer of at least 0, got ${length}`);
   }
   if (length === undefined || declared === undefined || length === declared) return length ?? declared;
   if (withoutBody) return declared;

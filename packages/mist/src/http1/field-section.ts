@@ -247,12 +247,12 @@ function badName(byte: number, atStart: boolean): ProtocolError {
   }
   if (atStart && byte === COLON) return malformed("a field name is empty", "RFC 9112 §5");
   if (byte === LF) return malformed("bare LF in the field section", "RFC 9112 §2.2");
-  return malformed("a field name holds a character that is no tchar", "RFC 9110 §5.1");
+  return malformed("a field name contains a character that is not allowed in a token", "RFC 9110 §5.1");
 }
 
 function badValue(byte: number): ProtocolError {
   if (byte === LF) return malformed("a field line ends with a bare LF", "RFC 9112 §2.2");
-  return malformed("a field value holds a control character", "RFC 9110 §5.5");
+  return malformed("a field value contains a control character", "RFC 9110 §5.5");
 }
 
 function malformed(message: string, section: string): ProtocolError {

@@ -1,11 +1,11 @@
 /**
  * How long a request body is (RFC 9112 §6.3).
  *
- * There are three answers and no fallback: none, so many bytes, or chunked. Everything two parsers
- * could read differently is refused and the connection closed: Transfer-Encoding beside
- * Content-Length, several lengths even when they agree, a length that is no plain number, any
- * coding list but the one word `chunked`, Transfer-Encoding in HTTP/1.0. That is request smuggling
- * in all its known forms.
+ * There is no body, one of a known number of bytes, or a chunked one. Whatever two parsers could read
+ * differently is refused, and the connection is closed: Transfer-Encoding beside Content-Length,
+ * several lengths even when they agree, a length that is not a plain number, any list of codings but
+ * the one word `chunked`, Transfer-Encoding in HTTP/1.0. Those are the known forms of request
+ * smuggling.
  */
 
 import { ProtocolError } from "../errors.ts";
@@ -39,7 +39,7 @@ export function requestFraming(fields: FramingFields, http10: boolean): Framing 
   if (contentLength === undefined) return "none";
   if (fields.severalLengths) throw refused("several Content-Length fields", "RFC 9112 §6.3");
   const length = parseContentLength(contentLength);
-  if (length === undefined) throw refused("Content-Length is no single decimal number", "RFC 9110 §8.6");
+  if (length === undefined) throw refused("Content-Length is not a single decimal number", "RFC 9110 §8.6");
   return length === 0 ? "none" : { length };
 }
 
@@ -51,7 +51,7 @@ function checkCodings(values: readonly string[]): void {
   for (let i = 0; i <= last; i++) {
     const coding = codings[i] as string;
     const name = trimWhitespace(coding.split(";", 1)[0] as string);
-    if (!isToken(name)) throw refused("Transfer-Encoding is no list of codings", "RFC 9112 §6.1");
+    if (!isToken(name)) throw refused("Transfer-Encoding is not a list of codings", "RFC 9112 §6.1");
     // Once, last, and without parameters: anywhere else the end of the message is anyone's guess.
     if (isChunked(name) && (i < last || coding !== name)) {
       throw refused("chunked is not the final coding, or has parameters", "RFC 9112 §6.3");

@@ -3,8 +3,8 @@
  * is checked in the same pass that finds its parts. Hot loops take a table into a local first, as an
  * imported binding is read again on every use.
  *
- * Strict on purpose. What these tables leave out (bare CR, NUL, DEL, bytes above 0x7f in a name or a
- * target) is what two parsers in a row read differently.
+ * Strict on purpose: what these tables leave out (bare CR, NUL, DEL, bytes above 0x7f in a name or a
+ * target) is read differently by different parsers.
  */
 
 import { isToken } from "../http/token.ts";

@@ -2,8 +2,8 @@
  * What the core reads out of a head's field section, whatever request line stands above it: Host,
  * framing, connection options, expectation, upgrade.
  *
- * Most clients say the same in these fields from request to request, whatever the other fields say:
- * then the facts of the section before still hold, and nothing is parsed.
+ * Most clients repeat these fields from request to request, whatever the other fields say: then the
+ * facts of the section before still hold, and nothing is parsed.
  */
 
 import { type Authority, parseAuthority } from "../http/authority.ts";
@@ -25,7 +25,7 @@ import { type ConnectionOptions, NO_OPTIONS, parseConnection } from "./persisten
 export const NO_HOST: Authority = Object.freeze({ host: "", port: undefined });
 /** There is a Host field without a value: the target URI has no authority (RFC 9112 §3.2). */
 const EMPTY_HOST: Authority = Object.freeze({ host: "", port: undefined });
-/** There are several Host fields, or one that is no authority. */
+/** There are several Host fields, or one that is not an authority. */
 export const INVALID_HOST: Authority = Object.freeze({ host: "", port: undefined });
 
 export class HeadFacts implements FramingFields {

@@ -12,12 +12,12 @@ import { readMethod } from "../http/method.ts";
 import { CR, LF, PATH, QUESTION, SP, TARGET, TCHAR } from "./grammar.ts";
 import type { HttpVersion, TargetForm } from "./request-head.ts";
 
-/** No method is longer; bounds what a first word can cost. */
+/** Longer than any method; bounds what the first word can cost. */
 const MAX_METHOD = 128;
 
 const INCOMPLETE = -1;
 
-/** Longer texts are read faster than they are compared. */
+/** Above this length, making a string is faster than comparing. */
 const MAX_COMPARED = 128;
 
 /** Scans request lines; one instance per connection, its properties hold the last line scanned. */
@@ -93,7 +93,7 @@ export class RequestLine {
   #classifyConnect(): void {
     const authority = parseAuthority(this.target);
     if (authority === undefined || authority.port === undefined) {
-      throw malformed("the target of CONNECT is no host and port", "RFC 9112 §3.2.3");
+      throw malformed("the target of CONNECT is not a host and a port", "RFC 9112 §3.2.3");
     }
     this.form = "authority";
     this.authority = authority;
@@ -117,7 +117,7 @@ export class RequestLine {
   }
 }
 
-/** Are these bytes that text? A client mostly asks for what it has asked for, and a string need not be made again. */
+/** Whether these bytes are that text. Clients repeat themselves, and a string need not be made again. */
 export function spells(text: string, bytes: Buffer, start: number, end: number): boolean {
   if (end - start !== text.length || text.length > MAX_COMPARED) return false;
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== bytes[start + i]) return false;
@@ -166,7 +166,7 @@ function refuseVersion(bytes: Buffer, at: number, stop: number): number {
 function badTarget(byte: number, empty: boolean): ProtocolError {
   if (empty) return malformed("the request target is empty");
   if (byte === CR || byte === LF) return malformed("the request line has no HTTP version");
-  return malformed("the request target holds a character that must be percent-encoded", "RFC 9112 §3.2");
+  return malformed("the request target contains a character that must be percent-encoded", "RFC 9112 §3.2");
 }
 
 function malformed(message: string, section = "RFC 9112 §3"): ProtocolError {

@@ -82,8 +82,8 @@ export class ResponseHeadEncoder {
   }
 
   /**
-   * A line not met before is checked, wherever its field comes from: most were when they were set, but a list can be
-   * changed behind our back, and what gets past here is response splitting.
+   * Checks a line that is not remembered, wherever its field comes from: most fields are checked when they are set, but a
+   * list can be changed afterwards, and what gets past here is response splitting.
    */
   #checkedLine(given: string, value: string): string {
     const name = fieldName(given);
@@ -112,7 +112,9 @@ export class ResponseHeadEncoder {
   #takeConnection(value: string): true {
     for (const token of listTokens(fieldValue("connection", value))) {
       if (!isToken(token))
-        throw new UsageError(`connection holds ${JSON.stringify(token)}, which is no token`);
+        throw new UsageError(
+          `connection must be a list of tokens (RFC 9110 §7.6.1), got ${JSON.stringify(token)}`,
+        );
       if (token === "close") this.#userClose = true;
       else if (token !== "keep-alive") this.#userOptions += `${this.#userOptions === "" ? "" : ", "}${token}`;
     }
@@ -122,7 +124,9 @@ export class ResponseHeadEncoder {
   #takeLength(value: string): true {
     const length = parseContentLength(fieldValue("content-length", value));
     if (length === undefined || (this.#userLength !== undefined && this.#userLength !== length)) {
-      throw new UsageError(`content-length ${JSON.stringify(value)} is no length (RFC 9110 §8.6)`);
+      throw new UsageError(
+        `content-length must be one number of bytes (RFC 9110 §8.6), got ${JSON.stringify(value)}`,
+      );
     }
     this.#userLength = length;
     return true;
@@ -180,14 +184,14 @@ export function encodeUpgrade(fields: Fields): string {
 function ownFieldLine(given: string, value: string): string {
   const name = fieldName(given);
   if (name === "content-length" || name === "transfer-encoding") {
-    throw new UsageError(`${name} may not stand in a 1xx response`);
+    throw new UsageError(`${name} is not allowed in a 1xx response`);
   }
   return rememberedLine(name, value) ?? newFieldLine(name, fieldValue(name, value));
 }
 
 function takeCoding(value: string): true {
   if (fieldValue("transfer-encoding", value).toLowerCase() === "chunked") return true;
-  throw new UsageError(`transfer-encoding is the server's to choose, not ${JSON.stringify(value)}`);
+  throw new UsageError(`transfer-encoding must be left to the server, got ${JSON.stringify(value)}`);
 }
 
 // --- remembered pieces -------------------------------------------------------------------------
@@ -199,7 +203,8 @@ function statusLine(status: number): string {
 }
 
 function newStatusLine(status: number): string {
-  if (!isStatus(status)) throw new UsageError(`${status} is no status code (RFC 9110 §15)`);
+  if (!isStatus(status))
+    throw new UsageError(`a status must be an integer from 100 to 999 (RFC 9110 §15), got ${status}`);
   // The space before the reason phrase stays when the phrase is empty (RFC 9112 §4).
   const line = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n`;
   remember(statusLines, status, line);
@@ -278,7 +283,7 @@ function newFieldLine(name: string, value: string): string {
   return line;
 }
 
-// The last head of several pieces: what a server says to many it says in few words.
+// The last head made of several pieces: most responses of a server have the same head.
 const last = { start: "", lines: "", framing: "", text: "", flat: false };
 
 /** A head that leaves the connection open. */

@@ -58,7 +58,7 @@ export class IterableWriter implements BodyWriter {
       budget -= value.length + pieceCost;
       sink.write(value);
       if (sink.room.blocked) await sink.room.whenRoom();
-      // Room may be there again within the tick; that is no turn for others.
+      // Room may be there again within the tick, and nobody else has had a turn then.
       if (budget < 0) {
         await nextTurn();
         budget = bytesPerTurn;

@@ -22,7 +22,7 @@ export function sendInformational(request: Request<unknown>, status: number, fie
  * Has `stop` wait for `work`, within its deadline: for what a handler begins and does not want to keep the client
  * waiting for. A rejection is told to `onError`.
  *
- * @throws UsageError if `work` is no promise.
+ * @throws UsageError unless `work` is a promise.
  */
 export function waitUntil(request: Request<unknown>, work: Promise<unknown>): void {
   if (typeof work?.then !== "function") throw new UsageError(`waitUntil takes a promise, got ${shown(work)}`);

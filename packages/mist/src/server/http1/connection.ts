@@ -419,7 +419,7 @@ export class HttpConnection implements Protocol, Channel {
   }
 
   // Requests that came before the stop are still answered, within a limit: a client may never cease to ask. Content that
-  // the handler has left unread is no request.
+  // the handler has left unread is not a request.
   #lastWhileStopping(body: IncomingBody): boolean {
     const late = this.#receivedStopping > this.service.limits.maxBuffered;
     return late || this.#core.retainedBytes <= unreadContent(body);
@@ -449,7 +449,7 @@ export class HttpConnection implements Protocol, Channel {
     else this.#readLate();
   }
 
-  // Slow, but taking bytes, is no fault.
+  // A client that is slow but takes bytes is served.
   #writeLate(): void {
     if (this.#out.progressed()) this.#deadlines.set("write", this.service.deadlines.sendMs);
     else this.connection.destroy();
