@@ -46,7 +46,10 @@ const commonOptions = ["request", "init", "loop", "onShutdown", "onClose", "maxB
 export function checkStreamOptions(where: string, options: object, own: readonly string[]): void {
   checkNames(where, options, [...own, ...commonOptions, ...mailboxOptions]);
   const { maxBufferedBytes } = options as { readonly maxBufferedBytes?: unknown };
-  if (maxBufferedBytes !== undefined && !(Number.isSafeInteger(maxBufferedBytes) && Number(maxBufferedBytes) >= 0))
+  if (
+    maxBufferedBytes !== undefined &&
+    !(Number.isSafeInteger(maxBufferedBytes) && Number(maxBufferedBytes) >= 0)
+  )
     throw new UsageError(`maxBufferedBytes must be an integer of at least 0, got ${shown(maxBufferedBytes)}`);
   checkFunctions(options, ["init", "loop"], ["onShutdown", "onClose"]);
   checkMailboxLimits(options as MailboxLimits);
