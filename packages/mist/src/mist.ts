@@ -238,7 +238,14 @@ export class Builder<in Body = RequestBody> {
   #transport(background: BackgroundWork): glisten.Builder {
     const { handler, limits, deadlines, onError, onFailure, transport } = this.#settings;
     const service: Service = { handler, limits, deadlines, background, onError, onFailure };
-    return transport(glisten.protocol((connection) => new HttpConnection(service, connection)));
+    const { sendMs, minSendRate } = deadlines;
+    const below = glisten
+      .protocol((connection) => new HttpConnection(service, connection))
+      .withSendDeadline({
+        sendMs: sendMs === 0 ? Number.POSITIVE_INFINITY : sendMs,
+        minSendRate: Math.max(1, minSendRate),
+      });
+    return transport(below);
   }
 
   #with(changes: Partial<Settings>): Builder<Body> {

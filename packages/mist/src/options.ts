@@ -24,8 +24,10 @@ export interface Deadlines {
   readonly minBodyRate: number;
   /** Between two requests on a connection. Default 75 000; closed without a response. */
   readonly keepAliveMs: number;
-  /** Without the peer taking a byte of what was written. Default 30 000; the connection is destroyed. */
+  /** Without the client taking a byte of what was written, whoever writes. Default 60 000; reset. */
   readonly sendMs: number;
+  /** Bytes per second a client must take on average, while anything waits for it. Default 240; reset. */
+  readonly minSendRate: number;
   /** How long an idle connection is kept after `stop`, for a request that is already on its way. Default 100. */
   readonly stopGraceMs: number;
 }
@@ -43,7 +45,8 @@ export const defaultDeadlines: Deadlines = Object.freeze({
   bodyIdleMs: 15_000,
   minBodyRate: 240,
   keepAliveMs: 75_000,
-  sendMs: 30_000,
+  sendMs: 60_000,
+  minSendRate: 240,
   stopGraceMs: 100,
 });
 

@@ -62,6 +62,8 @@ export class HttpConnection implements Protocol, Channel {
   #wait: ContentWait | undefined = undefined;
   /** Bytes of unwanted content dropped behind the response sent last. */
   #dropped = 0;
+  /** The deadline that the content of the request in work has missed. */
+  #bodyDeadline: string | undefined = undefined;
   #shutdownDeadlineMs = -1;
   #receivedStopping = 0;
 
@@ -70,7 +72,7 @@ export class HttpConnection implements Protocol, Channel {
     this.connection = connection;
     this.scheme = connection.transport === "tls" ? "https" : "http";
     this.#core = new Http1Connection(service.limits);
-    this.#out = new Output(connection, () => this.#deadlines.set("write", service.deadlines.sendMs));
+    this.#out = new Output(connection);
     this.#deadlines = new ConnectionDeadlines(connection);
     this.#deadlines.set("read", service.deadlines.headMs);
   }
@@ -99,8 +101,7 @@ export class HttpConnection implements Protocol, Channel {
   }
 
   drain(): void {
-    this.#deadlines.set("write", 0);
-    this.#out.drained();
+    this.#out.room.open();
     if (this.#exchange === undefined) this.#run();
   }
 
@@ -206,14 +207,14 @@ export class HttpConnection implements Protocol, Channel {
   }
 
   // What came is not a request: say so once and hang up. Nothing behind it is looked at.
-  #refuse(error: unknown): void {
+  #refuse(error: unknown, deadline?: string): void {
     if (!(error instanceof ProtocolError || error instanceof RequestTimeoutError)) {
       this.connection.destroy(error); // ours, then; thrown from here it might find nobody to catch it
       return;
     }
     if (this.#phase !== "draining")
       answerFailure(this.service, error, undefined, (response) => this.#sendRefusal(response, error));
-    this.#close(true);
+    this.#close(true, deadline);
   }
 
   #sendRefusal(response: FailureResponse, error: ProtocolError | RequestTimeoutError): void {
@@ -268,6 +269,7 @@ export class HttpConnection implements Protocol, Channel {
 
   #failBody(body: IncomingBody, error: RequestTimeoutError): void {
     this.#core.giveUp();
+    this.#bodyDeadline = error.deadline;
     body.fail(error);
   }
 
@@ -388,7 +390,7 @@ export class HttpConnection implements Protocol, Channel {
     const { ended } = this.#core;
     this.connection.cork();
     // The 101 goes first: the new protocol may speak as soon as it starts.
-    this.#out.flushAll();
+    this.#out.flush();
     try {
       const next = body.start(this.connection, onError);
       this.connection.resume();
@@ -429,30 +431,23 @@ export class HttpConnection implements Protocol, Channel {
    * Closes the connection behind what was written. If the peer has said all it will say, and the kernel has all of
    * ours, nobody needs to wait for the other; lingering is for those who might still be sending.
    */
-  #close(lingers: boolean): void {
+  #close(lingers: boolean, deadline?: string): void {
     this.#exchange = undefined;
     this.#phase = "closing";
     this.#deadlines.set("read", 0);
-    this.#out.flushAll();
+    this.#out.flush();
     this.connection.resume();
     // A close of TLS wants to be said, and answered.
     if (!lingers && this.scheme === "http" && this.connection.bufferedAmount === 0) this.connection.destroy();
-    else this.connection.close();
+    else this.connection.close(deadline ?? this.#bodyDeadline);
   }
 
   // ── deadlines ───────────────────────────────────────────────────────────────────────────────────────────
 
   #late(kind: DeadlineKind): void {
     if (this.#phase === "closed") return;
-    if (kind === "write") this.#writeLate();
-    else if (kind === "actor") this.#exchange?.deadline();
+    if (kind === "actor") this.#exchange?.deadline();
     else this.#readLate();
-  }
-
-  // A client that is slow but takes bytes is served.
-  #writeLate(): void {
-    if (this.#out.progressed()) this.#deadlines.set("write", this.service.deadlines.sendMs);
-    else this.connection.destroy();
   }
 
   #readLate(): void {
@@ -471,8 +466,16 @@ export class HttpConnection implements Protocol, Channel {
   #requestLate(): void {
     if (this.#phase === "head") {
       this.#core.giveUp();
-      this.#refuse(new RequestTimeoutError(this.shuttingDown ? "stopGraceMs" : "headMs", this.#headMs));
-    } else this.#close(true);
+      const deadline = this.shuttingDown ? "stopGraceMs" : "headMs";
+      this.#refuse(new RequestTimeoutError(deadline, this.#headMs), deadline);
+    } else this.#close(true, this.#missedDeadline);
+  }
+
+  /** The name of the deadline that has passed. A stop lets idle connections go; that is none. */
+  get #missedDeadline(): string | undefined {
+    if (this.#phase === "draining") return "bodyIdleMs";
+    if (this.shuttingDown) return undefined;
+    return this.#phase === "fresh" ? "headMs" : "keepAliveMs";
   }
 }
 

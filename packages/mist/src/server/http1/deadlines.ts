@@ -1,21 +1,20 @@
 // The deadlines of one HTTP connection, folded into the one slot glisten gives it.
 //
-// Three may run side by side: what we wait for from the peer (`read`), the peer taking what was written
-// (`write`), and what a streaming response asked for itself (`actor`). Usually only `read` is set, and then
-// nothing is compared and no clock is looked at.
+// Two may run side by side: what we wait for from the peer (`read`), and what a streaming response asked for itself
+// (`actor`). Usually only `read` is set, and then nothing is compared and no clock is looked at. That the peer takes what
+// is written is glisten's to watch.
 
 import { performance } from "node:perf_hooks";
 import type { Connection } from "@x/glisten";
 
-/** The three things that can be late. */
-export type DeadlineKind = "read" | "write" | "actor";
+/** What can be late. */
+export type DeadlineKind = "read" | "actor";
 
 /** Sets, clears and tells apart the deadlines of one connection. */
 export class ConnectionDeadlines {
   readonly #connection: Connection;
   // Instants, 0 for none.
   #read = 0;
-  #write = 0;
   #actor = 0;
   /** `read` has the slot to itself: its instant is the slot's, and not worked out. */
   #readAlone = false;
@@ -26,7 +25,7 @@ export class ConnectionDeadlines {
 
   /** Has `kind` fall due in `ms` milliseconds; 0 clears it. */
   set(kind: DeadlineKind, ms: number): void {
-    if (kind === "read" && this.#write === 0 && this.#actor === 0) {
+    if (kind === "read" && this.#actor === 0) {
       this.#read = ms;
       this.#readAlone = true;
       this.#connection.setDeadline(ms);
@@ -36,7 +35,6 @@ export class ConnectionDeadlines {
     this.#beginToCompare(now);
     const instant = ms === 0 ? 0 : now + ms;
     if (kind === "read") this.#read = instant;
-    else if (kind === "write") this.#write = instant;
     else this.#actor = instant;
     this.#arm();
   }
@@ -44,7 +42,6 @@ export class ConnectionDeadlines {
   /** Clears all of them. */
   clear(): void {
     this.#read = 0;
-    this.#write = 0;
     this.#actor = 0;
     this.#connection.setDeadline(0);
   }
@@ -54,13 +51,10 @@ export class ConnectionDeadlines {
     // The slot is coarse and may come a moment early for an instant set by another clock reading.
     const now = performance.now() + 1;
     const read = this.#read !== 0 && (this.#readAlone || this.#read <= now);
-    const write = this.#write !== 0 && this.#write <= now;
     const actor = this.#actor !== 0 && this.#actor <= now;
     if (read) this.#read = 0;
-    if (write) this.#write = 0;
     if (actor) this.#actor = 0;
     this.#arm();
-    if (write) late("write");
     if (read) late("read");
     if (actor) late("actor");
   }
@@ -75,7 +69,6 @@ export class ConnectionDeadlines {
   #arm(): void {
     let next = Number.POSITIVE_INFINITY;
     if (this.#read !== 0) next = this.#read;
-    if (this.#write !== 0 && this.#write < next) next = this.#write;
     if (this.#actor !== 0 && this.#actor < next) next = this.#actor;
     const ms = next === Number.POSITIVE_INFINITY ? 0 : Math.max(1, next - performance.now());
     this.#connection.setDeadline(ms);
