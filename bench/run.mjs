@@ -1,21 +1,25 @@
-// The benchmark: `node run.mjs [case or group …]`, the packages built before.
+// The benchmark: `node run.mjs [case or group …]`, after a build.
 //
-//   --smoke       seconds instead of minutes, and only right answers count
-//   --soak        the long run that watches the heap
-//   --rounds N    instead of 5
-//   --no-write    leave docs/bench as it is (it is written when all cases were run)
-//   --against DIR ours beside ours of another checkout, which is built: what a change costs; docs/bench stays
-//   --update      write it for the cases that were run, and keep what it says of the others
+//   --smoke           takes seconds instead of minutes and only checks the answers
+//   --soak            the long run that watches the heap
+//   --rounds N        instead of 5
+//   --no-write        leave docs/bench alone; otherwise a run of all cases writes it
+//   --update          write the cases that ran to docs/bench, and keep the others
+//   --against DIR     ours beside ours of another, built checkout: what a change costs
+//   --without TRICKS  ours beside ours without performance tricks, such as `push,free`: what they gain
 //
-// BENCH_NODE names the Node.js that serves and that makes the load; BENCH_SERVER_FLAGS what else the servers' is told,
-// such as --cpu-prof.
+// Neither --against nor --without writes to docs/bench. BENCH_NODE names the Node.js that runs the servers and the load,
+// BENCH_SERVER_FLAGS further arguments of the servers' Node.js, such as --cpu-prof.
+
+/** @import { Machine } from "./src/machine.mjs" */
+/** @import { Result } from "./src/measure.mjs" */
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { cases } from "./src/cases.mjs";
 import { chart } from "./src/chart.mjs";
-import { againstCheckout, makeCertificate } from "./src/contestants.mjs";
+import { againstCheckout, makeCertificate, withoutTricks } from "./src/contestants.mjs";
 import { full, smoke } from "./src/figures.mjs";
 import { describeMachine } from "./src/machine.mjs";
 import { measureCase, Servers } from "./src/measure.mjs";
@@ -31,6 +35,7 @@ const { values: options, positionals: wanted } = parseArgs({
     update: { type: "boolean", default: false },
     rounds: { type: "string" },
     against: { type: "string" },
+    without: { type: "string" },
   },
 });
 
@@ -40,22 +45,26 @@ if (options.rounds !== undefined) extent.rounds = Number(options.rounds);
 function choose() {
   const known = new Set(cases.flatMap(({ id, group }) => [id, group]));
   for (const name of wanted)
-    if (!known.has(name)) throw new Error(`no case ${name}; there are ${[...known]}`);
+    if (!known.has(name)) throw new Error(`there is no case "${name}"; there are: ${[...known].join(", ")}`);
   const chosen = cases.filter(
     ({ id, group }) => wanted.length === 0 || wanted.includes(id) || wanted.includes(group),
   );
-  const { against } = options;
-  if (against === undefined) return chosen;
-  return chosen.map((one) => againstCheckout(one, resolve(against))).filter((one) => one !== undefined);
+  if (options.against !== undefined) return againstCheckout(chosen, resolve(options.against));
+  return options.without === undefined ? chosen : withoutTricks(chosen, options.without);
 }
 
 const docs = new URL("../docs/bench/", import.meta.url);
 
+/**
+ * @param {string} name
+ * @param {string} content
+ */
 function write(name, content) {
   mkdirSync(docs, { recursive: true });
   writeFileSync(new URL(name, docs), content);
 }
 
+/** @param {Machine} machine */
 async function measureAll(machine) {
   const certificate = makeCertificate();
   const servers = new Servers({ keep: extent.keep, certificate });
@@ -73,17 +82,23 @@ async function measureAll(machine) {
   }
   if (options.smoke) return;
   console.log(summaryLines(results).join("\n"));
-  if (options["no-write"] || options.against !== undefined || (wanted.length > 0 && !options.update)) return;
+  if (options["no-write"] || options.against !== undefined || options.without !== undefined) return;
+  if (wanted.length > 0 && !options.update) return;
   writeResults(machine, options.update ? withOthers(results) : results);
 }
 
-/** The results of a former run, with these in the place of theirs. */
+/**
+ * The results of the previous run, with these in place of its own.
+ *
+ * @param {Result[]} results
+ */
 function withOthers(results) {
   const former = new Map(readResults().map((result) => [result.id, result]));
   for (const result of results) former.set(result.id, result);
   return cases.flatMap(({ id }) => former.get(id) ?? []);
 }
 
+/** @returns {Result[]} */
 function readResults() {
   try {
     return JSON.parse(readFileSync(new URL("results.json", docs), "utf8")).results;
@@ -92,6 +107,10 @@ function readResults() {
   }
 }
 
+/**
+ * @param {Machine} machine
+ * @param {Result[]} results
+ */
 function writeResults(machine, results) {
   const date = new Date().toISOString().slice(0, 10);
   write("results.json", `${JSON.stringify({ date, machine, extent, results }, null, 2)}\n`);

@@ -1,5 +1,5 @@
-// uWebSockets.js, which is on no registry: `node uwebsockets.mjs PORT`, where a build of it is installed. /ws echoes,
-// /room hears what is published.
+// uWebSockets.js, which no registry has: `node uwebsockets.mjs PORT`, where a build of it is installed. /ws echoes, /room
+// receives what is published.
 const { default: uws } = await import("uWebSockets.js");
 
 const app = uws

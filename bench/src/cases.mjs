@@ -1,18 +1,70 @@
-// What is measured, case by case: the job, who does it, and what ours may take at most of what the others take.
+// What is measured, case by case: the job, the contestants, and the limits of our share of what others take.
+
+/** @import { Extent, Figure, Job, LoadJob, Task, TaskJob } from "./figures.mjs" */
+/** @import { ServerProcess } from "./server-process.mjs" */
 
 import * as figures from "./figures.mjs";
 import { openFiles } from "./machine.mjs";
 
+/**
+ * What must hold. `atMost` limits the ratio of the first contestant's figure to that of `against`, `apartAtMost` their
+ * difference; with `spreadOf`, `atMost` limits the ratio of the largest to the smallest figure of one contestant.
+ *
+ * @typedef {{ against: string, atMost: number, apartAtMost?: undefined, spreadOf?: undefined }
+ *   | { against: string, apartAtMost: number, atMost?: undefined, spreadOf?: undefined }
+ *   | { spreadOf: string, atMost: number, apartAtMost?: undefined, against?: undefined }} Target
+ */
+
+/**
+ * Takes a figure. A method, so that each way may name the kind of job it can do.
+ *
+ * @typedef {{ measure(server: ServerProcess, job: Job, extent: Extent): Promise<Figure> }["measure"]} Measure
+ */
+
+/**
+ * @typedef {object} Case
+ * @property {string} id
+ * @property {string} group
+ * @property {string} title
+ * @property {string} unit
+ * @property {{ name: string, server: string, job: Job }[]} contestants `server` names one of contestants.mjs
+ * @property {Measure} measure
+ * @property {Target[]} targets
+ * @property {boolean} [peer] the contestants are clients and need a peer
+ */
+
+/**
+ * A case as it stands below: a contestant may be just its name, and `cases` fills in what is left out.
+ *
+ * @typedef {Omit<Case, "group" | "unit" | "contestants" | "measure"> & {
+ *   unit?: string,
+ *   job: Job,
+ *   measure?: Measure,
+ *   contestants: (string | { name: string, server: string, job?: Partial<LoadJob> | Partial<TaskJob> })[],
+ * }} Declaration
+ */
+
+/** @type {LoadJob} */
 const http = { protocol: "http", connections: 64 };
+/** @type {LoadJob} */
 const get = { ...http, exchange: "get", wrk: true };
 const everyone = ["mist", "floor", "node:http", "fastify", "@hono/node-server", "Bun", "uWebSockets.js"];
 const cpu = "µs CPU";
 
-/** The ratio of ours, the first contestant's, to that of `against`. */
+/**
+ * @param {number} limit
+ * @param {string} against
+ * @returns {Target}
+ */
 const atMost = (limit, against) => ({ against, atMost: limit });
-/** Ours less theirs. */
+/**
+ * @param {number} limit
+ * @param {string} against
+ * @returns {Target}
+ */
 const apart = (limit, against) => ({ against, apartAtMost: limit });
 
+/** @type {Declaration[]} */
 const httpCases = [
   {
     id: "get",
@@ -60,6 +112,14 @@ const httpCases = [
     unit: `${cpu}/file`,
     contestants: ["mist", "floor (file)", "node:http", "nginx"],
     job: { ...http, connections: 8, exchange: "file" },
+    targets: [atMost(0.8, "node:http")],
+  },
+  {
+    id: "small-file",
+    title: "4 KiB file, 32 connections",
+    unit: `${cpu}/file`,
+    contestants: ["mist", "floor (small file)", "node:http", "nginx"],
+    job: { ...http, connections: 32, exchange: "small-file" },
     targets: [atMost(0.8, "node:http")],
   },
   {
@@ -125,8 +185,10 @@ const httpCases = [
   },
 ];
 
+/** @type {LoadJob} */
 const echo = { protocol: "echo", connections: 64, size: 64 };
 
+/** @type {Declaration[]} */
 const glistenCases = [
   {
     id: "echo",
@@ -147,6 +209,13 @@ const glistenCases = [
     title: "TCP echo 64 KiB, 16 connections",
     contestants: ["glisten", "node:net"],
     job: { ...echo, connections: 16, size: 65_536 },
+    targets: [atMost(1.1, "node:net")],
+  },
+  {
+    id: "echo-64k-heap",
+    title: "TCP echo 64 KiB beside 75 MB of objects",
+    contestants: ["glisten", "node:net"],
+    job: { ...echo, connections: 16, size: 65_536, ballast: 600_000 },
     targets: [atMost(1.1, "node:net")],
   },
   {
@@ -180,20 +249,67 @@ const glistenCases = [
     measure: figures.memoryPerConnection,
     targets: [apart(2048, "node:net")],
   },
-].map((one) => ({ unit: `${cpu}/message`, ...one }));
+];
 
-function mugCase(id, title, job, limit) {
-  return ["wall", "cpu"].map((kind) => ({
+/**
+ * A message to an actor, and the ways beside it, in one process.
+ *
+ * @type {Declaration[]}
+ */
+const actorCases = [
+  {
+    id: "actor",
+    title: "message to an actor",
+    unit: `${cpu}/1 000 messages`,
+    contestants: [
+      { name: "actor subject", server: "actor process", job: { workload: "send" } },
+      { name: "EventEmitter", server: "actor process", job: { workload: "emit" } },
+      { name: "loop", server: "actor process", job: { workload: "deliver" } },
+      { name: "loop, new state", server: "actor process", job: { workload: "deliverContinue" } },
+      { name: "loop, async", server: "actor process", job: { workload: "deliverAsync" } },
+      { name: "selector", server: "actor process", job: { workload: "select" } },
+      { name: "mailbox", server: "actor process", job: { workload: "mailbox" } },
+      { name: "ping-pong", server: "actor process", job: { workload: "pingPong" } },
+    ],
+    job: { workload: "send", units: 1_000_000, batches: 3, kind: "cpu", per: 1000 },
+    measure: figures.taskCost,
+    targets: [],
+  },
+  {
+    id: "actor-life",
+    title: "start and stop of a loop, supervised or not",
+    unit: `${cpu}/1 000 loops`,
+    contestants: [
+      { name: "loop", server: "actor process", job: { workload: "lifecycle" } },
+      { name: "supervised child", server: "actor process", job: { workload: "adopt" } },
+    ],
+    job: { workload: "lifecycle", units: 200_000, batches: 3, kind: "cpu", per: 1000 },
+    measure: figures.taskCost,
+    targets: [],
+  },
+];
+
+/**
+ * Two cases, wall-clock and CPU time, between mug and a bare socket.
+ *
+ * @param {string} id
+ * @param {string} title
+ * @param {Pick<Task, "workload" | "message" | "units">} job
+ * @param {number} limit
+ * @returns {Declaration[]}
+ */
+function mugCase(id, title, job, limit, side = "mug") {
+  return /** @type {const} */ (["wall", "cpu"]).map((kind) => ({
     id: `${id}-${kind}`,
     title: `${title}, ${kind === "cpu" ? "CPU" : "time"}`,
     unit: kind === "cpu" ? `${cpu} each` : "µs each",
     contestants: [
-      { name: "mug", server: "client process", job: { side: "mug" } },
+      { name: "mug", server: "client process", job: { side } },
       { name: "node:net", server: "client process", job: { side: "bare" } },
     ],
     job: { ...job, kind, batches: 9 },
     peer: true,
-    measure: figures.clientCost,
+    measure: figures.taskCost,
     targets: [atMost(limit, "node:net")],
   }));
 }
@@ -204,6 +320,13 @@ const mugCases = [
     "client round trip, 44 B",
     { workload: "echo", message: "small", units: 3000 },
     1.15,
+  ),
+  ...mugCase(
+    "round-trip-timeout",
+    "client round trip with a timeout",
+    { workload: "echo", message: "small", units: 3000 },
+    1.15,
+    "mugWithTimeout",
   ),
   ...mugCase(
     "round-trip-64k",
@@ -219,15 +342,26 @@ const mugCases = [
   ),
 ];
 
+/** @type {LoadJob} */
 const websocket = { protocol: "websocket", connections: 64, size: 64, path: "/ws" };
 // A bare TCP echo of the same frames.
-const bareTcp = { name: "node:net", server: "node:net", job: { protocol: "frame-echo" } };
+const bareTcp = {
+  name: "node:net",
+  server: "node:net",
+  job: /** @type {const} */ ({ protocol: "frame-echo" }),
+};
 
-// A message in each turn of the event loop, or one when all have had the last: writes can be shared, or they cannot.
+// A message in each turn of the event loop, or the next when all clients have the last: writes can be shared or not.
+/** @type {LoadJob} */
 const broadcast = { ...websocket, connections: 1000, size: 128, path: "/room", times: 100 };
-const bareRoom = { name: "node:net", server: "node:net (room)", job: { protocol: "frame-room" } };
+const bareRoom = {
+  name: "node:net",
+  server: "node:net (room)",
+  job: /** @type {const} */ ({ protocol: "frame-room" }),
+};
 const room = ["mist", bareRoom, "ws", "uWebSockets.js"];
 
+/** @type {Declaration[]} */
 const websocketCases = [
   {
     id: "websocket",
@@ -242,6 +376,20 @@ const websocketCases = [
     contestants: ["mist", bareTcp, "ws", "uWebSockets.js"],
     job: { ...websocket, inFlight: 32 },
     targets: [atMost(0.1, "ws")],
+  },
+  {
+    id: "websocket-ping",
+    title: "WebSocket pings 64 B, 32 in flight",
+    contestants: ["mist", "ws", "uWebSockets.js"],
+    job: { ...websocket, payload: "ping", inFlight: 32 },
+    targets: [atMost(0.1, "ws")],
+  },
+  {
+    id: "websocket-64k-text",
+    title: "WebSocket echo 64 KiB of text",
+    contestants: ["mist", bareTcp, "ws", "uWebSockets.js"],
+    job: { ...websocket, connections: 16, size: 65_536 },
+    targets: [atMost(0.4, "ws")],
   },
   {
     id: "websocket-64k",
@@ -299,8 +447,9 @@ const websocketCases = [
     measure: figures.memoryPerConnection,
     targets: [atMost(0.5, "ws")],
   },
-].map((one) => ({ unit: `${cpu}/message`, ...one }));
+];
 
+/** @type {Declaration[]} */
 const fetchCases = [
   {
     id: "fetch",
@@ -310,37 +459,66 @@ const fetchCases = [
     job: get,
     targets: [atMost(0.8, "@hono/node-server")],
   },
+  {
+    id: "fetch-json",
+    title: "JSON posted to Hono",
+    unit: `${cpu}/request`,
+    contestants: ["Hono on mist", "@hono/node-server"],
+    job: { ...http, exchange: "post-json" },
+    targets: [atMost(0.8, "@hono/node-server")],
+  },
+  {
+    id: "fetch-stream",
+    title: "Hono streams three words",
+    unit: `${cpu}/request`,
+    contestants: ["Hono on mist", "@hono/node-server"],
+    job: { ...http, exchange: "get-stream" },
+    targets: [atMost(0.8, "@hono/node-server")],
+  },
 ];
 
 const groups = {
   HTTP: httpCases,
   glisten: glistenCases,
+  actor: actorCases,
   mug: mugCases,
   WebSocket: websocketCases,
   fetch: fetchCases,
 };
 
-/** All cases: `{ id, group, title, unit, contestants: [{ name, server, job }], measure, targets, peer? }`. */
+/** @type {Case[]} */
 export const cases = Object.entries(groups).flatMap(([group, all]) =>
-  all.map(({ measure = figures.cpuPerUnit, job, contestants, ...one }) => ({
+  all.map(({ unit = `${cpu}/message`, measure = figures.cpuPerUnit, job, contestants, ...one }) => ({
     ...one,
     group,
+    unit,
     measure,
     contestants: contestants.map((each) => {
       const named = typeof each === "string" ? { name: each, server: each } : each;
-      return { ...named, job: { ...job, ...named.job } };
+      return { ...named, job: /** @type {Job} */ ({ ...job, ...named.job }) };
     }),
   })),
 );
 
-/** Why this job cannot be done here; undefined if it can. */
+/**
+ * Why this job cannot be done here; undefined if it can.
+ *
+ * @param {Job} job
+ * @param {Extent} extent
+ */
 export function beyond(job, extent) {
-  const { connections = 0 } = scaled(job, extent);
+  const sized = scaled(job, extent);
+  const connections = "connections" in sized ? sized.connections : 0;
   return connections + 100 > openFiles() ? `it needs ${connections} open files` : undefined;
 }
 
-/** The job with as many connections as the extent of this run allows. */
+/**
+ * The job with as many connections as the extent of this run allows.
+ *
+ * @param {Job} job
+ * @param {Extent} extent
+ */
 export function scaled(job, { scale }) {
-  if (job.connections === undefined) return job;
+  if (!("connections" in job)) return job;
   return { ...job, connections: Math.max(2, Math.ceil(job.connections * scale)) };
 }

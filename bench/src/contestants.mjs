@@ -1,5 +1,20 @@
 // Who is measured: how each server is started, and why it is left out where it cannot run.
 
+/** @import { Case } from "./cases.mjs" */
+/** @import { AddressInfo } from "node:net" */
+
+/**
+ * Files of a certificate for localhost; none where there is no openssl.
+ *
+ * @typedef {{ certfile?: string, keyfile?: string }} Certificate
+ */
+
+/**
+ * @typedef {object} Contestant
+ * @property {(certificate: Certificate, env?: Record<string, string>) => Promise<ServerProcess>} start
+ * @property {() => string | undefined} [missing] why it cannot run here
+ */
+
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -8,24 +23,47 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findBun, node, tools } from "./machine.mjs";
-import { fileBytes, fileFill } from "./requests.mjs";
+import { fileBytes, fileFill, smallFileBytes } from "./requests.mjs";
 import { ServerProcess } from "./server-process.mjs";
 
+/** @param {string} path */
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+/** @param {string} name */
 const server = (name) => here(`../servers/${name}.mjs`);
 const require = createRequire(import.meta.url);
 
+/**
+ * A program of ours on Node.js.
+ *
+ * @param {string} file
+ * @param {...string} args what follows the port on its command line
+ * @returns {Contestant}
+ */
 function program(file, ...args) {
+  return { start: (_, env) => ServerProcess.start({ file, env }, [0, ...args]) };
+}
+
+/**
+ * The same over TLS: the files of the certificate come last on the command line.
+ *
+ * @param {string} file
+ * @param {...string} args
+ * @returns {Contestant}
+ */
+function secure(file, ...args) {
   return {
-    start: (context) => ServerProcess.start({ file }, [0, ...args.map((arg) => context[arg] ?? arg)]),
+    start: ({ certfile = "", keyfile = "" }, env) =>
+      ServerProcess.start({ file, env }, [0, ...args, certfile, keyfile]),
+    missing: () => (tools.openssl ? undefined : "openssl, which makes the certificate, is not installed"),
   };
 }
 
-function secure(file, ...args) {
-  const missing = tools.openssl ? undefined : "openssl, which makes the certificate, is not installed";
-  return { ...program(file, ...args, "certfile", "keyfile"), missing: () => missing };
-}
-
+/**
+ * @param {string} module
+ * @param {Contestant} contestant
+ * @param {string} why said where the module is not installed
+ * @returns {Contestant}
+ */
 function needing(module, contestant, why) {
   const missing = () => {
     try {
@@ -38,10 +76,10 @@ function needing(module, contestant, why) {
   return { ...contestant, missing };
 }
 
-/** A build of it is for some versions of Node.js, and not for others; so it is loaded. */
+/** Loads it to find out: a build is for some versions of Node.js and not for others. */
 function missingUWebSockets() {
   const { status } = spawnSync(node, ["-e", 'require("uWebSockets.js")'], { cwd: here("..") });
-  return status === 0 ? undefined : "it is on no registry, and no build of it for this Node.js is installed";
+  return status === 0 ? undefined : "no build of it for this Node.js is installed, and no registry has one";
 }
 
 const bun = {
@@ -49,10 +87,17 @@ const bun = {
   start: () => ServerProcess.start({ file: server("bun"), bun: findBun() }, [0]),
 };
 
+/** @type {Contestant} */
 const nginx = { missing: () => (tools.nginx ? undefined : "it is not installed"), start: startNginx };
 
-/** Our own servers, of the checkout in `folder`. */
+/**
+ * Our own programs, of the checkout in `folder`.
+ *
+ * @param {string} folder
+ * @returns {Record<string, Contestant>}
+ */
 function ours(folder) {
+  /** @param {string} path */
   const file = (path) => join(folder, path);
   return {
     mist: program(file("packages/mist/bench/server.mjs")),
@@ -60,17 +105,23 @@ function ours(folder) {
     glisten: program(file("packages/glisten/bench/echo.mjs")),
     "glisten (TLS)": secure(file("packages/glisten/bench/tls-echo.mjs")),
     "Hono on mist": needing("hono", program(file("bench/servers/hono-mist.mjs")), "Hono is not installed"),
-    "client process": { start: () => ServerProcess.start({ file: file("bench/servers/mug-client.mjs") }) },
+    "actor process": program(file("bench/servers/actor.mjs")),
+    "client process": program(file("bench/servers/mug-client.mjs")),
   };
 }
 
-/** Every contestant by its name. */
+/**
+ * Every contestant by its name.
+ *
+ * @type {Record<string, Contestant>}
+ */
 export const contestants = {
   ...ours(here("../..")),
   floor: program(server("floor"), "get"),
   "floor (close)": program(server("floor"), "get-once"),
   "floor (POST)": program(server("floor"), "post-echo"),
   "floor (file)": program(server("floor"), "file"),
+  "floor (small file)": program(server("floor"), "small-file"),
   "floor (TLS)": secure(server("floor"), "get"),
   "node:http": program(server("node-http")),
   "node:https": secure(server("node-http")),
@@ -89,28 +140,60 @@ export const contestants = {
   ws: needing("ws", program(server("ws")), "it is not installed"),
 };
 
-/** What the name of a contestant from another checkout ends with. */
-const before = " (before)";
-
 /**
- * A case between ours and ours of the checkout in `folder`, built beside this one: at most 5 % more. Undefined where
- * none of ours takes part.
+ * Cases between ours and a variant of ours: at most 5 % more. Cases that none of ours takes part in are left out.
+ *
+ * @param {Case[]} all
+ * @param {string} suffix tells the variants' names apart
+ * @param {Record<string, Contestant>} variants
+ * @returns {Case[]}
  */
-export function againstCheckout(one, folder) {
-  const known = ours(folder);
-  for (const [name, contestant] of Object.entries(known)) contestants[name + before] = contestant;
-  const mine = one.contestants.find(({ server: name }) => name in known);
-  if (mine === undefined) return undefined;
-  const theirs = { ...mine, name: mine.name + before, server: mine.server + before };
-  return { ...one, contestants: [mine, theirs], targets: [{ against: theirs.name, atMost: 1.05 }] };
+function between(all, suffix, variants) {
+  for (const [name, variant] of Object.entries(variants)) contestants[name + suffix] = variant;
+  return all.flatMap((one) => {
+    const mine = one.contestants.find(({ server: name }) => name in variants);
+    if (mine === undefined) return [];
+    const other = { ...mine, name: mine.name + suffix, server: mine.server + suffix };
+    return [{ ...one, contestants: [mine, other], targets: [{ against: other.name, atMost: 1.05 }] }];
+  });
 }
 
-/** What clients are measured against, on the load's core. */
+/**
+ * Cases between ours and ours of another, built checkout.
+ *
+ * @param {Case[]} all
+ * @param {string} folder
+ */
+export function againstCheckout(all, folder) {
+  return between(all, " (before)", ours(folder));
+}
+
+/**
+ * Cases between ours and ours without performance tricks, which the packages leave out when their environment says so.
+ *
+ * @param {Case[]} all
+ * @param {string} tricks such as `push,weight`
+ */
+export function withoutTricks(all, tricks) {
+  const env = { GLISTEN_WITHOUT: tricks, MIST_WITHOUT: tricks };
+  const variants = Object.entries(ours(here("../.."))).map(([name, contestant]) => {
+    /** @type {Contestant} */
+    const variant = { ...contestant, start: (certificate) => contestant.start(certificate, env) };
+    return [name, variant];
+  });
+  return between(all, ` (without ${tricks})`, Object.fromEntries(variants));
+}
+
+/** The peer of the clients under measurement, on the load's core. */
 export function startPeer() {
   return ServerProcess.start({ file: server("mug-peer"), core: 1 });
 }
 
-/** A certificate for localhost, for as long as the run takes. */
+/**
+ * Makes a certificate for localhost.
+ *
+ * @returns {Certificate & { remove(): void }}
+ */
 export function makeCertificate() {
   if (!tools.openssl) return { remove() {} };
   const folder = mkdtempSync(join(tmpdir(), "bench-certificate-"));
@@ -125,9 +208,11 @@ export function makeCertificate() {
 }
 
 async function startNginx() {
+  if (tools.nginx === undefined) throw new Error("nginx is not installed");
   const folder = mkdtempSync(join(tmpdir(), "bench-nginx-"));
   const port = await freePort();
   writeFileSync(join(folder, "1m"), Buffer.alloc(fileBytes, fileFill));
+  writeFileSync(join(folder, "4k"), Buffer.alloc(smallFileBytes, fileFill));
   const lines = [
     "daemon off; master_process off; worker_processes 1;",
     `pid ${join(folder, "pid")}; error_log stderr crit;`,
@@ -155,16 +240,21 @@ async function startNginx() {
   return started;
 }
 
+/** @returns {Promise<number>} */
 function freePort() {
   return new Promise((resolve) => {
     const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
+      const { port } = /** @type {AddressInfo} */ (probe.address());
       probe.close(() => resolve(port));
     });
   });
 }
 
-/** Settles when somebody listens on `port`. */
+/**
+ * Resolves when a server listens on `port`.
+ *
+ * @param {number} port
+ */
 async function listening(port) {
   for (let left = 100; ; left--) {
     const there = await new Promise((resolve) => {

@@ -1,9 +1,13 @@
-// CPU time of another process, all of its threads, so that a garbage collector at work beside the main thread counts.
-// Linux tells it to the nanosecond; elsewhere the process is asked itself.
+// CPU time of another process, all threads included, so that garbage collection beside the main thread counts. Linux
+// has it to the nanosecond; on other systems the process itself is asked.
 
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Microseconds of CPU that the threads of process `pid` have had so far; undefined where the kernel does not tell. */
+/**
+ * Microseconds of CPU that all threads of process `pid` have used; undefined where there is no such /proc.
+ *
+ * @param {number | undefined} pid
+ */
 export function threadTime(pid) {
   try {
     let nanoseconds = 0;

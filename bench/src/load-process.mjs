@@ -1,4 +1,9 @@
-// The load's process, seen from here; and wrk, which takes its place for plain HTTP where it is installed.
+// The load process as its parent sees it, and wrk, which makes the load of plain HTTP where it is installed.
+
+/** @import { ChildProcess } from "node:child_process" */
+/** @import { LoadJob } from "./figures.mjs" */
+/** @import { Limits, RunResult } from "./load/worker.mjs" */
+/** @typedef {typeof import("./load/worker.mjs").commands} Commands */
 
 import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -13,7 +18,9 @@ const worker = fileURLToPath(new URL("./load/worker.mjs", import.meta.url));
 const patienceMs = 120_000;
 
 export class LoadProcess {
+  /** @type {LoadProcess | undefined} */
   static #kept;
+  /** @type {ChildProcess} */
   #child;
 
   constructor() {
@@ -21,7 +28,11 @@ export class LoadProcess {
     this.#child = spawn(command, argv, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
   }
 
-  /** Opens a job's connections, on a fresh process unless one is to be `kept` for all that come one after the other. */
+  /**
+   * Opens the connections of a job. The process is a fresh one, unless `keep` asks for one that serves all jobs in turn.
+   *
+   * @param {LoadJob & { port: number, mode: "talk" | "once" }} job
+   */
   static async open(job, { keep = false } = {}) {
     const load = LoadProcess.#kept ?? new LoadProcess();
     if (keep) LoadProcess.#kept = load;
@@ -34,12 +45,21 @@ export class LoadProcess {
     LoadProcess.#kept = undefined;
   }
 
-  /** `{ milliseconds }` or `{ messages }`; gives `{ count, ms }`, and `p50` and `p99` where the job measures them. */
+  /**
+   * @param {Limits} limits
+   * @returns {Promise<RunResult>}
+   */
   run(limits) {
     return this.#tell("run", limits);
   }
 
-  /** Has the connections listen for so many messages in all; gives what settles when they have them. */
+  /**
+   * Has the connections listen for that many messages in total. The function it resolves with settles when they have
+   * arrived.
+   *
+   * @param {number} messages
+   * @returns {Promise<() => Promise<RunResult>>}
+   */
   async listen(messages) {
     await this.#tell("listen", { messages });
     return () => this.#tell("heard");
@@ -53,16 +73,22 @@ export class LoadProcess {
     if (this !== LoadProcess.#kept) this.#child.kill("SIGKILL");
   }
 
-  #tell(command, more = {}) {
+  /**
+   * @template {keyof Commands} Name
+   * @param {Name} command
+   * @param {Parameters<Commands[Name]>} more
+   * @returns {Promise<Awaited<ReturnType<Commands[Name]>>>}
+   */
+  #tell(command, ...[more]) {
     return new Promise((resolve, reject) => {
-      // An answer that is missing for so long will not come.
       const timer = setTimeout(() => reject(new Error(`no answers for ${patienceMs / 1000} s`)), patienceMs);
+      /** @param {number | null} code */
       const gone = (code) => {
         clearTimeout(timer);
-        reject(new Error(`the load ended with ${code}: see above`));
+        reject(new Error(`the load process ended with ${code}, see above`));
       };
       this.#child.once("exit", gone);
-      this.#child.once("message", (answer) => {
+      this.#child.once("message", (/** @type {any} */ answer) => {
         clearTimeout(timer);
         this.#child.off("exit", gone);
         resolve(answer);
@@ -72,9 +98,14 @@ export class LoadProcess {
   }
 }
 
+/** @type {Record<string, number>} */
 const units = { us: 1e-3, ms: 1, s: 1000, m: 60_000 };
 
-/** Runs wrk against a port; throws when an answer was not a 200 or a socket failed. */
+/**
+ * Runs wrk against a port; throws if a response is not 2xx or a socket fails.
+ *
+ * @param {{ port: number, tls?: boolean | undefined, connections: number, batch: Buffer, milliseconds: number }} load
+ */
 export async function runWrk({ port, tls = false, connections, batch, milliseconds }) {
   const folder = mkdtempSync(join(tmpdir(), "bench-wrk-"));
   try {
@@ -101,12 +132,25 @@ export async function runWrk({ port, tls = false, connections, batch, millisecon
   }
 }
 
+/**
+ * @param {string} output
+ * @returns {RunResult}
+ */
 function readWrk(output) {
-  const done = output.match(/(\d+) requests in ([\d.]+)(us|ms|s|m),/);
+  const done = output.match(/(\d+) requests in ([\d.]+(?:us|ms|s|m)),/);
   if (done === null || /Non-2xx|Socket errors/.test(output)) throw new Error(`wrk says:\n${output}`);
-  const latency = (share) => {
-    const found = output.match(new RegExp(`${share}%\\s+([\\d.]+)(us|ms|s|m)`));
-    return Number(found[1]) * units[found[2]];
-  };
-  return { count: Number(done[1]), ms: Number(done[2]) * units[done[3]], p50: latency(50), p99: latency(99) };
+  /** @param {number} share */
+  const latency = (share) =>
+    milliseconds(output.match(new RegExp(`${share}%\\s+([\\d.]+(?:us|ms|s|m))`))?.[1]);
+  return { count: Number(done[1]), ms: milliseconds(done[2]), p50: latency(50), p99: latency(99) };
+}
+
+/**
+ * The milliseconds of a time as wrk writes it, such as `1.50ms`.
+ *
+ * @param {string | undefined} time
+ */
+function milliseconds(time = "") {
+  const [, digits, unit = ""] = /^([\d.]+)(\w+)$/.exec(time) ?? [];
+  return Number(digits) * (units[unit] ?? Number.NaN);
 }

@@ -1,5 +1,5 @@
-// The machine: what it is, which tools it has, and which core is whose. One core is the server's, the next one the
-// load's, where `taskset` is there to say so.
+// The machine: what it is, which tools it has, and which core runs what. Where `taskset` is installed, the server has
+// one core and the load the next.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -7,15 +7,20 @@ import { createRequire } from "node:module";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 
-/** The Node.js that serves and that makes the load: `BENCH_NODE`, or the one that runs this. */
+/** The Node.js that runs the servers and the load: `BENCH_NODE`, or the one that runs this. */
 export const node = process.env.BENCH_NODE ?? process.execPath;
 
-/** What else the servers' Node.js is told, such as `--cpu-prof`. */
+/** Further arguments of the servers' Node.js, such as `--cpu-prof`. */
 export const serverFlags = process.env.BENCH_SERVER_FLAGS?.split(" ") ?? [];
 
 const require = createRequire(import.meta.url);
 
-/** What a command says about itself, on either output; undefined where it cannot run. */
+/**
+ * What a command prints, on either output; undefined if it cannot run.
+ *
+ * @param {string} command
+ * @param {...string} args
+ */
 function tell(command, ...args) {
   const { error, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
   return error === undefined ? `${stdout}${stderr}`.trim() : undefined;
@@ -24,17 +29,24 @@ function tell(command, ...args) {
 export const tools = {
   taskset: availableParallelism() > 1 && tell("taskset", "--version") !== undefined,
   wrk: tell("wrk", "-v") !== undefined,
-  // Not on everybody's path.
+  // Debian keeps it where only root looks.
   nginx: ["nginx", "/usr/sbin/nginx"].find((command) => tell(command, "-v") !== undefined),
   openssl: tell("openssl", "version") !== undefined,
 };
 
-/** A command line that keeps a process on one core: 0 for the server, 1 for the load. */
+/**
+ * A command line that keeps a process on one core: 0 for the server, 1 for the load.
+ *
+ * @param {number} core
+ * @param {string} command
+ * @param {string[]} args
+ * @returns {[command: string, args: string[]]}
+ */
 export function pinned(core, command, args) {
   return tools.taskset ? ["taskset", ["-c", String(core), command, ...args]] : [command, args];
 }
 
-/** Bun's binary, from its package or from the path; undefined where there is none that runs. */
+/** Bun's binary, from its package or from the PATH; undefined if none runs. */
 export function findBun() {
   const candidates = [];
   try {
@@ -42,12 +54,16 @@ export function findBun() {
     const platform = `@oven/bun-${process.platform}-${process.arch === "arm64" ? "aarch64" : process.arch}`;
     candidates.push(join(dirname(from.resolve(`${platform}/package.json`)), "bin", "bun"));
   } catch {
-    // Not for this platform.
+    // There is none for this platform.
   }
   candidates.push("bun");
   return candidates.find((command) => tell(command, "--version"));
 }
 
+/**
+ * @param {string} name
+ * @returns {string | undefined}
+ */
 function packageVersion(name) {
   try {
     return JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), "utf8"))
@@ -57,11 +73,13 @@ function packageVersion(name) {
   }
 }
 
-/** How many files this process, and so each that it starts, may have open. */
+/** How many files this process, and each process that it starts, may have open. */
 export function openFiles() {
   const limit = tell("sh", "-c", "ulimit -n");
   return limit === "unlimited" ? Number.POSITIVE_INFINITY : Number(limit ?? 256);
 }
+
+/** @typedef {ReturnType<typeof describeMachine>} Machine */
 
 export function describeMachine() {
   const bun = findBun();

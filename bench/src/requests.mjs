@@ -1,13 +1,14 @@
-// The words both sides know: what the load sends, and what must come back.
+// What the load sends and what must come back; servers and load share it.
 
+/** @param {...string} all */
 const lines = (...all) => `${all.join("\r\n")}\r\n\r\n`;
 
 const three = ["Host: localhost", "User-Agent: bench/1.0", "Accept: */*"];
 
-/** A GET with three fields. */
+/** A GET with three header fields. */
 export const get = Buffer.from(lines("GET / HTTP/1.1", ...three));
 
-/** The same as a browser would say it, with twenty. */
+/** The same with the twenty fields of a browser. */
 export const getTwenty = Buffer.from(
   lines(
     "GET / HTTP/1.1",
@@ -36,21 +37,32 @@ export const getTwenty = Buffer.from(
 
 export const getOnce = Buffer.from(lines("GET / HTTP/1.1", ...three, "Connection: close"));
 export const getFile = Buffer.from(lines("GET /file/1m HTTP/1.1", ...three));
+export const getSmallFile = Buffer.from(lines("GET /file/4k HTTP/1.1", ...three));
 export const getDownload = Buffer.from(lines("GET /download HTTP/1.1", ...three));
+
+export const getStream = Buffer.from(lines("GET /stream HTTP/1.1", ...three));
 
 export const hello = Buffer.from("Hello, world!");
 
 const mebi = 1024 * 1024;
 
-/** Content of so many bytes in which neighbours differ. */
+/**
+ * `length` bytes of content in which neighbours differ.
+ *
+ * @param {number} length
+ */
 export function content(length) {
   const bytes = Buffer.alloc(length);
   for (let at = 0; at < length; at++) bytes[at] = 97 + (at % 23);
   return bytes;
 }
 
-function post(path, body) {
-  const head = [`POST ${path} HTTP/1.1`, ...three, "Content-Type: text/plain"];
+/**
+ * @param {string} path
+ * @param {Buffer} body
+ */
+function post(path, body, type = "text/plain") {
+  const head = [`POST ${path} HTTP/1.1`, ...three, `Content-Type: ${type}`];
   return Buffer.concat([Buffer.from(lines(...head, `Content-Length: ${body.length}`)), body]);
 }
 
@@ -59,14 +71,27 @@ export const upload = content(mebi);
 export const postEcho = post("/echo", kibi);
 export const postUpload = post("/hash", upload);
 
+export const json = Buffer.from(JSON.stringify({ name: "a name", list: [1, 2, 3] }));
+export const postJson = post("/json", json, "application/json");
+
+/** What a streamed response sends, word by word. */
+export const words = ["one ", "two ", "three"];
+export const streamed = Buffer.from(words.join(""));
+
 export const fileBytes = mebi;
+export const smallFileBytes = 4096;
 export const fileFill = "x";
 
-/** The download: so many chunks of so many bytes, 100 MiB in all. */
+/** The chunks of the download, 100 MiB in total. */
 export const chunk = Buffer.alloc(65_536, fileFill);
 export const chunkCount = 1600;
 
-/** What the floor answers: as long as the answers of the others. */
+/**
+ * The floor's response, which is as long as everybody else's.
+ *
+ * @param {Buffer} body
+ * @param {...string} fields
+ */
 export function canned(body, ...fields) {
   const head = ["HTTP/1.1 200 OK", "content-type: text/plain", `content-length: ${body.length}`, ...fields];
   return Buffer.concat([Buffer.from(lines(...head, "date: Sun, 06 Nov 1994 08:49:37 GMT")), body]);

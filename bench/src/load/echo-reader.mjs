@@ -1,16 +1,21 @@
-// Echoed bytes: what comes back must be what was sent, in its order.
+// Checks echoed bytes: what comes back must be what was sent, in the same order.
 
 export class EchoReader {
   #pattern;
   #size;
   #received = 0;
 
+  /** @param {{ pattern: Buffer, size: number }} sent what is sent over and over, and the bytes of one message */
   constructor({ pattern, size }) {
     this.#pattern = pattern;
     this.#size = size;
   }
 
-  /** How many messages these bytes complete. */
+  /**
+   * Returns how many messages these bytes complete.
+   *
+   * @param {Buffer} bytes
+   */
   push(bytes) {
     const before = this.#received;
     for (let at = 0; at < bytes.length; ) {

@@ -1,4 +1,7 @@
-// What a job's plain description stands for: the bytes of a batch, and who checks what comes back.
+// Turns the plain description of a job into what a connection needs: the bytes of a batch, and a reader that checks the
+// answers.
+
+/** @import { LoadJob } from "../figures.mjs" */
 
 import { createHash } from "node:crypto";
 import * as requests from "../requests.mjs";
@@ -6,14 +9,39 @@ import { AnswerReader, Expected } from "./answer-reader.mjs";
 import { EchoReader } from "./echo-reader.mjs";
 import { answers, frame, handshake, MessageReader } from "./websocket.mjs";
 
+/**
+ * Checks what comes: `push` returns how many answers the bytes complete, and throws if they are wrong.
+ *
+ * @typedef {{ push(bytes: Buffer): number }} Reader
+ */
+
+/** @typedef {{ request: string, check: (head: string) => void }} Handshake */
+
+/**
+ * What the connections of one job send and how they check the answers.
+ *
+ * @typedef {object} Conversation
+ * @property {Buffer} batch what a connection sends at a time; empty for connections that only listen
+ * @property {() => Reader} reader
+ * @property {() => Handshake} [handshake]
+ */
+
+/** @typedef {Conversation & { port: number, tls: boolean, perBatch: number }} PreparedJob */
+
 const sha256 = Buffer.from(createHash("sha256").update(requests.upload).digest("hex"));
 
-/** HTTP: a request, and the body that answers it. */
+/**
+ * HTTP: a request, and the body of its response.
+ *
+ * @type {Record<string, { request: Buffer, pattern: Buffer, length?: number }>}
+ */
 const exchanges = {
   get: { request: requests.get, pattern: requests.hello },
   "get-twenty": { request: requests.getTwenty, pattern: requests.hello },
   "get-once": { request: requests.getOnce, pattern: requests.hello },
+  "get-stream": { request: requests.getStream, pattern: requests.streamed },
   "post-echo": { request: requests.postEcho, pattern: requests.kibi },
+  "post-json": { request: requests.postJson, pattern: requests.json },
   upload: { request: requests.postUpload, pattern: sha256 },
   download: {
     request: requests.getDownload,
@@ -21,55 +49,88 @@ const exchanges = {
     length: requests.chunk.length * requests.chunkCount,
   },
   file: { request: requests.getFile, pattern: Buffer.from(requests.fileFill), length: requests.fileBytes },
+  "small-file": {
+    request: requests.getSmallFile,
+    pattern: Buffer.from(requests.fileFill),
+    length: requests.smallFileBytes,
+  },
 };
 
+/**
+ * @param {Buffer} bytes
+ * @param {number} times
+ */
 function repeat(bytes, times) {
   return Buffer.concat(Array.from({ length: times }, () => bytes));
 }
 
+/** @param {LoadJob} job */
+function http({ exchange = "", inFlight = 1 }) {
+  const known = exchanges[exchange];
+  if (known === undefined) throw new Error(`there is no exchange "${exchange}"`);
+  const { request, pattern, length = pattern.length } = known;
+  const expected = new Expected(pattern);
+  return {
+    batch: repeat(request, inFlight),
+    reader: () => new AnswerReader({ expected, length, together: inFlight }),
+  };
+}
+
+/**
+ * Messages that come back as they are.
+ *
+ * @param {Buffer} message
+ * @param {number} inFlight
+ */
+function echoed(message, inFlight) {
+  return {
+    batch: repeat(message, inFlight),
+    reader: () => new EchoReader({ pattern: message, size: message.length }),
+  };
+}
+
+const pingOpcode = 9;
+const pongOpcode = 10;
+
+/** @param {LoadJob} job */
+function websocket({ payload, size = 0, inFlight = 1, path = "/", deflate = false, listen = false }) {
+  const opcode = payload === "ping" ? pingOpcode : payload === "binary" ? 2 : 1;
+  const data = payload === "json" ? json(size) : listen ? Buffer.alloc(size, "x") : requests.content(size);
+  const batch = listen ? Buffer.alloc(0) : repeat(frame(opcode, data, { deflate }), inFlight);
+  const frames = answers(payload === "ping" ? pongOpcode : opcode, data, inFlight);
+  return {
+    batch,
+    handshake: () => handshake(path, { deflate }),
+    reader: () => new MessageReader({ frames, payload: data, deflate }),
+  };
+}
+
+/** @type {Record<LoadJob["protocol"], (job: LoadJob) => Conversation>} */
 const protocols = {
-  http({ exchange, inFlight = 1 }) {
-    const { request, pattern, length = pattern.length } = exchanges[exchange];
-    const batch = repeat(request, inFlight);
-    const expected = new Expected(pattern);
-    return { batch, reader: () => new AnswerReader({ expected, length, together: inFlight }) };
-  },
-  echo({ size, inFlight = 1 }) {
-    const pattern = requests.content(size);
-    return { batch: repeat(pattern, inFlight), reader: () => new EchoReader({ pattern, size }) };
-  },
-  websocket({ payload, size, inFlight = 1, path, deflate = false, listen = false }) {
-    const opcode = payload === "binary" ? 2 : 1;
-    const data = payload === "json" ? json(size) : listen ? Buffer.alloc(size, "x") : requests.content(size);
-    const batch = listen ? Buffer.alloc(0) : repeat(frame(opcode, data, { deflate }), inFlight);
-    const frames = answers(opcode, data, inFlight);
-    return {
-      batch,
-      handshake: () => handshake(path, { deflate }),
-      reader: () => new MessageReader({ frames, payload: data, deflate }),
-    };
-  },
-  // The same frames from a server that takes anything for a handshake.
+  http,
+  echo: ({ size = 0, inFlight = 1 }) => echoed(requests.content(size), inFlight),
+  websocket,
+  // The same frames from a server that accepts anything as a handshake.
   "frame-room": (job) => ({
-    ...protocols.websocket(job),
+    ...websocket(job),
     handshake: () => ({ request: "hello\r\n\r\n", check: () => {} }),
   }),
-  // The same frames to a server that sends back what comes.
-  "frame-echo"({ size, inFlight = 1 }) {
-    const pattern = frame(2, requests.content(size));
-    return {
-      batch: repeat(pattern, inFlight),
-      reader: () => new EchoReader({ pattern, size: pattern.length }),
-    };
-  },
+  // The same frames to a server that sends back what it receives.
+  "frame-echo": ({ size = 0, inFlight = 1 }) => echoed(frame(2, requests.content(size)), inFlight),
 };
 
+/** @param {number} size */
 function json(size) {
   const rows = Array.from({ length: 40 }, (_, i) => ({ id: i * 7919, user: `user${i}`, score: i / 7 }));
   return Buffer.from(JSON.stringify(rows)).subarray(0, size);
 }
 
-/** A job as connections need it, out of `{ protocol, port, tls?, inFlight?, … }`. */
+/**
+ * Prepares a job for connections to `port`.
+ *
+ * @param {LoadJob & { port: number }} description
+ * @returns {PreparedJob}
+ */
 export function prepare(description) {
   const { protocol, port, tls = false, inFlight = 1 } = description;
   return { port, tls, perBatch: inFlight, ...protocols[protocol](description) };

@@ -1,11 +1,20 @@
-// One connection of the load: opens, says its batch, waits for every answer to it, says it again.
+// One connection of the load: it sends its batch, waits for every answer, and sends the batch again.
+
+/** @import { Socket } from "node:net" */
+/** @import { PreparedJob } from "./jobs.mjs" */
 
 import { connect as netConnect } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 
-// All connections read into one buffer: what was read is looked at before the next read.
+// All connections read into one buffer: what was read is checked before the next read.
 const shared = Buffer.alloc(256 * 1024);
 
+/**
+ * @param {PreparedJob} job
+ * @param {(bytes: Buffer) => void} onBytes
+ * @param {() => void} onConnect
+ * @returns {Socket}
+ */
 function open({ port, tls }, onBytes, onConnect) {
   const where = { port, host: "127.0.0.1" };
   if (tls) {
@@ -17,8 +26,9 @@ function open({ port, tls }, onBytes, onConnect) {
     socket.on("data", onBytes);
     return socket;
   }
-  const callback = (length, bytes) => {
-    onBytes(bytes.subarray(0, length));
+  /** @param {number} length */
+  const callback = (length) => {
+    onBytes(shared.subarray(0, length));
     return true;
   };
   return netConnect({ ...where, noDelay: true, onread: { buffer: shared, callback } }, onConnect);
@@ -34,40 +44,44 @@ export class Talk {
   #since = 0;
   #closing = false;
   #head = "";
-  #check;
+  /** @type {(head: string) => void} */
+  #check = () => {};
+  /** @type {(() => void) | undefined} */
+  #onOpen;
+  /** Resolves when the connection is ready for a batch. */
+  opened;
 
-  /** @param job `{ port, tls, batch, perBatch, reader(), handshake? }` */
+  /**
+   * @param {PreparedJob} job
+   * @param {(talk: Talk, ms: number) => void} onBatch called when a batch is answered, with the time that took
+   * @param {(error: unknown) => void} onFailure
+   */
   constructor(job, onBatch, onFailure) {
     this.#job = job;
     this.#onBatch = onBatch;
     this.#onFailure = onFailure;
-  }
-
-  /** Settles when the connection is ready to be talked on. */
-  open() {
-    this.#reader = this.#job.reader();
-    return new Promise((resolve) => {
-      const ready = () => {
-        this.#onOpen = undefined;
-        resolve();
-      };
-      this.#socket = open(
-        this.#job,
-        (bytes) => this.#receive(bytes),
-        () => {
-          if (this.#job.handshake === undefined) return ready();
-          const { request, check } = this.#job.handshake();
-          this.#check = check;
-          this.#onOpen = ready;
-          this.#socket.write(request, "latin1");
-        },
-      );
-      this.#socket.on("error", (error) => this.#closing || this.#onFailure(error));
-      this.#socket.on("close", () => this.#closing || this.#onFailure(new Error("the server closed")));
+    this.#reader = job.reader();
+    let resolve = () => {};
+    this.opened = new Promise((/** @type {(value?: undefined) => void} */ settle) => {
+      resolve = settle;
     });
+    this.#socket = open(
+      job,
+      (bytes) => this.#receive(bytes),
+      () => {
+        if (job.handshake === undefined) return resolve();
+        const { request, check } = job.handshake();
+        this.#check = check;
+        this.#onOpen = () => {
+          this.#onOpen = undefined;
+          resolve();
+        };
+        this.#socket.write(request, "latin1");
+      },
+    );
+    this.#socket.on("error", (error) => this.#closing || onFailure(error));
+    this.#socket.on("close", () => this.#closing || onFailure(new Error("the server closed")));
   }
-
-  #onOpen;
 
   say() {
     this.#waiting += this.#job.perBatch;
@@ -75,6 +89,7 @@ export class Talk {
     if (this.#job.batch.length > 0) this.#socket.write(this.#job.batch);
   }
 
+  /** @param {Buffer} bytes */
   #receive(bytes) {
     if (this.#closing) return;
     try {
@@ -85,38 +100,48 @@ export class Talk {
     }
   }
 
+  /** @param {number} done */
   #count(done) {
     if (done === 0) return;
     this.#waiting -= done;
-    if (this.#waiting < 0) throw new Error("more answers than questions");
+    if (this.#waiting < 0) throw new Error("more answers than requests");
     if (this.#waiting === 0) this.#onBatch(this, performance.now() - this.#since);
   }
 
+  /** @param {Buffer} bytes */
   #answerToHandshake(bytes) {
     this.#head += bytes.toString("latin1");
     const end = this.#head.indexOf("\r\n\r\n");
     if (end < 0) return undefined;
     this.#check(this.#head.slice(0, end));
-    this.#onOpen();
+    this.#onOpen?.();
     return Buffer.from(this.#head.slice(end + 4), "latin1");
   }
 
-  /** Closes in order; settles when the connection is gone. */
+  /**
+   * Ends the connection; resolves when it is closed.
+   *
+   * @returns {Promise<void>}
+   */
   close() {
     this.#closing = true;
     return new Promise((resolve) => {
       if (this.#socket.closed) return resolve();
-      this.#socket.once("close", resolve);
+      this.#socket.once("close", () => resolve());
       this.#socket.end();
     });
   }
 
-  /** Lets go of the connection, once the server has closed it as it should; settles then. */
+  /**
+   * Resolves when the server has closed the connection, as it should.
+   *
+   * @returns {Promise<void>}
+   */
   closedByServer() {
     this.#closing = true;
     return new Promise((resolve) => {
       if (this.#socket.closed) resolve();
-      else this.#socket.once("close", resolve);
+      else this.#socket.once("close", () => resolve());
     });
   }
 

@@ -1,11 +1,15 @@
-// The client's side of a WebSocket: the handshake, masked frames, and a reader that checks every message's payload.
+// The client side of a WebSocket: the handshake, masked frames, and a reader that checks the payload of every message.
 
 import { createHash, randomBytes } from "node:crypto";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 
 const tail = Buffer.from([0, 0, 0xff, 0xff]);
 
-/** A handshake's bytes, and a function that throws unless `head` is the right answer to it. */
+/**
+ * The request of a handshake, and a function that throws unless `head` is the right response to it.
+ *
+ * @param {string} path
+ */
 export function handshake(path, { deflate = false } = {}) {
   const key = randomBytes(16).toString("base64");
   const request = [
@@ -18,15 +22,22 @@ export function handshake(path, { deflate = false } = {}) {
     ...(deflate ? ["Sec-WebSocket-Extensions: permessage-deflate"] : []),
   ];
   const accept = createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+  /** @param {string} head */
   const check = (head) => {
     if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(`no upgrade: ${head}`);
-    if (!head.includes(accept)) throw new Error("the handshake's answer is wrong");
-    if (deflate !== /permessage-deflate/i.test(head)) throw new Error("compression is not as asked for");
+    if (!head.includes(accept)) throw new Error("Sec-WebSocket-Accept is wrong");
+    if (deflate !== /permessage-deflate/i.test(head))
+      throw new Error("compression was not negotiated as requested");
   };
   return { request: `${request.join("\r\n")}\r\n\r\n`, check };
 }
 
-/** A frame's head (RFC 6455 §5.2), without a mask; `maskBit` says that one follows. */
+/**
+ * The head of a frame (RFC 6455 §5.2) up to its mask; `maskBit` says that a mask follows.
+ *
+ * @param {number} first
+ * @param {number} length
+ */
 function head(first, length, maskBit = 0) {
   const out = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10);
   out[0] = first;
@@ -36,46 +47,63 @@ function head(first, length, maskBit = 0) {
   return out;
 }
 
-/** One frame, masked, as a client sends it. */
+/**
+ * One masked frame, as a client sends it.
+ *
+ * @param {number} opcode
+ * @param {Buffer} payload
+ */
 export function frame(opcode, payload, { deflate = false } = {}) {
   const data = deflate
     ? deflateRawSync(payload, { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4)
     : payload;
   const mask = randomBytes(4);
-  const masked = data.map((octet, i) => octet ^ mask[i & 3]);
+  const masked = data.map((byte, i) => byte ^ /** @type {number} */ (mask[i & 3]));
   return Buffer.concat([head(0x80 | (deflate ? 0x40 : 0) | opcode, data.length, 0x80), mask, masked]);
 }
 
-/** The frames that a server answers with, uncompressed: one, and as many as come at once. */
+/**
+ * The uncompressed frames that a server answers with: one, and as many as arrive at once.
+ *
+ * @param {number} opcode
+ * @param {Buffer} payload
+ * @param {number} together
+ */
 export function answers(opcode, payload, together) {
   const one = Buffer.concat([head(0x80 | opcode, payload.length), payload]);
   return { one, many: Buffer.concat(Array.from({ length: together }, () => one)) };
 }
 
 /**
- * Reads unmasked messages. A frame that is not compressed must equal `payload` behind the head it should have. Of
- * compressed ones, which differ as the server's window fills, the first must inflate to `payload`, and each must be
- * whole.
+ * Reads unmasked messages. An uncompressed frame must be the expected head and payload. Compressed frames differ as the
+ * server's window fills: the first must inflate to `payload`, and each must be complete.
  */
 export class MessageReader {
   #payload;
   #deflate;
   #frames;
   #offset = 0;
+  /** @type {Buffer} */
   #rest = Buffer.alloc(0);
   #checked = false;
 
+  /** @param {{ frames: { one: Buffer, many: Buffer }, payload: Buffer, deflate: boolean }} expected */
   constructor({ frames, payload, deflate }) {
     this.#payload = payload;
     this.#deflate = deflate;
     this.#frames = frames;
   }
 
-  /** How many messages these bytes complete. */
+  /**
+   * Returns how many messages these bytes complete.
+   *
+   * @param {Buffer} bytes
+   */
   push(bytes) {
     return this.#deflate ? this.#compressed(bytes) : this.#identical(bytes);
   }
 
+  /** @param {Buffer} bytes */
   #identical(bytes) {
     const { one, many } = this.#frames;
     const before = this.#offset;
@@ -91,6 +119,7 @@ export class MessageReader {
     return Math.floor(after / one.length);
   }
 
+  /** @param {Buffer} bytes */
   #compressed(bytes) {
     const all = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     let at = 0;
@@ -98,12 +127,12 @@ export class MessageReader {
     for (;;) {
       const left = all.length - at;
       if (left < 2) break;
-      const short = all[at + 1];
+      const short = all.readUInt8(at + 1);
       const head = short < 126 ? 2 : 4;
       if (left < head) break;
       const length = short < 126 ? short : all.readUInt16BE(at + 2);
       if (left < head + length) break;
-      this.#check(all[at], short, all.subarray(at + head, at + head + length));
+      this.#check(all.readUInt8(at), short, all.subarray(at + head, at + head + length));
       at += head + length;
       count += 1;
     }
@@ -111,8 +140,13 @@ export class MessageReader {
     return count;
   }
 
+  /**
+   * @param {number} first
+   * @param {number} short the length as the second byte has it
+   * @param {Buffer} data
+   */
   #check(first, short, data) {
-    if ((first & 0xb0) !== 0x80 || short > 126) throw new Error("not a frame that was expected");
+    if ((first & 0xb0) !== 0x80 || short > 126) throw new Error("unexpected frame");
     if (this.#checked) return;
     this.#checked = true;
     const payload =

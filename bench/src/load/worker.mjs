@@ -1,29 +1,59 @@
-// The load: a process of its own. It is told to open its connections, to run, and to tell what happened.
+// The load, a process of its own: it opens connections, runs, and reports, as it is told.
 //
-// mode "talk": the connections stay, each says its next batch when the last was answered.
-// mode "once": each exchange has a connection of its own, so many at a time.
+// mode "talk": connections stay open, and each sends its next batch when the previous one is answered.
+// mode "once": every exchange has a connection of its own, `connections` at a time.
 //
-// A batch may be empty: then the connections only listen, until what they wait for has come.
+// With an empty batch, connections only listen until what they wait for has arrived.
+
+/** @import { LoadJob } from "../figures.mjs" */
+/** @import { PreparedJob } from "./jobs.mjs" */
 
 import { setTimeout as delay } from "node:timers/promises";
 import { prepare } from "./jobs.mjs";
 import { Talk } from "./talk.mjs";
 
+/** @typedef {LoadJob & { port: number, mode: "talk" | "once" }} Description */
+
+/**
+ * When a run ends: after a time, or after a number of answers. `measured` asks for latencies too.
+ *
+ * @typedef {({ milliseconds: number, messages?: undefined } | { messages: number, milliseconds?: undefined }) & { measured?: boolean }} Limits
+ */
+
+/**
+ * Answers and milliseconds of a run; percentiles of the time per batch, in milliseconds, where the job measures them.
+ *
+ * @typedef {{ count: number, ms: number, p50?: number | undefined, p99?: number | undefined }} RunResult
+ */
+
+/** @type {Description} */
 let description;
+/** @type {PreparedJob} */
 let job;
+/** @type {Talk[]} */
 let talks = [];
 let stopping = true;
 let count = 0;
 let idle = 0;
+/** @type {number[] | undefined} */
 let latencies;
 let settled = () => {};
-let heard;
+/** @type {Promise<RunResult>} */
+let heard = Promise.resolve({ count: 0, ms: 0 });
 
+/**
+ * @param {unknown} error
+ * @returns {never}
+ */
 function fail(error) {
   console.error(error);
   process.exit(1);
 }
 
+/**
+ * @param {Talk} talk
+ * @param {number} ms
+ */
 function onBatch(talk, ms) {
   count += job.perBatch;
   latencies?.push(ms);
@@ -47,15 +77,21 @@ function rest() {
   if (idle === talks.length) settled();
 }
 
-// Each says one batch as soon as it is open: a server may not wait for the first word for as long as all of them take.
+/**
+ * Opens connections. Each sends one batch as soon as it is open: while all of them are opening, a server may give up
+ * waiting for the first bytes.
+ *
+ * @param {number} connections
+ */
 async function openAll(connections) {
   const open = async () => {
+    /** @type {(() => void) | undefined} */
     let greeted;
     const each = new Talk(job, (...how) => (greeted === undefined ? onBatch(...how) : greeted()), fail);
-    await each.open();
+    await each.opened;
     talks.push(each);
     if (job.batch.length === 0) return;
-    await new Promise((resolve) => {
+    await new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
       greeted = resolve;
       each.say();
     });
@@ -66,14 +102,19 @@ async function openAll(connections) {
   }
 }
 
-/** Everyone talks, for so long or until so many answers are there. */
+/**
+ * All connections talk, until a limit is reached.
+ *
+ * @param {Limits} limits
+ * @returns {Promise<RunResult>}
+ */
 async function talk({ milliseconds, messages }) {
   count = 0;
   idle = 0;
   asked = 0;
   wanted = messages ?? Number.POSITIVE_INFINITY;
   stopping = false;
-  const all = new Promise((resolve) => {
+  const all = new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
     settled = resolve;
   });
   const since = performance.now();
@@ -85,7 +126,7 @@ async function talk({ milliseconds, messages }) {
     () => {
       stopping = true;
     },
-    messages === undefined ? milliseconds : 2 ** 30,
+    milliseconds ?? 2 ** 30,
   );
   await all;
   clearTimeout(timer);
@@ -93,10 +134,15 @@ async function talk({ milliseconds, messages }) {
   return { count, ms: performance.now() - since };
 }
 
-/** One connection after the other, `connections` at a time. */
-async function once({ milliseconds, messages = Number.POSITIVE_INFINITY }) {
+/**
+ * One connection after another, `connections` at a time.
+ *
+ * @param {Limits} limits
+ * @returns {Promise<RunResult>}
+ */
+async function once({ milliseconds = Number.POSITIVE_INFINITY, messages = Number.POSITIVE_INFINITY }) {
   const since = performance.now();
-  const until = messages === Number.POSITIVE_INFINITY ? since + milliseconds : Number.POSITIVE_INFINITY;
+  const until = since + milliseconds;
   let started = 0;
   let ended = 0;
   const line = async () => {
@@ -104,7 +150,7 @@ async function once({ milliseconds, messages = Number.POSITIVE_INFINITY }) {
       started += 1;
       await new Promise((resolve) => {
         const each = new Talk(job, () => resolve(leave(each)), fail);
-        each.open().then(() => each.say());
+        each.opened.then(() => each.say());
       });
       ended += 1;
       if (description.paceMs !== undefined) await delay(description.paceMs);
@@ -114,34 +160,48 @@ async function once({ milliseconds, messages = Number.POSITIVE_INFINITY }) {
   return { count: ended, ms: performance.now() - since };
 }
 
+/** @param {Talk} each */
 function leave(each) {
   return description.serverCloses ? each.closedByServer() : each.close();
 }
 
+/**
+ * @param {Float64Array} sorted
+ * @param {number} share
+ */
 function percentile(sorted, share) {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
 }
 
-function summary() {
+/** @param {number[]} latencies */
+function summary(latencies) {
   const sorted = Float64Array.from(latencies).sort();
   return { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99) };
 }
 
 const modes = { talk, once };
 
-const commands = {
+/** What this process does when told; the answer goes back. */
+export const commands = {
+  /** @param {Description} asked */
   async open(asked) {
     description = asked;
     job = prepare(description);
     if (description.mode !== "once") await openAll(description.connections);
     return {};
   },
+  /** @param {Limits} limits */
   async run({ measured, ...limits }) {
     latencies = measured && description.latency ? [] : undefined;
     const result = await modes[description.mode](limits);
-    return latencies === undefined ? result : { ...result, ...summary() };
+    return latencies === undefined ? result : { ...result, ...summary(latencies) };
   },
-  /** As `run`, for those who only listen: answers when they do, and `heard` when they have heard it all. */
+  /**
+   * Like `run` for connections that only listen: the answer comes at once, and that of `heard` when all messages have
+   * arrived.
+   *
+   * @param {{ messages: number }} limits
+   */
   async listen({ messages }) {
     heard = talk({ messages });
     return {};
@@ -154,8 +214,11 @@ const commands = {
   },
 };
 
-process.on("message", async ({ command, ...more }) => {
-  process.send(await commands[command](more).catch(fail));
+/** @typedef {{ command: keyof typeof commands }} Command */
+
+process.on("message", async (/** @type {Command} */ { command, ...more }) => {
+  const run = /** @type {(more: object) => Promise<object>} */ (commands[command]);
+  process.send?.(await run(more).catch(fail));
 });
-// Whoever measures is gone.
+// Ends with the process that measures.
 process.on("disconnect", () => process.exit());

@@ -1,6 +1,5 @@
 // A TCP echo on 127.0.0.1, served by the built package: `node echo.mjs PORT`.
-import "./probe.mjs";
-import * as glisten from "../dist/index.js";
+import * as glisten from "@x/glisten";
 
 const server = await glisten
   .new(

@@ -1,8 +1,7 @@
 // A TLS echo on 127.0.0.1, served by the built package: `node tls-echo.mjs PORT CERTFILE KEYFILE`.
-import "./probe.mjs";
-import * as glisten from "../dist/index.js";
+import * as glisten from "@x/glisten";
 
-const [port, certfile, keyfile] = process.argv.slice(2);
+const [port, certfile = "", keyfile = ""] = process.argv.slice(2);
 const server = await glisten
   .new(
     () => undefined,

@@ -1,12 +1,12 @@
 // The server that benchmarks talk to: node server.mjs PORT [CERTFILE KEYFILE]
 //
 //   GET  /            Hello, world!
-//   POST /echo        the content again
-//   POST /hash        its SHA-256, in hexadecimal digits, of content that is not kept
-//   GET  /file/1m     a file of 1 MiB
+//   POST /echo        the request body
+//   POST /hash        the SHA-256 of the request body, in hexadecimal
+//   GET  /file/1m     a file of 1 MiB; /file/4k one of 4 KiB
 //   GET  /download    100 MiB in chunks
 //   /ws, /ws-deflate  WebSocket echo, without and with permessage-deflate
-//   /room             WebSocket that hears what `globalThis.benchTasks.publish` is told to send
+//   /room             WebSocket that receives what `globalThis.benchTasks.publish` sends
 
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -14,15 +14,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as mist from "@x/mist";
 
-const [port = "8080", certfile, keyfile] = process.argv.slice(2);
+const [port = "8080", certfile, keyfile = ""] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), "mist-bench-"));
-const file = join(folder, "1m.bin");
-writeFileSync(file, Buffer.alloc(1024 * 1024, "x"));
+writeFileSync(join(folder, "1m"), Buffer.alloc(1024 * 1024, "x"));
+writeFileSync(join(folder, "4k"), Buffer.alloc(4096, "x"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 const chunk = Buffer.alloc(65_536, "x");
 const room = mist.broadcast();
 
+/**
+ * @param {mist.Request} request
+ * @param {boolean} compression
+ * @param {(socket: mist.WebSocket) => undefined} onInit
+ */
 function echoSocket(request, compression, onInit = () => undefined) {
   return mist.websocket({
     request,
@@ -35,11 +40,13 @@ function echoSocket(request, compression, onInit = () => undefined) {
   });
 }
 
+/** @param {mist.Request} request */
 async function echo(request) {
   const content = await mist.readBody(request, { maxBodyLimit: 16 * 1024 * 1024 });
   return mist.response(200).setHeader("content-type", "text/plain").setBody(mist.bytes(content));
 }
 
+/** @param {mist.Request} request */
 async function hash(request) {
   const digest = createHash("sha256");
   for await (const piece of mist.stream(request)) digest.update(piece);
@@ -53,6 +60,7 @@ function* chunks() {
   for (let i = 0; i < 1600; i++) yield chunk;
 }
 
+/** @param {mist.Request} request */
 function handle(request) {
   switch (request.path) {
     case "/":
@@ -62,7 +70,8 @@ function handle(request) {
     case "/hash":
       return hash(request);
     case "/file/1m":
-      return mist.sendFile(file, { request });
+    case "/file/4k":
+      return mist.sendFile(join(folder, request.path.slice("/file/".length)), { request });
     case "/download":
       return mist.response(200).setBody(mist.chunked(chunks()));
     case "/ws":
@@ -76,7 +85,7 @@ function handle(request) {
   }
 }
 
-// Whoever measures may ask for it: a message to everybody in the room.
+// The probe asks for it: a message to everybody in the room.
 if (globalThis.benchTasks) globalThis.benchTasks.publish = (data) => void room.publish(data);
 
 const builder = mist.new(handle).bind("127.0.0.1").port(Number(port));

@@ -1,7 +1,15 @@
-// The same work twice: by mug, and by a bare node:net socket with callbacks and nothing in between. A client is
-// opened, runs batches, and is closed; every answer is checked.
+// The same work twice: by mug, and by a bare node:net socket with callbacks. A client is opened, runs batches, and is
+// closed; every answer is checked. `bench` measures it.
+
+/** @import { Socket } from "node:net" */
+
+/**
+ * Does a batch of so many units: round trips or blocks.
+ *
+ * @typedef {{ run(units: number): Promise<void>, close(): unknown }} Client
+ */
 import { connect as netConnect } from "node:net";
-import { connect } from "../dist/index.js";
+import { connect } from "@x/mug";
 
 export const BLOCK = Buffer.alloc(64 * 1024);
 for (let at = 0; at < BLOCK.length; at++) BLOCK[at] = at % 251;
@@ -10,7 +18,11 @@ const wrong = () => {
   throw new Error("wrong answer");
 };
 
-/** Round trips at depth 1: the next message leaves when the whole answer to the last one is there. */
+/**
+ * Round trips at depth 1: the next message is sent when the whole answer to the previous one has arrived.
+ *
+ * @type {Record<"mug" | "mugWithTimeout" | "bare", (port: number, message: Buffer) => Promise<Client>>}
+ */
 export const echo = {
   async mug(port, message) {
     const socket = await connect({ host: "127.0.0.1", port });
@@ -48,13 +60,14 @@ export const echo = {
     socket.write("e");
     let left = 0;
     let done = () => {};
+    /** @type {Buffer[]} */
     let chunks = [];
     let received = 0;
     socket.on("data", (chunk) => {
       chunks.push(chunk);
       received += chunk.length;
       if (received < message.length) return;
-      const answer = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, received);
+      const answer = chunks.length === 1 ? chunk : Buffer.concat(chunks, received);
       if (!answer.equals(message)) wrong();
       chunks = [];
       received = 0;
@@ -65,7 +78,7 @@ export const echo = {
       run(count) {
         left = count;
         socket.write(message);
-        return new Promise((resolve) => {
+        return new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
           done = resolve;
         });
       },
@@ -74,7 +87,11 @@ export const echo = {
   },
 };
 
-/** One way: blocks of 64 KiB as fast as they come, each packet looked at. */
+/**
+ * One direction: blocks of 64 KiB as fast as they arrive; the first and last byte of every packet are checked.
+ *
+ * @type {Record<"mug" | "bare", (port: number) => Promise<Client>>}
+ */
 export const download = {
   async mug(port) {
     const socket = await connect({ host: "127.0.0.1", port });
@@ -109,7 +126,7 @@ export const download = {
         wanted = blocks * BLOCK.length;
         received = 0;
         socket.write(blocks.toString(16).padStart(8, "0"));
-        return new Promise((resolve) => {
+        return new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
           done = resolve;
         });
       },
@@ -118,6 +135,10 @@ export const download = {
   },
 };
 
+/**
+ * @param {Buffer} packet
+ * @param {number} received
+ */
 function checkPacket(packet, received) {
   const last = received + packet.length - 1;
   if (
@@ -128,6 +149,10 @@ function checkPacket(packet, received) {
   return received + packet.length;
 }
 
+/**
+ * @param {number} port
+ * @returns {Promise<Socket>}
+ */
 function openBare(port) {
   return new Promise((resolve, reject) => {
     const socket = netConnect({ host: "127.0.0.1", port, noDelay: true });
