@@ -1,11 +1,11 @@
-// Ends a program whose npx has ended. npx passes Ctrl-C on, but when it alone is asked to stop (`kill $!` in a
-// script), it goes and leaves pnpm and the server behind, on the port. Looks at /proc; without one it does nothing.
+// Ends a program when the npx that started it has ended. npx forwards Ctrl-C, but if it alone is told to stop (`kill $!` in
+// a script), it exits and leaves pnpm and the server running, on their port. Needs /proc; without it, does nothing.
 
 import { readFileSync } from "node:fs";
 
-const EVERY_MS = 500;
+const intervalMs = 500;
 
-/** Sends this process SIGTERM when the npx that it was started by is gone. */
+/** Sends this process SIGTERM when the npx that started it is gone. */
 export function stopWithNpx() {
   const npx = findNpx();
   if (npx === undefined) return;
@@ -13,7 +13,7 @@ export function stopWithNpx() {
     if (isAlive(npx)) return;
     clearInterval(timer);
     process.kill(process.pid, "SIGTERM");
-  }, EVERY_MS);
+  }, intervalMs);
   timer.unref();
 }
 
@@ -25,12 +25,17 @@ function findNpx() {
   return undefined;
 }
 
-/** The second word behind the name in parentheses, which may itself hold anything. */
+/**
+ * The second word after the name in parentheses, which may contain anything.
+ *
+ * @param {number} pid
+ */
 function parentOf(pid) {
-  const words = read(`/proc/${pid}/stat`).split(") ").at(-1).split(" ");
-  return Number(words[1] ?? 0);
+  const [, parent = 0] = read(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
+  return Number(parent);
 }
 
+/** @param {string} path */
 function read(path) {
   try {
     return readFileSync(path, "latin1");
@@ -39,11 +44,12 @@ function read(path) {
   }
 }
 
+/** @param {number} pid */
 function isAlive(pid) {
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error.code === "EPERM";
+    return /** @type {NodeJS.ErrnoException} */ (error).code === "EPERM";
   }
 }

@@ -1,20 +1,28 @@
-// What a package looks like to those who install it: packs each one, then publint (is the manifest right?) and
-// are-the-types-wrong (do types and code resolve alike for every importer that is supported, which is ESM alone?).
-// The size of each, packed and unpacked, is recorded in sizes.json: `--record` writes it, and without that the check
-// fails when a package has grown by more than a tenth, so that growth is somebody's decision and shows in review.
+// Checks packages as users install them: packs each one and runs publint (is the manifest right?) and are-the-types-wrong
+// (do types and code resolve alike for every supported importer, that is ESM?). sizes.json records the size of each
+// tarball, packed and unpacked: `--record` writes it; without, the check fails if a package has grown by more than a
+// tenth, so that growth is a decision and shows in review.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build, main, manifest, pack, prepare, root, runTool, Stop, workspaceFolders } from "./workspace.mjs";
 
-/** How much larger than recorded a package may be. */
-const MAX_GROWTH = 1.1;
+/** How many times larger than recorded a package may be. */
+const maxGrowth = 1.1;
 
-const RECORD = join(root, "scripts", "sizes.json");
+/**
+ * Bytes of a tarball, and of the files in it.
+ *
+ * @typedef {{ packed: number, unpacked: number }} Sizes
+ */
+
+const sizesFile = join(root, "scripts", "sizes.json");
 const record = process.argv.includes("--record");
-const recorded = JSON.parse(readFileSync(RECORD, "utf8"));
+/** @type {Record<string, Sizes>} */
+const recorded = JSON.parse(readFileSync(sizesFile, "utf8"));
+/** @type {Record<string, Sizes>} */
 const measured = {};
 
 await main(async () => {
@@ -23,52 +31,67 @@ await main(async () => {
   const findings = [];
   for (const folder of workspaceFolders().filter((path) => path.startsWith("packages")))
     findings.push(...(await check(folder)));
-  if (record) writeFileSync(RECORD, `${JSON.stringify(measured, null, 2)}\n`);
+  if (record) writeFileSync(sizesFile, `${JSON.stringify(measured, null, 2)}\n`);
   if (findings.length > 0) throw new Stop(findings.join("\n"));
 });
 
+/**
+ * @param {string} folder
+ * @returns {Promise<string[]>}
+ */
 async function check(folder) {
   const { name } = manifest(folder);
   const target = mkdtempSync(join(tmpdir(), "pack-"));
   try {
-    if ((await pack(folder, target)) !== 0) return [`${name}: cannot be packed`];
-    const tarball = join(
-      target,
-      readdirSync(target).find((file) => file.endsWith(".tgz")),
-    );
+    const tarball = await pack(folder, target);
     console.log(`\n${name}`);
     const findings = record ? recordSizes(name, tarball) : compareSizes(name, tarball);
     if ((await runTool("publint", ["run", tarball, "--strict"])) !== 0)
-      findings.push(`${name}: publint found a fault`);
+      findings.push(`${name}: publint found a problem`);
     const types = ["--profile", "esm-only", "--format", "ascii", "--no-color", tarball];
-    if ((await runTool("attw", types)) !== 0) findings.push(`${name}: are-the-types-wrong found a fault`);
+    if ((await runTool("attw", types)) !== 0) findings.push(`${name}: are-the-types-wrong found a problem`);
     return findings;
   } finally {
     rmSync(target, { recursive: true, force: true });
   }
 }
 
+/**
+ * @param {string} name
+ * @param {string} tarball
+ * @returns {string[]}
+ */
 function recordSizes(name, tarball) {
-  measured[name] = sizesOf(tarball);
-  console.log(measured[name]);
+  const sizes = sizesOf(tarball);
+  measured[name] = sizes;
+  console.log(sizes);
   return [];
 }
 
+/**
+ * @param {string} name
+ * @param {string} tarball
+ */
 function compareSizes(name, tarball) {
   const findings = [];
-  for (const [kind, size] of Object.entries(sizesOf(tarball))) {
+  const sizes = sizesOf(tarball);
+  for (const kind of /** @type {const} */ (["packed", "unpacked"])) {
+    const size = sizes[kind];
     const before = recorded[name]?.[kind];
     console.log(`${kind}: ${size} bytes, recorded ${before ?? "nothing"}`);
     if (before === undefined) findings.push(`${name}: no ${kind} size is recorded`);
-    else if (size > before * MAX_GROWTH)
+    else if (size > before * maxGrowth)
       findings.push(
-        `${name}: ${size} bytes ${kind}, ${before} are recorded. Wanted? Then run \`pnpm run packages --record\`.`,
+        `${name}: ${kind} it has ${size} bytes, recorded ${before}. If that is intended, run \`pnpm run packages --record\`.`,
       );
   }
   return findings;
 }
 
-/** Bytes of the tarball, and of the files in it. */
+/**
+ * @param {string} tarball
+ * @returns {Sizes}
+ */
 function sizesOf(tarball) {
   const { status, stdout } = spawnSync("tar", ["-xzOf", tarball], { maxBuffer: 1 << 28 });
   if (status !== 0) throw new Stop(`${tarball} cannot be unpacked`);

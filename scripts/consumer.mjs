@@ -1,12 +1,12 @@
-// The packages as a stranger meets them: packed as for publishing, installed with npm into an empty project outside
-// the workspace, and used with only their READMEs open.
+// Uses the packages as a stranger does: packed as for publishing, installed with npm into an empty project outside the
+// workspace, with only their READMEs for help.
 //
-//   1. Each tarball holds what it should and no more; nothing of the workspace is left in its manifest.
-//   2. @x/mug alone, and @x/glisten alone, bring nothing else with them.
+//   1. Each tarball contains what it should and no more; its manifest has nothing of the workspace.
+//   2. @x/mug and @x/glisten have no dependencies, and @x/mist only those named below.
 //   3. The published declarations show nothing internal, and every optional property takes undefined.
-//   4. mist's types accept and refuse what packages/mist/test/public-types.ts says.
-//   5. The first ```ts example of each README type-checks in a strict project (nodenext, library types checked too)
-//      and runs; what is then asked of it stands in consumer-probes.mjs.
+//   4. mist's types accept and reject what packages/mist/test/public-types.ts says.
+//   5. The first ```ts example of each README type-checks in a strict project (nodenext, library types included) and runs;
+//      consumer-probes.mjs then uses it.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -24,17 +24,26 @@ import { probe } from "./consumer-probes.mjs";
 import { declarationFaults } from "./declarations.mjs";
 import { build, main, manifest, pack, prepare, root, Stop } from "./workspace.mjs";
 
-const PACKAGES = ["glisten", "mist", "mug"];
-
-/** What each package may bring into a project that installs it. */
-const BRINGS = {
+/**
+ * The packages, and what each may bring into a project that installs it.
+ *
+ * @type {Record<string, string[]>}
+ */
+const packages = {
   glisten: [],
-  mug: [],
   mist: ["@x/glisten", "content-type", "mrmime", "negotiator"],
+  mug: [],
 };
+const names = Object.keys(packages);
 
-/** How the README examples are compiled: as strict as a careful user, with the library types checked too. */
-const STRICT = {
+/**
+ * The path of each package's tarball.
+ *
+ * @typedef {Record<string, string>} Tarballs
+ */
+
+/** How the README examples are compiled: as a careful user does, with the library types checked. */
+const strictOptions = {
   target: "es2023",
   lib: ["es2023", "esnext.disposable"],
   types: ["node"],
@@ -48,6 +57,7 @@ const STRICT = {
 };
 
 let passed = 0;
+/** @type {string[]} */
 const failures = [];
 
 await main(async () => {
@@ -56,8 +66,9 @@ await main(async () => {
   const place = mkdtempSync(join(tmpdir(), "consumer-"));
   try {
     const tarballs = await packAll(place);
-    for (const name of PACKAGES) checkTarball(name, tarballs[name]);
-    for (const name of PACKAGES) installAlone(name, tarballs, join(place, `alone-${name}`));
+    for (const [name, tarball] of Object.entries(tarballs)) checkTarball(name, tarball);
+    for (const [name, brings] of Object.entries(packages))
+      installAlone(name, brings, tarballs, join(place, `alone-${name}`));
     await runReadmes(tarballs, join(place, "project"));
   } finally {
     if (process.env.KEEP_CONSUMER === undefined) rmSync(place, { recursive: true, force: true });
@@ -67,6 +78,12 @@ await main(async () => {
   if (failures.length > 0) throw new Stop(failures.join("\n"));
 });
 
+/**
+ * Counts and prints a check; `problem` is undefined if it passed.
+ *
+ * @param {string} what
+ * @param {string | undefined} problem
+ */
 function check(what, problem) {
   if (problem === undefined) passed++;
   else failures.push(`${what}: ${problem}`);
@@ -75,24 +92,25 @@ function check(what, problem) {
   );
 }
 
+/** @param {string} place */
 async function packAll(place) {
+  /** @type {Tarballs} */
   const tarballs = {};
-  for (const name of PACKAGES) {
-    const target = join(place, `pack-${name}`);
-    mkdirSync(target);
-    if ((await pack(join("packages", name), target)) !== 0) throw new Stop(`@x/${name} cannot be packed`);
-    tarballs[name] = join(target, readdirSync(target)[0]);
-  }
+  for (const name of names) tarballs[name] = await pack(join("packages", name), join(place, `pack-${name}`));
   return tarballs;
 }
 
+/**
+ * @param {string} name
+ * @param {string} tarball
+ */
 function checkTarball(name, tarball) {
   const files = command("tar", ["-tzf", tarball]).trim().split("\n");
   const stray = files.filter(
     (file) => !/^package\/(dist\/.+\.(js|d\.ts)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file),
   );
   check(
-    `@x/${name}: the tarball holds only what is published`,
+    `@x/${name}: the tarball contains only what is published`,
     stray.length > 0 ? stray.join(", ") : undefined,
   );
   const needed = [
@@ -105,33 +123,46 @@ function checkTarball(name, tarball) {
   const lacking = needed.filter((file) => !files.includes(file));
   check(
     `@x/${name}: the tarball is complete`,
-    lacking.length > 0 ? `lacks ${lacking.join(", ")}` : undefined,
+    lacking.length > 0 ? `it lacks ${lacking.join(", ")}` : undefined,
   );
   const text = command("tar", ["-xzOf", tarball, "package/package.json"]);
   const left = ["workspace:", "@x/source", "src/"].filter((word) => text.includes(word));
   check(
-    `@x/${name}: the manifest knows no workspace`,
-    left.length > 0 ? `still says ${left.join(", ")}` : undefined,
+    `@x/${name}: the manifest has nothing of the workspace`,
+    left.length > 0 ? `it still has ${left.join(", ")}` : undefined,
   );
 }
 
-function installAlone(name, tarballs, folder) {
+/**
+ * @param {string} name
+ * @param {string[]} brings
+ * @param {Tarballs} tarballs
+ * @param {string} folder
+ */
+function installAlone(name, brings, tarballs, folder) {
   const brought = install(folder, withNeeds(name, tarballs));
-  const allowed = [`@x/${name}`, ...BRINGS[name]].sort();
-  const problem = brought.join() === allowed.join() ? undefined : `installed ${brought.join(", ")}`;
-  check(
-    `@x/${name} alone brings ${BRINGS[name].length === 0 ? "nothing else" : BRINGS[name].join(", ")}`,
-    problem,
-  );
+  const allowed = [`@x/${name}`, ...brings].sort();
+  const problem = brought.join() === allowed.join() ? undefined : `it installed ${brought.join(", ")}`;
+  check(`@x/${name} alone brings ${brings.length === 0 ? "nothing else" : brings.join(", ")}`, problem);
 }
 
-/** mist's range for glisten is met by the glisten packed beside it, never by a registry. */
+/**
+ * The glisten packed beside mist satisfies mist's range, never one of a registry.
+ *
+ * @param {string} name
+ * @param {Tarballs} tarballs
+ */
 function withNeeds(name, tarballs) {
   const needs = name === "mist" ? ["mist", "glisten"] : [name];
   return Object.fromEntries(needs.map((need) => [`@x/${need}`, `file:${tarballs[need]}`]));
 }
 
-/** npm install in a new folder; the names of all installed packages, sorted. */
+/**
+ * Runs npm install in a new folder; returns the names of all installed packages, sorted.
+ *
+ * @param {string} folder
+ * @param {Record<string, string | undefined>} dependencies
+ */
 function install(folder, dependencies) {
   mkdirSync(folder, { recursive: true });
   const overrides = dependencies["@x/glisten"] === undefined ? {} : { "@x/glisten": "$@x/glisten" };
@@ -147,19 +178,23 @@ function install(folder, dependencies) {
     .sort();
 }
 
+/**
+ * @param {Tarballs} tarballs
+ * @param {string} folder
+ */
 async function runReadmes(tarballs, folder) {
-  const { devDependencies } = manifest(".");
+  const { devDependencies = {} } = manifest(".");
   install(folder, {
-    ...Object.fromEntries(PACKAGES.map((name) => [`@x/${name}`, `file:${tarballs[name]}`])),
-    typescript: devDependencies.typescript,
+    ...Object.fromEntries(names.map((name) => [`@x/${name}`, `file:${tarballs[name]}`])),
+    typescript: devDependencies["typescript"],
     "@types/node": devDependencies["@types/node"],
   });
-  for (const name of PACKAGES) checkDeclarations(name, join(folder, "node_modules", "@x", name, "dist"));
+  for (const name of names) checkDeclarations(name, join(folder, "node_modules", "@x", name, "dist"));
   copyFileSync(join(root, "packages/mist/test/public-types.ts"), join(folder, "public-types.ts"));
-  const tsconfig = JSON.stringify({ compilerOptions: STRICT, include: ["*.ts"] }, null, 2);
+  const tsconfig = JSON.stringify({ compilerOptions: strictOptions, include: ["*.ts"] }, null, 2);
   writeFileSync(join(folder, "tsconfig.json"), tsconfig);
   writeFileSync(join(folder, "entry-points.ts"), importEverything());
-  const named = PACKAGES.filter((name) => extractExample(name, folder));
+  const named = names.filter((name) => extractExample(name, folder));
   const tsc = spawnSync(join("node_modules", ".bin", "tsc"), ["-p", "."], { cwd: folder, encoding: "utf8" });
   const faults = tsc.status === 0 ? undefined : `\n${tsc.stdout}`;
   check("examples, entry points and public types type-check, strict and with library types", faults);
@@ -168,6 +203,10 @@ async function runReadmes(tarballs, folder) {
   for (const name of named) check(`@x/${name}: the README example runs`, await probe(name, folder));
 }
 
+/**
+ * @param {string} name
+ * @param {string} dist
+ */
 function checkDeclarations(name, dist) {
   const faults = readdirSync(dist, { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".d.ts"))
@@ -175,15 +214,16 @@ function checkDeclarations(name, dist) {
       declarationFaults(readFileSync(join(dist, file), "utf8")).map((fault) => `${file}, ${fault}`),
     );
   check(
-    `@x/${name}: the declarations are what is public`,
+    `@x/${name}: the declarations show only what is public`,
     faults.length > 0 ? `\n${faults.join("\n")}` : undefined,
   );
 }
 
-/** A program that imports every entry point but those that need a framework the user brings. */
+/** A program that imports every entry point except those that need a framework of the user. */
 function importEverything() {
-  const entries = PACKAGES.flatMap((name) => {
+  const entries = names.flatMap((name) => {
     const { exports, peerDependencies = {} } = manifest(join("packages", name));
+    /** @param {string} path */
     const own = (path) => path !== "./package.json" && peerDependencies[path.slice(2)] === undefined;
     return Object.keys(exports)
       .filter(own)
@@ -194,7 +234,12 @@ function importEverything() {
   return `${lines.join("\n")}\nfor (const entry of [${all}]) if (Object.keys(entry).length === 0) throw new Error("empty");\n`;
 }
 
-/** Writes the README's first example to `<name>.ts`. False when there is none. */
+/**
+ * Writes the first example of the README to `<name>.ts`; false if there is none.
+ *
+ * @param {string} name
+ * @param {string} folder
+ */
 function extractExample(name, folder) {
   const source = firstExample(join(folder, "node_modules", "@x", name, "README.md"));
   check(`@x/${name}: the README opens with an example`, source === undefined ? "no ```ts block" : undefined);
@@ -202,11 +247,21 @@ function extractExample(name, folder) {
   return source !== undefined;
 }
 
-/** The first fenced block marked `ts` of a Markdown file. */
+/**
+ * The first fenced `ts` block of a Markdown file.
+ *
+ * @param {string} file
+ */
 function firstExample(file) {
   return /^```ts\n([\s\S]*?)^```/m.exec(readFileSync(file, "utf8"))?.[1];
 }
 
+/**
+ * Runs a program; returns its output, and throws a Stop if it fails.
+ *
+ * @param {string} name
+ * @param {string[]} args
+ */
 function command(name, args, cwd = root) {
   const { status, stdout, stderr, error } = spawnSync(name, args, {
     cwd,

@@ -1,11 +1,13 @@
-// What the published declarations must not contain, found in their text: TypeScript 7 has no interface for programs.
+// Finds what published declarations must not contain. It reads their text, because TypeScript 7 has no compiler API.
 
 /**
  * Faults of one declaration file, one line each:
  *
  * - an optional property that does not take undefined: under `exactOptionalPropertyTypes` a caller could then not hand
- *   on an option of their own that may be missing. Optional methods and parameters are not looked at.
- * - a member marked `@internal`: `stripInternal` has not been at work.
+ *   on an option of their own that may be missing. Optional methods and parameters are ignored.
+ * - a member marked `@internal`: `stripInternal` did not work.
+ *
+ * @param {string} text
  */
 export function declarationFaults(text) {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replaceAll(/[^\n]/g, " "));
@@ -17,7 +19,11 @@ export function declarationFaults(text) {
   ];
 }
 
-/** Every `name?: type` that ends with a semicolon: a property, and no parameter. */
+/**
+ * Every `name?: type` that ends with a semicolon, which is a property and not a parameter.
+ *
+ * @param {string} code
+ */
 function optionalProperties(code) {
   const found = [];
   for (const match of code.matchAll(/^[ \t]*(?:readonly )?([\w$]+)\?: /gm)) {
@@ -29,11 +35,16 @@ function optionalProperties(code) {
   return found;
 }
 
-/** Where the type that starts here ends: at a semicolon, a comma or a bracket that closes what is around it. */
+/**
+ * Where the type at `start` ends: at a semicolon, a comma or the bracket that closes what encloses it.
+ *
+ * @param {string} code
+ * @param {number} start
+ */
 function endOfType(code, start) {
   let depth = 0;
   for (let i = start; i < code.length; i++) {
-    const char = code[i];
+    const char = code.charAt(i);
     if ("([{<".includes(char)) depth++;
     else if (char === ">" && code[i - 1] === "=") continue;
     else if (")]}>".includes(char) && depth-- === 0) return i;
@@ -42,6 +53,10 @@ function endOfType(code, start) {
   return code.length;
 }
 
+/**
+ * @param {string} text
+ * @param {number} index
+ */
 function lineOf(text, index) {
   return text.slice(0, index).split("\n").length;
 }

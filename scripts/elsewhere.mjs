@@ -1,14 +1,20 @@
 // `pnpm elsewhere`: a smoke run of the packed packages on Bun and Deno, and on Node.js to tell a fault of the tests from
-// one of a runtime. The tests use `node:test` and run under each runtime's own test command.
+// one of a runtime. The tests use `node:test`, and each runtime's own test command runs them.
 
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runtime } from "./runtimes.mjs";
 import { build, main, pack, prepare, root, run, Stop } from "./workspace.mjs";
 
-/** How each runtime runs tests, and how it runs a program. */
-const RUNTIMES = {
+/**
+ * How each runtime runs tests, and how it runs a program.
+ *
+ * @typedef {{ version: string, executable: () => string, test: string[], run: string[] }} Runtime
+ */
+
+/** @type {Record<string, Runtime>} */
+const runtimes = {
   node: {
     version: process.versions.node,
     executable: () => process.execPath,
@@ -31,25 +37,26 @@ await main(async () => {
   try {
     await installTarballs(place);
     const failed = [];
-    for (const name of Object.keys(RUNTIMES)) if (!(await smoke(name, place))) failed.push(name);
+    for (const [name, runtime] of Object.entries(runtimes))
+      if (!(await smoke(name, runtime, place))) failed.push(name);
     if (failed.length > 0) throw new Stop(`The smoke run failed on ${failed.join(" and ")}.`);
   } finally {
     rmSync(place, { recursive: true, force: true });
   }
 });
 
+/** @param {string} place */
 async function installTarballs(place) {
+  /** @type {Record<string, string>} */
   const dependencies = {};
   for (const name of ["glisten", "mist", "mug"]) {
-    const target = join(place, "tarballs", name);
-    mkdirSync(target, { recursive: true });
-    if ((await pack(join("packages", name), target)) !== 0) throw new Stop(`@x/${name} cannot be packed`);
-    dependencies[`@x/${name}`] = `file:${join(target, readdirSync(target)[0])}`;
+    const tarball = await pack(join("packages", name), join(place, "tarballs", name));
+    dependencies[`@x/${name}`] = `file:${tarball}`;
   }
   const overrides = { "@x/glisten": "$@x/glisten" };
   writeFileSync(join(place, "package.json"), JSON.stringify({ type: "module", dependencies, overrides }));
   const quietly = ["install", "--no-audit", "--no-fund", "--loglevel=error"];
-  if ((await run("npm", quietly, { cwd: place })) !== 0) throw new Stop("the tarballs cannot be installed");
+  if ((await run("npm", quietly, { cwd: place })) !== 0) throw new Stop("The tarballs cannot be installed.");
   cpSync(join(root, "scripts", "elsewhere"), place, { recursive: true });
   const certificate = [
     "req",
@@ -63,13 +70,19 @@ async function installTarballs(place) {
     "2",
   ];
   const files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"];
-  const silent = { cwd: place, stdio: "ignore" };
-  if ((await run("openssl", [...certificate, ...files], silent)) !== 0) throw new Stop("openssl is needed");
+  const silent = { cwd: place, stdio: /** @type {const} */ ("ignore") };
+  if ((await run("openssl", [...certificate, ...files], silent)) !== 0)
+    throw new Stop("openssl is required.");
 }
 
-/** Runs the tests in one runtime; resolves with whether they passed. */
-async function smoke(name, place) {
-  const { version, executable, test, run: program } = RUNTIMES[name];
+/**
+ * Runs the tests in one runtime; resolves with whether they passed.
+ *
+ * @param {string} name
+ * @param {Runtime} runtime
+ * @param {string} place
+ */
+async function smoke(name, { version, executable, test, run: program }, place) {
   console.log(`\n--- ${name} ${version}`);
   const env = { ...process.env, RUN: JSON.stringify([executable(), ...program]) };
   return (await run(executable(), [...test, "smoke.test.mjs"], { cwd: place, env })) === 0;

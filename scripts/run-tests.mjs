@@ -1,4 +1,6 @@
-// Runs vitest and counts the tests.
+// Runs vitest and counts tests.
+
+/** @import { JsonTestResults } from "vitest/reporters" */
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,10 +8,10 @@ import { join } from "node:path";
 import { root, run } from "./workspace.mjs";
 
 /**
- * Runs the tests of the repository.
+ * Runs tests of the repository.
  *
  * @param {string[]} args arguments of `vitest run`
- * @param {{ node?: string, env?: NodeJS.ProcessEnv }} [options] `node`: the executable to run vitest and the tests in
+ * @param {{ node?: string, env?: NodeJS.ProcessEnv }} [options] `node` is the executable that runs vitest and the tests
  * @returns {Promise<{ passed: number, failed: number, skipped: number }>}
  */
 export async function runTests(args, { node = process.execPath, env = process.env } = {}) {
@@ -26,12 +28,13 @@ export async function runTests(args, { node = process.execPath, env = process.en
 }
 
 /**
- * A file that could not be loaded holds no counted test but is a failure; so is a crash outside any test.
+ * A file that fails to load has no counted test but is a failure, and so is a crash outside of tests.
  *
  * @param {string} report
- * @param {number} exitCode
+ * @param {number | null} exitCode
  */
 function count(report, exitCode) {
+  /** @type {JsonTestResults} */
   let results;
   try {
     results = JSON.parse(readFileSync(report, "utf8"));
@@ -47,6 +50,7 @@ function count(report, exitCode) {
   return { passed: results.numPassedTests, failed: failed + outside, skipped: results.numPendingTests };
 }
 
+/** @param {{ status: string }} test */
 function isFailed(test) {
   return test.status === "failed";
 }

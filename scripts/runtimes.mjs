@@ -1,15 +1,21 @@
-// Other JavaScript runtimes, taken from the npm registry into a cache inside node_modules: npm checks what it unpacks,
-// and no script of theirs is run. Nothing is installed on the machine.
+// Other JavaScript runtimes, fetched from the npm registry into a cache in node_modules: npm verifies the tarballs, none of
+// their scripts runs, and nothing is installed on the machine.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { root, Stop } from "./workspace.mjs";
 
-const CACHE = join(root, "node_modules", ".cache", "runtimes");
+const cache = join(root, "node_modules", ".cache", "runtimes");
 
-/** The package with the binary for this machine, and where the binary lies in it. */
-const PACKAGES = {
+/** @typedef {[packageName: string, path: string]} Binary */
+
+/**
+ * The package with the binary for this machine, and the path of the binary in it.
+ *
+ * @type {Record<"node" | "bun" | "deno", () => Binary>}
+ */
+const packages = {
   node: () => [`node-${process.platform}-${process.arch}`, "bin/node"],
   bun: () => [
     `@oven/bun-${process.platform}-${process.arch === "arm64" ? "aarch64" : process.arch}`,
@@ -21,24 +27,35 @@ const PACKAGES = {
   ],
 };
 
-/** Absolute path of the executable of `name` (`node`, `bun`, `deno`) in exactly that version. Throws Stop. */
+/**
+ * Absolute path of the executable of a runtime in exactly that version; throws a Stop if there is none.
+ *
+ * @param {keyof typeof packages} name
+ * @param {string} version
+ */
 export function runtime(name, version) {
-  const [packageName, path] = PACKAGES[name]();
-  const folder = join(CACHE, `${name}-${version}`);
+  const [packageName, path] = packages[name]();
+  const folder = join(cache, `${name}-${version}`);
   const executable = join(folder, "package", path);
   if (!existsSync(executable)) download(`${packageName}@${version}`, folder);
   if (!existsSync(executable)) throw new Stop(`${packageName}@${version} has no ${path}.`);
   return executable;
 }
 
-/** Unpacks beside the final place first, so that a download that broke off leaves nothing that looks whole. */
+/**
+ * Unpacks in a temporary folder first, so that an interrupted download leaves nothing that looks complete.
+ *
+ * @param {string} specifier
+ * @param {string} folder
+ */
 function download(specifier, folder) {
   console.log(`Fetching ${specifier} …`);
-  mkdirSync(CACHE, { recursive: true });
-  const place = mkdtempSync(join(CACHE, "download-"));
+  mkdirSync(cache, { recursive: true });
+  const place = mkdtempSync(join(cache, "download-"));
   try {
     command("npm", ["pack", specifier, "--pack-destination", place, "--loglevel=error"]);
     const tarball = readdirSync(place).find((file) => file.endsWith(".tgz"));
+    if (tarball === undefined) throw new Stop(`npm packed nothing for ${specifier}.`);
     command("tar", ["-xzf", join(place, tarball), "-C", place]);
     rmSync(join(place, tarball));
     rmSync(folder, { recursive: true, force: true });
@@ -48,6 +65,10 @@ function download(specifier, folder) {
   }
 }
 
+/**
+ * @param {string} name
+ * @param {string[]} args
+ */
 function command(name, args) {
   const { status, stderr, error } = spawnSync(name, args, { encoding: "utf8" });
   if (status !== 0) throw new Stop(`${name} ${args.join(" ")} failed: ${error?.message ?? stderr}`);

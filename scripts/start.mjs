@@ -1,5 +1,5 @@
-// `npx pnpm@12.21.0 start [example]`: installs and builds what is missing, then runs an example in this process
-// (the showcase when none is named). The example itself reads PORT, reports a taken port, and stops on signals.
+// `npx pnpm@12.21.0 start [example]`: installs and builds what is missing, then runs an example in this process, by default
+// the showcase. The example itself reads PORT, reports a port that is in use, and stops on signals.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ await main(async () => {
   await prepare();
   await build(`./${folder}...`);
   const program = join(root, folder, "dist", "main.js");
-  if (!existsSync(program)) throw new Stop(`The build left no ${program}.`);
+  if (!existsSync(program)) throw new Stop(`The build did not produce ${program}.`);
   stopWithNpx();
   await import(pathToFileURL(program).href);
 });

@@ -1,21 +1,21 @@
 // `pnpm run docs` writes the API reference (docs/api) from the built packages. It is committed, so that a change of the
-// public surface shows in review. `pnpm run docs:check` compares it with what it would be now, looks for missing
-// docstrings, for types that users meet and cannot import, and for names in the READMEs that do not exist, follows the
-// links between documents, and type-checks the examples in READMEs and docstrings.
+// public surface shows in review. `pnpm run docs:check` compares it with the sources. It also finds missing docstrings,
+// types that users meet and cannot import, names in READMEs that do not exist, and broken links between documents, and it
+// type-checks the examples in READMEs and docstrings.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build, main, prepare, root, Stop } from "../workspace.mjs";
 import { brokenLinks } from "./links.mjs";
 
-const REFERENCE = join("docs", "api");
+const referenceFolder = join("docs", "api");
 
 await main(async () => {
   await prepare();
   await build("./packages/*");
   const { entries, missing, findings, files } = await describe();
   const problems = missing.map(
-    (specifier) => `${specifier}: the manifest names it and the build does not make it`,
+    (specifier) => `${specifier}: the manifest names it, but the build does not produce it`,
   );
   problems.push(...findings);
   if (process.argv.includes("--check"))
@@ -25,24 +25,26 @@ await main(async () => {
   if (problems.length > 0) throw new Stop(problems.join("\n"));
 });
 
-/** What the packages say of themselves: `{ path: text }` for every generated file. */
+/** The text of every generated file by its path, and what is wrong with the packages' surface. */
 async function describe() {
-  // Loaded late: before the install there is no compiler to load.
+  // Imported late: there is no compiler before the install.
   const { readSurface, unnamed } = await import("./surface.mjs");
   const { reference } = await import("./reference.mjs");
   const { checkExamples } = await import("./examples.mjs");
   const { missingDocstrings } = await import("./docstrings.mjs");
   const { unknownNames } = await import("./names.mjs");
   const { entries, missing, checker } = readSurface();
+  /** @type {Record<string, string>} */
   const files = {};
-  for (const [file, text] of Object.entries(reference(entries, checker))) files[join(REFERENCE, file)] = text;
+  for (const [file, text] of Object.entries(reference(entries, checker)))
+    files[join(referenceFolder, file)] = text;
   const examples = checkExamples(entries);
-  console.log(`${examples.count} examples of docstrings type-checked`);
+  console.log(`${examples.count} docstring examples type-checked`);
   const findings = [
     ...missingDocstrings(entries, checker),
     ...entries.flatMap((entry) =>
       unnamed(entry, entries, checker).map(
-        ({ name }) => `${entry.specifier}: ${name} is part of the surface and not exported`,
+        ({ name }) => `${entry.specifier}: exports mention ${name}, which is not exported`,
       ),
     ),
     ...unknownNames(entries, checker),
@@ -52,31 +54,31 @@ async function describe() {
 }
 
 function existing() {
-  if (!existsSync(join(root, REFERENCE))) return [];
-  return readdirSync(join(root, REFERENCE)).map((file) => join(REFERENCE, file));
+  if (!existsSync(join(root, referenceFolder))) return [];
+  return readdirSync(join(root, referenceFolder)).map((file) => join(referenceFolder, file));
 }
 
+/** @param {Record<string, string>} files */
 function write(files) {
   for (const file of existing()) if (!(file in files)) rmSync(join(root, file));
-  mkdirSync(join(root, REFERENCE), { recursive: true });
+  mkdirSync(join(root, referenceFolder), { recursive: true });
   for (const [file, text] of Object.entries(files)) writeFileSync(join(root, file), text);
 }
 
+/** @param {Record<string, string>} files */
 function differences(files) {
   const found = existing();
   return [
-    ...found
-      .filter((file) => !(file in files))
-      .map((file) => `${file} belongs to nothing; run pnpm run docs`),
+    ...found.filter((file) => !(file in files)).map((file) => `${file} is left over; run \`pnpm run docs\``),
     ...Object.entries(files)
       .filter(([file, text]) => !found.includes(file) || readFileSync(join(root, file), "utf8") !== text)
-      .map(([file]) => `${file} is not what the sources say; run pnpm run docs, and look at the difference`),
+      .map(([file]) => `${file} is out of date; run \`pnpm run docs\` and review the difference`),
   ];
 }
 
 async function snippets() {
   const { checkSnippets } = await import("./snippets.mjs");
   const { count, passed } = await checkSnippets();
-  console.log(`${count} examples of the READMEs type-checked`);
-  return passed ? [] : ["an example of a README does not type-check, see above"];
+  console.log(`${count} README examples type-checked`);
+  return passed ? [] : ["a README example does not type-check, see above"];
 }

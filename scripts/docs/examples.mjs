@@ -1,5 +1,7 @@
-// The examples in docstrings, type-checked against the built declarations. They are fragments: a name they take for
-// granted is allowed to be anything; what they do with the names of the package must fit.
+// Type-checks the examples in docstrings against the built declarations. They are fragments: names that they do not
+// declare may be anything, but what they do with the names of the package must type-check.
+
+/** @import { Entry, Export } from "./surface.mjs" */
 
 import { join } from "node:path";
 import ts from "typescript";
@@ -7,11 +9,16 @@ import { root } from "../workspace.mjs";
 import { NAMESPACES } from "./snippets.mjs";
 import { commentOf, OPTIONS } from "./surface.mjs";
 
-/** What follows from a name that nobody declared. */
+/** The errors that follow from undeclared names. */
 const UNDECLARED = new Set([2304, 2503, 2552, 7006, 7031, 18004, 18046]);
 
-/** One line for each fault in an example; and how many examples there were. */
+/**
+ * One line for each error in an example, and the number of examples.
+ *
+ * @param {Entry[]} entries
+ */
 export function checkExamples(entries) {
+  /** @type {Map<string, { text: string, name: string }>} */
   const files = new Map();
   for (const entry of entries) {
     for (const one of entry.exports.filter(({ from }) => from === undefined)) {
@@ -39,9 +46,13 @@ export function checkExamples(entries) {
   return { count: files.size, findings };
 }
 
-/** Fenced code in the text of a comment and in its `@example`s; an example without a fence is code as it is. */
+/**
+ * Fenced code in the text of a comment and in its `@example`s; an example without a fence is code itself.
+ *
+ * @param {Export} one
+ */
 function examplesOf({ declarations }) {
-  const comments = declarations.map((declaration) => commentOf([declaration])).filter(Boolean);
+  const comments = declarations.flatMap((declaration) => commentOf([declaration]) ?? []);
   return comments.flatMap(({ text, tags }) => [
     ...fenced(text),
     ...tags
@@ -52,16 +63,23 @@ function examplesOf({ declarations }) {
   ]);
 }
 
+/** @param {string} text */
 function fenced(text) {
-  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code);
+  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
 }
 
-/** In a function, so that a fragment may `return`; imports in front of it. */
+/**
+ * Wraps a fragment in a function, so that it may `return`, with its imports before it.
+ *
+ * @param {string} code
+ * @param {Entry} entry
+ */
 function complete(code, entry) {
-  const [imports, rest] = [/^import .*$/gm, code].map((part) =>
-    typeof part === "string" ? part.replaceAll(/^import .*$/gm, "") : (code.match(part) ?? []).join("\n"),
-  );
+  const imports = (code.match(/^import .*$/gm) ?? []).join("\n");
+  const rest = code.replaceAll(/^import .*$/gm, "");
+  /** @param {string} name */
   const isImported = (name) => new RegExp(`import .*\\b${name}\\b`).test(imports);
+  /** @param {string} name */
   const isDeclared = (name) => new RegExp(`(?:const|function|class) ${name}\\b`).test(rest);
   const spaces = Object.entries(NAMESPACES)
     .filter(
@@ -79,14 +97,17 @@ ${rest}
 `;
 }
 
+/** @param {Map<string, { text: string }>} files */
 function hostWith(files) {
   const host = ts.createCompilerHost(OPTIONS);
   const { fileExists, readFile, getSourceFile } = host;
   host.fileExists = (file) => files.has(file) || fileExists(file);
   host.readFile = (file) => files.get(file)?.text ?? readFile(file);
-  host.getSourceFile = (file, ...rest) => {
+  host.getSourceFile = (file, languageVersion, ...rest) => {
     const text = files.get(file)?.text;
-    return text === undefined ? getSourceFile(file, ...rest) : ts.createSourceFile(file, text, ...rest);
+    return text === undefined
+      ? getSourceFile(file, languageVersion, ...rest)
+      : ts.createSourceFile(file, text, languageVersion);
   };
   return host;
 }

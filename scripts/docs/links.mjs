@@ -1,55 +1,72 @@
-// Links between the documents of the repository: the file has to be there, and the heading in it. A package's README is
-// read on its package page too, where a link that leaves the package's folder leads nowhere.
+// Finds broken links between the documents of the repository: the file must exist, and the heading in it. A package's
+// README also appears on its package page, where links out of the package's folder are broken.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { root } from "../workspace.mjs";
 
-const SKIPPED = new Set(["node_modules", "dist", ".git", ".turbo"]);
+const skipped = new Set(["node_modules", "dist", ".git", ".turbo"]);
 
-/** One line for each link that leads nowhere. */
+/** One line for each broken link. */
 export function brokenLinks() {
   return documents(".").flatMap((document) => {
     const text = withoutCode(readFileSync(join(root, document), "utf8"));
     return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
-      .map(([, target]) => target)
+      .map(([, target = ""]) => target)
       .filter((target) => !/^[a-z]+:/.test(target))
       .filter((target) => leavesPackage(document, target) || !leadsSomewhere(document, target))
-      .map((target) => `${document}: the link to ${target} leads nowhere`);
+      .map((target) => `${document}: the link to ${target} is broken`);
   });
 }
 
+/**
+ * @param {string} folder
+ * @returns {string[]}
+ */
 function documents(folder) {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
-    if (SKIPPED.has(entry.name)) return [];
+    if (skipped.has(entry.name)) return [];
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return documents(path);
     return entry.name.endsWith(".md") ? [path] : [];
   });
 }
 
+/**
+ * @param {string} document
+ * @param {string} target
+ */
 function leavesPackage(document, target) {
   const folder = /^packages\/[^/]+(?=\/README\.md$)/.exec(document)?.[0];
   return folder !== undefined && !join(folder, target).startsWith(folder);
 }
 
+/**
+ * @param {string} document
+ * @param {string} target
+ */
 function leadsSomewhere(document, target) {
-  const [path, heading] = target.split("#");
+  const [path = "", heading] = target.split("#");
   const file = path === "" ? document : normalize(join(dirname(document), decodeURIComponent(path)));
   if (!existsSync(join(root, file))) return false;
   return heading === undefined || anchors(readFileSync(join(root, file), "utf8")).has(heading);
 }
 
-/** As the usual viewers make them of headings. */
+/**
+ * The anchors that viewers usually make of headings.
+ *
+ * @param {string} text
+ */
 function anchors(text) {
   const found = new Set();
-  for (const [, heading] of withoutCode(text).matchAll(/^#{1,6} (.+)$/gm)) {
+  for (const [, heading = ""] of withoutCode(text).matchAll(/^#{1,6} (.+)$/gm)) {
     const words = heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, "");
     found.add(words.trim().replaceAll(" ", "-"));
   }
   return found;
 }
 
+/** @param {string} text */
 function withoutCode(text) {
   return text.replaceAll(/^( *)```[\s\S]*?^\1```$/gm, "");
 }

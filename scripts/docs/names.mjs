@@ -1,25 +1,32 @@
-// The "Coming from …" tables of the READMEs: every name in their right-hand column has to exist, or readers who look
-// for it search in vain.
+// Checks the "Coming from …" tables of the READMEs: every name in their right-hand column must exist.
+
+/** @import { Entry } from "./surface.mjs" */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../workspace.mjs";
 import { print } from "./surface.mjs";
 
-/** Words of the language, and what the tables call the things at hand. */
-const GIVEN = new Set(
+/** Words of the language, and the variables of the tables. */
+const given = new Set(
   [
     "async await const export for from import new of true false undefined n",
     "app array body builder conn connection glisten handler listener mist mug port request response server socket ws x",
   ].flatMap((line) => line.split(" ")),
 );
 
-/** One line for each name that no declaration of the package knows. */
+/**
+ * One line for each name that no declaration of the package has.
+ *
+ * @param {Entry[]} entries
+ * @param {import("typescript").TypeChecker} checker
+ */
 export function unknownNames(entries, checker) {
+  /** @type {Map<string, Set<string>>} */
   const words = new Map();
   for (const entry of entries) {
-    const known = words.get(entry.folder) ?? new Set(GIVEN);
-    // A package's tables may name what stands below it.
+    const known = words.get(entry.folder) ?? new Set(given);
+    // mist's tables may name what glisten has.
     if (entry.folder === "mist") for (const word of words.get("glisten") ?? []) known.add(word);
     for (const one of entry.exports) {
       known.add(one.name);
@@ -37,17 +44,25 @@ export function unknownNames(entries, checker) {
   });
 }
 
-/** The right-hand cells of the tables in those sections. */
+/**
+ * The right-hand cells of the tables in those sections.
+ *
+ * @param {string} text
+ */
 function cells(text) {
   const sections = text.split(/^## /m).filter((section) => section.startsWith("Coming from"));
   return sections.flatMap((section) =>
-    [...section.matchAll(/^\|(?:[^|\\]|\\.)*\|((?:[^|\\]|\\.)*)\|$/gm)].map(([, cell]) => cell).slice(2),
+    [...section.matchAll(/^\|(?:[^|\\]|\\.)*\|((?:[^|\\]|\\.)*)\|$/gm)].map(([, cell = ""]) => cell).slice(2),
   );
 }
 
-/** The identifiers in code, without the contents of strings and what stands for the rest. */
+/**
+ * The identifiers in the code of a cell, without strings and ellipses.
+ *
+ * @param {string} cell
+ */
 function identifiers(cell) {
   return [...cell.matchAll(/`([^`]+)`/g)]
-    .map(([, code]) => code.replaceAll(/"[^"]*"|…|\.\.\./g, " "))
+    .map(([, code = ""]) => code.replaceAll(/"[^"]*"|…|\.\.\./g, " "))
     .flatMap((code) => [...code.matchAll(/[A-Za-z_$][\w$]*/g)].map(([name]) => name));
 }

@@ -1,20 +1,42 @@
-// The API reference: one Markdown page for each entry point, made from the declarations and their comments.
+// The API reference: a Markdown page for each entry point, generated from the declarations and their comments.
+
+/** @import { Comment, Entry, Export } from "./surface.mjs" */
+
+/**
+ * Where an export has its article.
+ *
+ * @typedef {Map<ts.Symbol, { entry: Entry, name: string }>} Homes
+ */
+
+/**
+ * Resolves the links in a text.
+ *
+ * @typedef {(text: string) => string} Link
+ */
 
 import ts from "typescript";
 import { commentOf, print } from "./surface.mjs";
 
-/** The pages, `{ [file]: text }`. An export that several entry points share is told once, on the first one's page. */
+/**
+ * The text of every page by its file name. An export that several entry points share is on the page of the first.
+ *
+ * @param {Entry[]} entries
+ * @param {ts.TypeChecker} checker
+ */
 export function reference(entries, checker) {
+  /** @type {Homes} */
   const homes = new Map();
   for (const entry of entries) {
     for (const { symbol, name, from } of entry.exports)
       if (from === undefined && !homes.has(symbol)) homes.set(symbol, { entry, name });
   }
+  /** @type {Record<string, string>} */
   const pages = { "README.md": contents(entries) };
   for (const entry of entries) pages[`${entry.slug}.md`] = page(entry, homes, entries, checker);
   return pages;
 }
 
+/** @param {Entry[]} entries */
 function contents(entries) {
   const rows = entries.map((entry) => {
     const values = entry.exports.filter((one) => one.from === undefined && groupOf(one) !== "types");
@@ -24,7 +46,7 @@ function contents(entries) {
   return `${[
     "# API reference",
     "",
-    "Made from the declarations and their comments by `pnpm run docs`.",
+    "Generated from the declarations and their comments by `pnpm run docs`.",
     "",
     "| entry point | functions, values and classes |",
     "|---|---|",
@@ -32,34 +54,37 @@ function contents(entries) {
   ].join("\n")}\n`;
 }
 
+/**
+ * @param {Entry} entry
+ * @param {Homes} homes
+ * @param {Entry[]} entries
+ * @param {ts.TypeChecker} checker
+ */
 function page(entry, homes, entries, checker) {
+  /** @type {Export[]} */
   const own = [];
+  /** @type {Export[]} */
   const shared = [];
   for (const one of entry.exports.toSorted(byName)) {
-    if (one.from === undefined && homes.get(one.symbol).entry === entry) own.push(one);
+    if (one.from === undefined && homes.get(one.symbol)?.entry === entry) own.push(one);
     else shared.push(one);
   }
-  const nouns = { classes: [], functions: [], types: [] };
-  for (const one of own) nouns[groupOf(one)].push(one);
   const link = linker(entry, homes);
-  const sections = [
-    ["Functions and values", nouns.functions],
-    ["Classes", nouns.classes],
-    ["Types", nouns.types],
-  ];
   const text = [`# \`${entry.specifier}\``, "", introduction(entry)];
-  for (const [title, members] of sections) {
+  for (const [group, title] of Object.entries(titles)) {
+    const members = own.filter((one) => groupOf(one) === group);
     if (members.length === 0) continue;
     text.push(`## ${title}`, "", ...members.flatMap((one) => article(one, link, checker)));
   }
   if (shared.length > 0)
-    text.push("## Told elsewhere", "", ...shared.map((one) => elsewhere(one, homes, entries)), "");
+    text.push("## Re-exports", "", ...shared.map((one) => elsewhere(one, homes, entries)), "");
   return `${text
     .join("\n")
     .replaceAll(/\n{3,}/g, "\n\n")
     .trimEnd()}\n`;
 }
 
+/** @param {Entry} entry */
 function introduction({ source }) {
   const comment = /^\s*\/\*\*([\s\S]*?)\*\//.exec(source.text)?.[1] ?? "";
   const lines = comment.split("\n").map((line) => line.replace(/^\s*\* ?/, ""));
@@ -67,15 +92,27 @@ function introduction({ source }) {
   return `${(end < 0 ? lines : lines.slice(0, end)).join("\n").trim()}\n`;
 }
 
+/** The sections of a page. */
+const titles = { functions: "Functions and values", classes: "Classes", types: "Types" };
+
+/**
+ * @param {Export} one
+ * @returns {keyof typeof titles}
+ */
 function groupOf({ declarations, typeOnly }) {
   const first = declarations[0];
-  if (typeOnly) return "types";
+  if (typeOnly || first === undefined) return "types";
   if (ts.isClassDeclaration(first)) return "classes";
   return ts.isFunctionDeclaration(first) || ts.isVariableStatement(first) ? "functions" : "types";
 }
 
+/**
+ * @param {Export} one
+ * @param {Link} link
+ * @param {ts.TypeChecker} checker
+ */
 function article(one, link, checker) {
-  const told = one.declarations.map((declaration) => commentOf([declaration])).filter(Boolean);
+  const comments = one.declarations.flatMap((declaration) => commentOf([declaration]) ?? []);
   const code = print(one, checker);
   return [
     `### ${one.name}`,
@@ -84,10 +121,14 @@ function article(one, link, checker) {
     code,
     "```",
     "",
-    ...told.flatMap((comment) => words(comment, link)),
+    ...comments.flatMap((comment) => words(comment, link)),
   ];
 }
 
+/**
+ * @param {Comment} comment
+ * @param {Link} link
+ */
 function words(comment, link) {
   const text = comment.text === "" ? [] : [link(comment.text), ""];
   const parameters = comment.tags.filter((tag) => tag.name === "param" && tag.text !== "");
@@ -101,17 +142,25 @@ function words(comment, link) {
   return text;
 }
 
+/** @param {string} text */
 function example(text) {
   if (text.includes("```")) return text;
   return `\`\`\`ts\n${text.replace(/^`([\s\S]*)`$/, "$1")}\n\`\`\``;
 }
 
-/** Turns `{@link Name}` into a link where the name has a heading, and into code otherwise. */
+/**
+ * Turns `{@link Name}` into a link if the name has a heading, or else into code.
+ *
+ * @param {Entry} entry
+ * @param {Homes} homes
+ * @returns {Link}
+ */
 function linker(entry, homes) {
   const targets = new Map();
   for (const { name, symbol, from } of entry.exports) {
     if (from !== undefined) continue;
     const home = homes.get(symbol);
+    if (home === undefined) continue;
     const file = home.entry === entry ? "" : `${home.entry.slug}.md`;
     targets.set(name, `${file}#${home.name.toLowerCase()}`);
   }
@@ -124,6 +173,11 @@ function linker(entry, homes) {
     });
 }
 
+/**
+ * @param {Export} one
+ * @param {Homes} homes
+ * @param {Entry[]} entries
+ */
 function elsewhere({ name, symbol, from }, homes, entries) {
   const home = homes.get(symbol);
   if (home !== undefined) return `- [\`${name}\`](${home.entry.slug}.md#${home.name.toLowerCase()})`;
@@ -133,7 +187,12 @@ function elsewhere({ name, symbol, from }, homes, entries) {
   return `- \`${name}\`, of ${target}`;
 }
 
-/** By code unit, so that the order is the same everywhere. */
+/**
+ * Orders by code unit, which is the same everywhere.
+ *
+ * @param {Export} a
+ * @param {Export} b
+ */
 function byName(a, b) {
   return a.name < b.name ? -1 : 1;
 }

@@ -1,12 +1,44 @@
-// The public surface of the packages as their users' compilers see it: what every entry point exports, read from the
-// built declarations. Uses the compiler interface of TypeScript 6; TypeScript 7, which builds the packages, has none.
+// The public surface of the packages as the compilers of their users see it: what every entry point exports, read from the
+// built declarations. It needs the compiler API of TypeScript 6; TypeScript 7, which builds the packages, has none.
 
 import { readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import ts from "typescript";
 import { manifest, root } from "../workspace.mjs";
 
-/** As the packages are meant to be used. */
+/**
+ * An export of an entry point.
+ *
+ * @typedef {object} Export
+ * @property {string} name
+ * @property {ts.Symbol} symbol
+ * @property {ts.Node[]} declarations
+ * @property {boolean} typeOnly
+ * @property {string | undefined} from the package it comes from, if that is another one
+ */
+
+/**
+ * An entry point of a package.
+ *
+ * @typedef {object} Entry
+ * @property {string} specifier
+ * @property {string} packageName
+ * @property {string} folder
+ * @property {string} slug
+ * @property {string} file
+ * @property {ts.SourceFile} source
+ * @property {Export[]} exports
+ */
+
+/** @typedef {{ name: string, parameter: string | undefined, text: string }} Tag */
+
+/** @typedef {{ text: string, tags: Tag[] }} Comment */
+
+/**
+ * How users compile the packages.
+ *
+ * @type {ts.CompilerOptions}
+ */
 export const OPTIONS = {
   target: ts.ScriptTarget.ES2023,
   lib: ["lib.es2023.d.ts", "lib.esnext.disposable.d.ts"],
@@ -20,29 +52,27 @@ export const OPTIONS = {
   skipLibCheck: true,
 };
 
-/**
- * Every entry point of every package, in the order of the manifests: `{ specifier, packageName, slug, file, exports }`;
- * and, under `missing`, those a manifest names and the build has not made.
- *
- * An export is `{ name, symbol, declarations, typeOnly, from }`; `from` names the package it really comes from, where
- * that is another one.
- */
+/** Every entry point of every package, in the order of the manifests, and those that the build did not produce. */
 export function readSurface() {
-  const entries = readdirSync(join(root, "packages")).flatMap(entriesOf);
+  const named = readdirSync(join(root, "packages")).flatMap(entriesOf);
   const program = ts.createProgram(
-    entries.map((entry) => entry.file),
+    named.map((entry) => entry.file),
     OPTIONS,
   );
   const checker = program.getTypeChecker();
+  /** @type {Entry[]} */
+  const entries = [];
   const missing = [];
-  for (const entry of entries) {
-    entry.source = program.getSourceFile(entry.file);
-    if (entry.source === undefined) missing.push(entry.specifier);
-    else entry.exports = exportsOf(entry, checker.getSymbolAtLocation(entry.source), checker);
+  for (const entry of named) {
+    const source = program.getSourceFile(entry.file);
+    const module = source && checker.getSymbolAtLocation(source);
+    if (source === undefined || module === undefined) missing.push(entry.specifier);
+    else entries.push({ ...entry, source, exports: exportsOf(entry, module, checker) });
   }
-  return { entries: entries.filter(({ source }) => source !== undefined), missing, checker };
+  return { entries, missing, checker };
 }
 
+/** @param {string} folder */
 function entriesOf(folder) {
   const { name, exports } = manifest(join("packages", folder));
   return Object.entries(exports).flatMap(([path, target]) => {
@@ -60,6 +90,12 @@ function entriesOf(folder) {
   });
 }
 
+/**
+ * @param {{ folder: string }} entry
+ * @param {ts.Symbol} module
+ * @param {ts.TypeChecker} checker
+ * @returns {Export[]}
+ */
 function exportsOf(entry, module, checker) {
   return checker.getExportsOfModule(module).map((exported) => {
     const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
@@ -69,33 +105,49 @@ function exportsOf(entry, module, checker) {
   });
 }
 
-/** `export type { Name }`: a class that is exported like this can be named and not constructed. */
+/**
+ * `export type { Name }`: users can name such a class but not construct it.
+ *
+ * @param {ts.Declaration} declaration
+ */
 function isTypeOnly(declaration) {
   return (
     ts.isExportSpecifier(declaration) && (declaration.isTypeOnly || declaration.parent.parent.isTypeOnly)
   );
 }
 
-/** A constant's declaration is the statement around it: there its comment and its keyword are. */
+/**
+ * The statement around the declaration of a constant has its comment and its keyword.
+ *
+ * @param {ts.Declaration} declaration
+ */
 function statementOf(declaration) {
   return ts.isVariableDeclaration(declaration) ? declaration.parent.parent : declaration;
 }
 
+/**
+ * @param {{ folder: string }} entry
+ * @param {ts.Node[]} declarations
+ */
 function originOf(entry, declarations) {
   const file = declarations[0]?.getSourceFile().fileName;
   if (file === undefined) return undefined;
   if (file.startsWith(join(root, "packages", entry.folder, "dist"))) return undefined;
-  const [parent, folder] = relative(root, file).split("/");
+  const [parent = "", folder = ""] = relative(root, file).split("/");
   if (parent === "packages") return manifest(join(parent, folder)).name;
   return /node_modules\/((?:@[^/]+\/)?[^/]+)\/(?!.*node_modules)/.exec(file)?.[1] ?? file;
 }
 
 /**
- * What the exports of an entry point speak of and no entry point exports: `{ name, symbol, declarations }`, by name.
- * Types of other packages count there.
+ * The types that the exports of an entry point mention and no entry point exports, by name.
+ *
+ * @param {Entry} entry
+ * @param {Entry[]} entries
+ * @param {ts.TypeChecker} checker
  */
 export function unnamed(entry, entries, checker) {
   const known = new Set(entries.flatMap(({ exports }) => exports.map(({ symbol }) => symbol)));
+  /** @type {{ name: string, symbol: ts.Symbol, declarations: ts.Node[] }[]} */
   const found = [];
   const queue = entry.exports.filter(({ from }) => from === undefined).flatMap((one) => one.declarations);
   for (const declaration of queue) {
@@ -103,30 +155,40 @@ export function unnamed(entry, entries, checker) {
   }
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));
 
+  /** @param {ts.Node} node */
   function visit(node) {
     if (isHidden(node)) return;
     if (ts.isTypeReferenceNode(node) || ts.isExpressionWithTypeArguments(node)) meet(node);
     ts.forEachChild(node, visit);
   }
 
+  /** @param {ts.TypeReferenceNode | ts.ExpressionWithTypeArguments} reference */
   function meet(reference) {
-    let symbol = checker.getSymbolAtLocation(reference.typeName ?? reference.expression);
+    let symbol = checker.getSymbolAtLocation(
+      ts.isTypeReferenceNode(reference) ? reference.typeName : reference.expression,
+    );
     if (symbol === undefined) return;
     if (symbol.flags & ts.SymbolFlags.Alias) symbol = checker.getAliasedSymbol(symbol);
     const declarations = (symbol.declarations ?? []).filter(isNamedType);
-    if (known.has(symbol) || declarations.length === 0) return;
-    if (!declarations[0].getSourceFile().fileName.startsWith(join(root, "packages", entry.folder))) return;
+    const [first] = declarations;
+    if (known.has(symbol) || first === undefined) return;
+    if (!first.getSourceFile().fileName.startsWith(join(root, "packages", entry.folder))) return;
     known.add(symbol);
     found.push({ name: symbol.name, symbol, declarations });
     queue.push(...declarations);
   }
 }
 
+/** @param {ts.Node} node */
 function isNamedType(node) {
   return ts.isClassDeclaration(node) || ts.isInterfaceDeclaration(node) || ts.isTypeAliasDeclaration(node);
 }
 
-/** Not for users: said so in the comment, or hidden by the language. */
+/**
+ * Whether a declaration is not for users: `@internal` or private.
+ *
+ * @param {ts.Node & { name?: ts.Node | undefined }} node
+ */
 export function isHidden(node) {
   if (ts.getJSDocTags(node).some((tag) => tag.tagName.text === "internal")) return true;
   if (node.name !== undefined && ts.isPrivateIdentifier(node.name)) return true;
@@ -138,11 +200,16 @@ export function isHidden(node) {
 
 const printer = ts.createPrinter({ newLine: ts.NewLineKind.LineFeed });
 
-/** The declarations of an export as text, under the name it is exported by, without what is hidden. */
+/**
+ * The declarations of an export as text, under the name it is exported by, without what is hidden.
+ *
+ * @param {Export} one
+ * @param {ts.TypeChecker} checker
+ */
 export function print({ name, symbol, declarations }, checker) {
   return declarations
     .map((declaration) => {
-      // What is derived from a constant of ours says nothing by its derivation.
+      // How such a type derives from a constant tells the reader nothing.
       if (ts.isTypeAliasDeclaration(declaration) && /^keyof typeof/.test(declaration.type.getText()))
         return `type ${name} = ${membersOf(declaration, checker)};`;
       const node = withoutHidden(declaration);
@@ -157,11 +224,19 @@ export function print({ name, symbol, declarations }, checker) {
     .join("\n");
 }
 
+/**
+ * The literals of a union.
+ *
+ * @param {ts.TypeAliasDeclaration} alias
+ * @param {ts.TypeChecker} checker
+ */
 function membersOf(alias, checker) {
-  const members = checker.getTypeAtLocation(alias).types ?? [];
+  const type = checker.getTypeAtLocation(alias);
+  const members = type.isUnion() ? type.types.filter((member) => member.isLiteral()) : [];
   return members.map((member) => JSON.stringify(member.value)).join(" | ");
 }
 
+/** @param {ts.Node} node */
 function withoutHidden(node) {
   if (!ts.isClassDeclaration(node)) return node;
   const { modifiers, name, typeParameters, heritageClauses, members } = node;
@@ -169,7 +244,12 @@ function withoutHidden(node) {
   return ts.factory.updateClassDeclaration(node, modifiers, name, typeParameters, heritageClauses, shown);
 }
 
-/** The text of a comment and its tags, `{ text, tags: [{ name, parameter, text }] }`; undefined where there is none. */
+/**
+ * The first comment of these declarations; undefined if there is none.
+ *
+ * @param {ts.Node[]} declarations
+ * @returns {Comment | undefined}
+ */
 export function commentOf(declarations) {
   for (const declaration of declarations) {
     const comments = ts.getJSDocCommentsAndTags(declaration).filter(ts.isJSDoc);
@@ -187,17 +267,31 @@ export function commentOf(declarations) {
   return undefined;
 }
 
+/** @param {string | ts.NodeArray<ts.JSDocComment> | undefined} comment */
 function textOf(comment) {
   if (comment === undefined) return "";
   if (typeof comment === "string") return comment;
-  return comment.map((part) => (part.kind === ts.SyntaxKind.JSDocText ? part.text : linkText(part))).join("");
+  return comment.map((part) => (isText(part) ? part.text : linkText(part))).join("");
 }
 
+/**
+ * @param {ts.JSDocComment} part
+ * @returns {part is ts.JSDocText}
+ */
+function isText(part) {
+  return part.kind === ts.SyntaxKind.JSDocText;
+}
+
+/** @param {Exclude<ts.JSDocComment, ts.JSDocText>} link */
 function linkText(link) {
   return `{@link ${link.name === undefined ? "" : link.name.getText()}${link.text}}`;
 }
 
-/** The parser may take what follows `@throws` in braces for a type. */
+/**
+ * The parser takes what follows `@throws` in braces for a type.
+ *
+ * @param {ts.JSDocTag} tag
+ */
 function throwsText(tag) {
   return ts.isJSDocThrowsTag(tag) && tag.typeExpression ? `${tag.typeExpression.getText()} ` : "";
 }

@@ -23,7 +23,7 @@ export function app() {
         case "/events":
           return mist.serverSentEvents({
             request,
-            init: (stream) => stream.subject.send("now"),
+            init: (/** @type {mist.EventStream<string>} */ stream) => stream.subject.send("now"),
             loop: (_, text, stream) => {
               stream.sendEvent(mist.event(text));
               return mist.stop();
@@ -44,7 +44,11 @@ export function app() {
   );
 }
 
-/** Without the line that says where the server listens. */
+/**
+ * Listens on a free port and does not print where.
+ *
+ * @param {mist.Builder} builder
+ */
 export function quiet(builder) {
   return builder.port(0).afterStart(() => {});
 }

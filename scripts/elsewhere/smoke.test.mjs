@@ -1,5 +1,5 @@
-// The packed packages at their main work over loopback sockets, as tests of `node:test`, which Node.js, Bun and Deno run
-// with their own test commands. Started by elsewhere.mjs in a project that has the tarballs installed.
+// The main features of the packed packages over loopback sockets, as tests of `node:test`, which Node.js, Bun and Deno run
+// with their own test commands. elsewhere.mjs starts it in a project that has the tarballs installed.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -20,24 +20,47 @@ const place = mkdtempSync(join(tmpdir(), "elsewhere-"));
 afterAll(() => rmSync(place, { recursive: true, force: true }));
 const tls = { cert: readFileSync("cert.pem", "utf8"), key: readFileSync("key.pem", "utf8") };
 
-/** What does not hold in a runtime, and why; the READMEs say so too. */
+/**
+ * What fails on a runtime, and why; the READMEs document it.
+ *
+ * @type {Record<string, { reason: string, checks: string[] }>}
+ */
 const known = {
   bun: {
-    reason: "Bun's tls.Server does not take connections that are handed to it",
+    reason: "Bun's tls.Server does not accept connections that are handed to it",
     checks: ["glisten: echo over TLS", "glisten: client certificates", "mist: over TLS"],
   },
 };
+if (globalThis.WebSocket === undefined)
+  known.node = {
+    reason: "this Node.js has no WebSocket client",
+    checks: ["mist: WebSocket, with the runtime's client"],
+  };
 const runtime = "Bun" in globalThis ? "bun" : "Deno" in globalThis ? "deno" : "node";
 
-/** What a check has opened; disposed of in reverse when it is done. Not `await using`, which Node.js 20 cannot parse. */
+/**
+ * What a check has opened; it is disposed of in reverse order. Node.js 20 cannot parse `await using`.
+ *
+ * @type {AsyncDisposable[]}
+ */
 const opened = [];
+
+/**
+ * @template {AsyncDisposable} Resource
+ * @param {Resource} resource
+ */
 function use(resource) {
   opened.push(resource);
   return resource;
 }
 
+/**
+ * @param {string} name
+ * @param {() => Promise<void>} body
+ */
 function check(name, body) {
-  const skip = known[runtime]?.checks.includes(name) ? known[runtime].reason : false;
+  const fault = known[runtime];
+  const skip = fault?.checks.includes(name) ? fault.reason : false;
   test(name, { timeout: 25_000, skip }, async () => {
     try {
       await body();
@@ -71,7 +94,7 @@ check("mug: half-close", async () => {
   same(String(await socket.receiveToEnd({ timeout: 2_000 })), "all of it");
 });
 
-check("mug: a refused connection has its code", async () => {
+check("mug: a refused connection has an error code", async () => {
   const peer = await echoPeer();
   await peer.close();
   const error = await mug
@@ -81,11 +104,11 @@ check("mug: a refused connection has its code", async () => {
   same([error.name, error.family, error.code], ["ConnectError", "ipv4", "econnrefused"]);
 });
 
-check("mug: reset arrives as a reset", async () => {
+check("mug: the peer sees a reset", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const accepted = once(server, "connection");
-  const socket = await mug.new("127.0.0.1", { port: server.address().port }).connect();
+  const socket = await mug.new("127.0.0.1", { port: portOf(server.address()) }).connect();
   const [peer] = await accepted;
   const failed = once(peer, "error").catch((error) => [error]);
   peer.resume();
@@ -95,11 +118,11 @@ check("mug: reset arrives as a reset", async () => {
   same(error.code, "ECONNRESET");
 });
 
-check("mug: a peer that is not read is held back", async () => {
+check("mug: a peer whose data is not read is held back", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const accepted = once(server, "connection");
-  const socket = use(await mug.new("127.0.0.1", { port: server.address().port }).connect());
+  const socket = use(await mug.new("127.0.0.1", { port: portOf(server.address()) }).connect());
   const [peer] = await accepted;
   peer.on("error", () => {});
   for (let i = 0; i < 64; i++) peer.write(Buffer.alloc(1 << 20));
@@ -110,11 +133,11 @@ check("mug: a peer that is not read is held back", async () => {
   if (taken > 32 << 20) throw new Error(`${taken} bytes were read that nobody asked for`);
 });
 
-check("mug: TLS, from the start and by STARTTLS", async () => {
+check("mug: TLS, from the start and with STARTTLS", async () => {
   const server = createTlsServer(tls, (socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
   await once(server, "listening");
   use({ [Symbol.asyncDispose]: async () => void server.close() });
-  const { port } = server.address();
+  const port = portOf(server.address());
   const trust = { ca: tls.cert, serverName: "localhost" };
   const socket = use(await mug.new("127.0.0.1", { port }).withTls(trust).connect());
   await socket.send("hello\n");
@@ -125,11 +148,11 @@ check("mug: TLS, from the start and by STARTTLS", async () => {
   same(await later.receiveLine({ timeout: 2_000 }), "hello");
 });
 
-check("mug: a certificate of nobody we trust is refused", async () => {
+check("mug: an untrusted certificate is rejected", async () => {
   const server = createTlsServer(tls, (socket) => socket.on("error", () => {})).listen(0, "127.0.0.1");
   await once(server, "listening");
   use({ [Symbol.asyncDispose]: async () => void server.close() });
-  const { port } = server.address();
+  const port = portOf(server.address());
   same(await code(mug.new("127.0.0.1", { port }).withTls({ serverName: "localhost" }).connect()), "tls");
 });
 
@@ -191,7 +214,7 @@ check("glisten: echo on a unix socket", async () => {
   same(await socket.receiveLine({ timeout: 2_000 }), "hello");
 });
 
-check("glisten: a taken port is said in one line", async () => {
+check("glisten: a port in use is a StartError", async () => {
   const server = use(await echoServer().start(0));
   const error = await echoServer()
     .start(server.port)
@@ -200,6 +223,7 @@ check("glisten: a taken port is said in one line", async () => {
 });
 
 check("glisten: the client's address", async () => {
+  /** @type {glisten.ConnectionInfo | undefined} */
   let seen;
   const server = use(
     await glisten
@@ -214,12 +238,17 @@ check("glisten: the client's address", async () => {
   const socket = use(await mug.new("127.0.0.1", { port: server.port }).connect());
   await socket.send("x");
   await socket.receiveToEnd({ timeout: 2_000 });
-  same([glisten.ipAddressToString(seen.ipAddress), seen.port], ["127.0.0.1", socket.sockname().port]);
+  same(
+    [seen && glisten.ipAddressToString(seen.ipAddress), seen?.port],
+    ["127.0.0.1", portOf(socket.sockname())],
+  );
 });
 
 check("glisten: backpressure while a handler is busy", async () => {
-  let release;
-  const busy = new Promise((resolve) => (release = resolve));
+  let release = () => {};
+  const busy = new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
+    release = resolve;
+  });
   const server = use(
     await glisten
       .new(
@@ -238,6 +267,7 @@ check("glisten: backpressure while a handler is busy", async () => {
 });
 
 check("glisten: PROXY protocol", async () => {
+  /** @type {glisten.ConnectionInfo | undefined} */
   let seen;
   const server = use(
     await glisten
@@ -253,7 +283,7 @@ check("glisten: PROXY protocol", async () => {
       .start(0),
   );
   same(await say(server.port, "PROXY TCP4 192.0.2.7 192.0.2.1 40000 80\r\nhello\n"), "hello\n");
-  same(glisten.ipAddressToString(seen.ipAddress), "192.0.2.7");
+  same(seen && glisten.ipAddressToString(seen.ipAddress), "192.0.2.7");
 });
 
 check("mist: GET, with fetch", async () => {
@@ -327,7 +357,6 @@ check("mist: WebSocket, raw", async () => {
 });
 
 check("mist: WebSocket, with the runtime's client", async () => {
-  if (globalThis.WebSocket === undefined) return "not here";
   const server = use(await app().start());
   const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws`);
   const heard = new Promise((resolve, reject) => {
@@ -356,12 +385,13 @@ check("mist: over TLS", async () => {
 
 check("mist: fetch handlers", async () => {
   const { fromFetch } = await import("@x/mist/fetch");
+  /** @param {Request} request */
   const handler = async (request) => new Response(`${request.method} ${await request.text()}`);
   const server = use(await quiet(mist.new(fromFetch(handler))).start());
   same(await (await fetch(server.url, { method: "POST", body: "body" })).text(), "POST body");
 });
 
-check("mist: a head that dribbles meets its deadline", async () => {
+check("mist: a slow head meets its deadline", async () => {
   const server = use(await app().withDeadlines({ headMs: 300 }).start());
   const socket = use(await mug.new("127.0.0.1", { port: server.port }).connect());
   await socket.send("GET / HT");
@@ -372,8 +402,8 @@ check("mist: a head that dribbles meets its deadline", async () => {
 });
 
 check("mist: a cluster of two", async () => {
-  // In a process of its own: a test command cannot be forked.
-  const [command, ...args] = JSON.parse(process.env.RUN);
+  // In a process of its own, because a test command cannot be forked.
+  const [command, ...args] = JSON.parse(process.env.RUN ?? "[]");
   const child = spawn(command, [...args, "cluster.mjs"], { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
   child.stdout.on("data", (chunk) => (output += chunk));
@@ -381,7 +411,7 @@ check("mist: a cluster of two", async () => {
   same(JSON.parse(output), { answer: "hello, mist", workers: 2, replaced: 2, killed: 0 });
 });
 
-check("mist: stop finishes what is under way", async () => {
+check("mist: stop finishes requests in progress", async () => {
   const server = await app().start();
   const response = await fetch(`${server.url}/slow`);
   const stopped = server.stop({ deadlineMs: 5_000 });
@@ -407,16 +437,22 @@ async function echoPeer() {
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const close = () => new Promise((resolve) => server.close(resolve));
-  return { port: server.address().port, close, [Symbol.asyncDispose]: async () => void server.close() };
+  return { port: portOf(server.address()), close, [Symbol.asyncDispose]: async () => void server.close() };
 }
 
-/** Sends text with the runtime's own client, and collects until a whole line more than nothing, or the end, is there. */
+/**
+ * Sends text with the runtime's own client; resolves with what comes back up to the end of a line, or the end.
+ *
+ * @param {number} port
+ * @param {string} text
+ * @returns {Promise<string>}
+ */
 function say(port, text) {
   return new Promise((resolve, reject) => {
     let answer = "";
     const socket = netConnect({ port, host: "127.0.0.1" }, () => socket.write(text));
     socket.setTimeout(3_000, () =>
-      socket.destroy(new Error(`no whole answer in time, only ${JSON.stringify(answer)}`)),
+      socket.destroy(new Error(`no complete answer in time, only ${JSON.stringify(answer)}`)),
     );
     socket.on("data", (chunk) => {
       answer += chunk;
@@ -427,6 +463,10 @@ function say(port, text) {
   });
 }
 
+/**
+ * @param {Promise<unknown>} promise
+ * @returns {Promise<unknown>} the code of the error that it rejects with
+ */
 async function code(promise) {
   return promise.then(
     () => "no error",
@@ -434,8 +474,17 @@ async function code(promise) {
   );
 }
 
+/** @type {(actual: unknown, expected: unknown) => void} */
 const same = assert.deepEqual;
 
+/** @param {number} ms */
 function after(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** @param {object | string | null} address */
+function portOf(address) {
+  if (address === null || typeof address === "string" || !("port" in address))
+    throw new Error(`${JSON.stringify(address)} has no port`);
+  return Number(address.port);
 }

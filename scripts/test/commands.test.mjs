@@ -1,4 +1,4 @@
-// The README's two commands when something is missing or fails, in a small workspace with a pnpm of our own making.
+// `pnpm start` and `pnpm test` when something is missing or fails, in a small workspace with a stand-in for pnpm.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 const scripts = dirname(dirname(fileURLToPath(import.meta.url)));
+/** @type {string} */
 let folder;
 
 beforeEach(() => {
@@ -27,12 +28,21 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true }));
 
+/**
+ * @param {string} path
+ * @param {string} text
+ */
 const write = (path, text) => {
   mkdirSync(dirname(join(folder, path)), { recursive: true });
   writeFileSync(join(folder, path), text);
 };
 
-/** An executable of that name; it finds its arguments in `args`. */
+/**
+ * Writes an executable, whose body has its arguments in `args`.
+ *
+ * @param {string} path
+ * @param {string} body
+ */
 const program = (path, body) => {
   const imports = path.endsWith(".mjs") ? 'import fs from "node:fs";' : 'const fs = require("node:fs");';
   write(path, `#!/usr/bin/env node\n${imports}\nconst args = process.argv.slice(2);\n${body}\n`);
@@ -41,6 +51,10 @@ const program = (path, body) => {
 
 const installed = () => write("node_modules/.pnpm/lock.yaml", "lock");
 
+/**
+ * @param {string} script
+ * @param {...string} args
+ */
 async function run(script, ...args) {
   const env = { ...process.env, npm_execpath: join(folder, "pnpm"), npm_lifecycle_event: "start" };
   const child = spawn(process.execPath, [join(folder, "scripts", script), ...args], { env });
@@ -64,18 +78,18 @@ test.each(["start.mjs", "test.mjs"])(
   async (script) => {
     const { code, last } = await run(script);
     expect(code).toBe(1);
-    expect(last).toBe("The dependencies are not complete after the install: nothing is installed.");
+    expect(last).toBe("The dependencies are still incomplete after the install: nothing is installed.");
   },
 );
 
-test("an install that is older than the lockfile is done again", async () => {
+test("an install that is older than the lockfile is repeated", async () => {
   write("node_modules/.pnpm/lock.yaml", "another lock");
   program("pnpm", 'if (args[0] === "install") fs.writeFileSync("node_modules/.pnpm/lock.yaml", "lock");');
   write("examples/showcase/dist/main.js", 'console.log("it runs");');
   expect(await run("start.mjs")).toMatchObject({ code: 0, last: "it runs" });
 });
 
-test("a dependency that has gone missing is noticed", async () => {
+test("a missing dependency is noticed", async () => {
   installed();
   write("examples/echo/package.json", '{"dependencies": {"@x/glisten": "workspace:*"}}');
   const { code, last } = await run("start.mjs");
@@ -91,13 +105,19 @@ test.each(["start.mjs", "test.mjs"])("%s stops when the build fails", async (scr
   expect(last).toBe("The build failed (exit code 2); see the lines above.");
 });
 
-test("start knows the examples by name", async () => {
+test("start lists the examples if it does not know the name", async () => {
   installed();
   const { code, last } = await run("start.mjs", "nothing");
   expect(code).toBe(1);
   expect(last).toBe('There is no example "nothing". There are: echo, showcase.');
 });
 
+/**
+ * The body of a vitest that reports this.
+ *
+ * @param {object} counts
+ * @param {object[]} files
+ */
 const report = (counts, files = []) => `
   const file = args.find((arg) => arg.startsWith("--outputFile.json=")).split("=")[1];
   fs.writeFileSync(file, JSON.stringify({ numPendingTests: 0, testResults: ${JSON.stringify(files)}, ...${JSON.stringify(counts)} }));`;
@@ -151,7 +171,7 @@ test("test fails when its runner leaves no report", async () => {
   expect(last).toBe("0 passed, 1 failed");
 });
 
-test.runIf(process.platform === "linux")("start ends when the npx it was started by has ended", async () => {
+test.runIf(process.platform === "linux")("start ends when the npx that started it has ended", async () => {
   installed();
   write(
     "examples/showcase/dist/main.js",

@@ -1,4 +1,4 @@
-// The suites on other versions of Node.js, in a small workspace with a registry and a Node of our own making.
+// `pnpm matrix` in a small workspace, with a stand-in for npm that packs a stand-in for Node.js.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 const scripts = dirname(dirname(fileURLToPath(import.meta.url)));
+/** @type {string} */
 let folder;
 
 beforeEach(() => {
@@ -21,7 +22,7 @@ beforeEach(() => {
   write("examples/.keep", "");
   for (const name of ["mug", "glisten", "mist"]) write(`packages/${name}/package.json`, "{}");
   program("pnpm", "exit 0");
-  // Packs a Node that says its name before it is the real one.
+  // Packs a Node that prints its path and then runs the real one.
   program(
     "bin/npm",
     `mkdir -p "$4/package/bin" && cd "$4" &&
@@ -40,16 +41,28 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true }));
 
+/**
+ * @param {string} path
+ * @param {string} text
+ */
 const write = (path, text) => {
   mkdirSync(dirname(join(folder, path)), { recursive: true });
   writeFileSync(join(folder, path), text);
 };
 
+/**
+ * @param {string} path
+ * @param {string} body
+ */
 const program = (path, body) => {
   write(path, `#!/bin/sh\n${body}\n`);
   chmodSync(join(folder, path), 0o755);
 };
 
+/**
+ * @param {string[]} args
+ * @param {string} failing the version whose tests fail
+ */
 async function run(args, failing = "nothing") {
   const env = {
     ...process.env,
@@ -65,7 +78,7 @@ async function run(args, failing = "nothing") {
   return { code, output, last: output.trim().split("\n").at(-1) };
 }
 
-test("the tests run in the Node that was fetched, which its children find first", async () => {
+test("tests run in the fetched Node.js, which is first on their PATH", async () => {
   const { code, output, last } = await run(["24.1.2"]);
   const node = join(folder, "node_modules", ".cache", "runtimes", "node-24.1.2", "package", "bin", "node");
   expect(last).toBe("2 passed, 0 failed");
@@ -75,12 +88,12 @@ test("the tests run in the Node that was fetched, which its children find first"
   expect(output.split(`first on the path: ${dirname(node)}`).length - 1).toBe(1);
 });
 
-test("a failure on one version fails the whole, and the others run all the same", async () => {
+test("a failure on one version fails the run, and the others still run", async () => {
   const { code, last } = await run(["24.1.2", "26.0.1"], "24.1.2");
   expect([code, last]).toEqual([1, "4 passed, 1 failed"]);
 });
 
-test("what is no version is refused", async () => {
+test("an argument that is not a version is rejected", async () => {
   const { code, last } = await run(["latest"]);
-  expect([code, last]).toEqual([1, '"latest" is none of 20, 22, 24, 26, nor a whole version.']);
+  expect([code, last]).toEqual([1, 'Expected 20, 22, 24, 26 or a full version, got "latest".']);
 });

@@ -1,13 +1,16 @@
-/**
- * What the HTTP/1.1 core costs per request, without sockets. Run after a build:
- *
- *   node bench/parse.mjs
- *
- * Every row checks its own result once before it is timed. "fresh fields" changes a field value on
- * every request, so that nothing can be compared with the request before.
- */
+// What the HTTP/1.1 core costs per request, without sockets: `node bench/parse.mjs` after a build.
+//
+// Every row checks its own result once before it is timed. "fresh fields" changes a field value in every request, so that
+// no request equals the previous one.
 
-import { Http1Connection } from "../dist/http1/connection.js";
+/** @import { Fields } from "../src/http/fields.ts" */
+/** @import { WholeResponse } from "../src/http1/events.ts" */
+
+/** @type {WholeResponse} */
+const bare = { type: "response", status: 204, fields: [], body: "", close: false, date: "" };
+
+/** @type {typeof import("../src/http1/connection.ts")} */
+const { Http1Connection } = await import(new URL("../dist/http1/connection.js", import.meta.url).href);
 
 const ROUNDS = 7;
 const TARGET_MS = 150;
@@ -37,14 +40,23 @@ const TWENTY = [
   "X-Request-Id: 4f9b0c12",
 ];
 
-/** Chunked bodies: so many chunks of so many bytes. */
+/**
+ * Requests with a chunked body of `chunks` chunks of `size` bytes.
+ *
+ * @param {number} chunks
+ * @param {number} size
+ */
 function chunkedRequests(chunks, size) {
   const chunk = `${size.toString(16)}\r\n${"x".repeat(size)}\r\n`;
   const head = ["POST /upload HTTP/1.1", ...THREE, "Transfer-Encoding: chunked"].join("\r\n");
   return Array.from({ length: 16 }, () => `${head}\r\n\r\n${chunk.repeat(chunks)}0\r\n\r\n`);
 }
 
-/** Many different heads of one shape: targets vary as they do in life; fields as asked. */
+/**
+ * Requests of one shape: their targets differ, and with `fresh` their last field does.
+ *
+ * @param {string[]} fields
+ */
 function requests(fields, { fresh = false, count = 64, body = "" } = {}) {
   const texts = [];
   for (let i = 0; i < count; i++) {
@@ -56,17 +68,23 @@ function requests(fields, { fresh = false, count = 64, body = "" } = {}) {
   return texts;
 }
 
-/** One row: packets go in, requests come out and are answered without a byte being made. */
+/**
+ * One row: packets go in, requests come out and are answered without an encoded byte.
+ *
+ * @param {string} name
+ * @param {string[]} texts
+ */
 function parseRow(name, texts, { pipelined = 1, copy = false } = {}) {
+  /** @type {Buffer[]} */
   const packets = [];
   for (let i = 0; i < texts.length; i += pipelined)
     packets.push(Buffer.from(texts.slice(i, i + pipelined).join("")));
   const connection = new Http1Connection();
-  const response = { type: "response", status: 204, fields: [], body: "", close: false, date: "" };
   let sum = 0;
 
+  /** @param {Buffer} packet */
   function one(packet) {
-    // The core moves tiny chunks together in the packet it was given.
+    // The core joins tiny chunks inside the packet that it was given.
     connection.receive(copy ? Buffer.from(packet) : packet);
     let seen = 0;
     for (;;) {
@@ -76,33 +94,40 @@ function parseRow(name, texts, { pipelined = 1, copy = false } = {}) {
         sum += event.method.length + event.path.length;
         seen++;
       } else if (event.type === "data") sum += event.data.length;
-      if (connection.requestComplete) connection.send(response);
+      if (connection.requestComplete) connection.send(bare);
     }
   }
 
-  if (one(packets[0]) !== pipelined) throw new Error(`${name}: wrong number of requests`);
+  if (one(/** @type {Buffer} */ (packets[0])) !== pipelined)
+    throw new Error(`${name}: wrong number of requests`);
   report(name, packets.length * pipelined, () => {
     for (const packet of packets) one(packet);
   });
   return sum;
 }
 
-/** One row: heads made for a request that is there already. */
+/**
+ * One row: responses encoded for a request that has been read.
+ *
+ * @param {string} name
+ * @param {(n: number) => WholeResponse} makeResponse
+ */
 function headRow(name, makeResponse) {
   const connection = new Http1Connection();
   const packet = Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   const out = Buffer.allocUnsafe(1024);
   let n = 0;
+  /** @param {boolean} make */
   const cycle = (make) => {
     connection.receive(packet);
     connection.next();
     if (make) {
-      for (const piece of connection.send(makeResponse(n++))) n += out.write(piece, "latin1") & 1;
+      for (const piece of connection.send(makeResponse(n++)))
+        n += out.write(/** @type {string} */ (piece), "latin1") & 1;
     } else {
       connection.send(bare);
     }
   };
-  const bare = { type: "response", status: 204, fields: [], body: "", close: false, date: "" };
   const all = report(null, 1000, () => {
     for (let i = 0; i < 1000; i++) cycle(true);
   });
@@ -112,10 +137,15 @@ function headRow(name, makeResponse) {
   print(name, all - without);
 }
 
+/**
+ * @param {string | null} name
+ * @param {number} requestsPerRun
+ * @param {() => void} run
+ */
 function report(name, requestsPerRun, run) {
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < ROUNDS; round++) {
-    // Processor time, so that a busy machine does not count.
+    // CPU time, so that other programs do not count.
     const start = process.cpuUsage();
     let runs = 0;
     let elapsed = 0;
@@ -131,6 +161,10 @@ function report(name, requestsPerRun, run) {
   return best;
 }
 
+/**
+ * @param {string} name
+ * @param {number} ns
+ */
 function print(name, ns) {
   console.log(`${name.padEnd(44)} ${ns.toFixed(0).padStart(6)} ns`);
 }
@@ -147,7 +181,12 @@ parseRow("POST chunked, 4 chunks of 4 KiB", chunkedRequests(4, 4096));
 parseRow("POST chunked, 256 chunks of 4 bytes", chunkedRequests(256, 4), { copy: true });
 
 const body = "Hello, world!";
+/** @type {Fields} */
 const fields = [["content-type", "text/plain; charset=utf-8"]];
+/**
+ * @param {Fields} given
+ * @returns {WholeResponse}
+ */
 const response = (given) => ({
   type: "response",
   status: 200,

@@ -1,8 +1,8 @@
 // Runs the Autobahn test suite against mist's WebSocket: pnpm conformance:autobahn [CASE …]
 //
-// With Docker it runs the service `autobahn` of docker-compose.yml. Without, AUTOBAHN_WSTEST names a local `wstest`.
-// CASEs such as `6.*` restrict the run; a whole run must have all 517 cases. What the suite writes is left in
-// packages/mist/conformance/reports (index.html). The suite's own exit code says nothing: its index is read.
+// Runs the service `autobahn` of docker-compose.yml with Docker, or a local `wstest` that AUTOBAHN_WSTEST names. CASEs such
+// as `6.*` restrict the run; a full run must have all 517 cases. The suite's report stays in
+// packages/mist/conformance/reports (index.html). The suite's exit code does not tell success: its index does.
 
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -37,10 +37,8 @@ async function startServer() {
   const child = spawn(process.execPath, [join(here, "server.mjs"), port], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  await new Promise((resolve, reject) => {
-    child.once("exit", (code) =>
-      reject(new Error(`the server ended with ${code}; has the package been built?`)),
-    );
+  await new Promise((/** @type {(value?: undefined) => void} */ resolve, reject) => {
+    child.once("exit", (code) => reject(new Error(`the server exited with ${code}; is the package built?`)));
     child.stdout.on("data", (chunk) => {
       if (chunk.toString().includes("Listening on")) resolve();
     });
@@ -53,11 +51,16 @@ function runDocker() {
   return run("docker", args, { AUTOBAHN_CONFIG: writeSpec("/reports") });
 }
 
+/** @param {string} command */
 function runLocally(command) {
   return run(command, ["-m", "fuzzingclient", "-s", join(writeSpec(reports), "fuzzingclient.json")]);
 }
 
-/** The spec with the cases chosen and the place for the reports; returns its folder. */
+/**
+ * Writes the spec with the chosen cases and the folder of the reports; returns the folder it is in.
+ *
+ * @param {string} outdir
+ */
 function writeSpec(outdir) {
   const folder = mkdtempSync(join(tmpdir(), "autobahn-"));
   const own = { ...spec, outdir, cases: chosen.length > 0 ? chosen : spec.cases };
@@ -65,12 +68,18 @@ function writeSpec(outdir) {
   return folder;
 }
 
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} environment
+ * @returns {Promise<void>}
+ */
 function run(command, args, environment = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: "inherit", env: { ...process.env, ...environment } });
     child.once("error", (error) => {
-      const hint = wstest === undefined ? "; without Docker, name a local wstest with AUTOBAHN_WSTEST" : "";
-      reject(new Error(`${command} could not be started (${error.message})${hint}`));
+      const hint = wstest === undefined ? "; without Docker, set AUTOBAHN_WSTEST to a local wstest" : "";
+      reject(new Error(`cannot start ${command} (${error.message})${hint}`));
     });
     child.once("exit", () => resolve());
   });
@@ -78,7 +87,10 @@ function run(command, args, environment = {}) {
 
 function judge() {
   const index = JSON.parse(readFileSync(join(reports, "index.json"), "utf8"));
-  const cases = Object.entries(index.mist ?? {});
+  /** @type {Record<string, { behavior: string, behaviorClose: string }>} */
+  const results = index.mist ?? {};
+  const cases = Object.entries(results);
+  /** @type {Record<string, number>} */
   const counts = {};
   const bad = [];
   for (const [name, result] of cases) {
@@ -91,8 +103,8 @@ function judge() {
   }
   const summary = Object.entries(counts).map(([behavior, count]) => `${count} ${behavior}`);
   console.log(`Autobahn: ${cases.length} cases: ${summary.join(", ")}`);
-  if (bad.length > 0) console.log(`Not passed:\n${bad.join("\n")}`);
+  if (bad.length > 0) console.log(`Failed:\n${bad.join("\n")}`);
   const whole = chosen.length > 0 || cases.length === expectedCases;
-  if (!whole) console.log(`There should be ${expectedCases} cases.`);
+  if (!whole) console.log(`Expected ${expectedCases} cases.`);
   return bad.length === 0 && whole && cases.length > 0;
 }
