@@ -6,7 +6,7 @@
 //   --no-write        leave docs/bench alone; otherwise a run of all cases writes it
 //   --update          write the cases that ran to docs/bench, and keep the others
 //   --against DIR     ours beside ours of another, built checkout: what a change costs
-//   --without TRICKS  ours beside ours without performance tricks, such as `push,free`: what they gain
+//   --without TRICKS  ours beside ours without performance tricks, such as `push,weight`: what they gain
 //
 // Neither --against nor --without writes to docs/bench. BENCH_NODE names the Node.js that runs the servers and the load,
 // BENCH_SERVER_FLAGS further arguments of the servers' Node.js, such as --cpu-prof.
