@@ -1,335 +1,223 @@
-// The receiving side of a WebSocket connection, sans-IO (RFC 6455 §5–§7): packets in, messages out.
+// A WebSocket connection, sans-IO (RFC 6455 §5–§7): bytes in, events out; messages in, bytes out.
 //
-// `receive` takes a packet, `next` gives what it held, one event at a time. Payloads are unmasked in place and
-// handed out as views of the packet they came in; only what is cut by frames or packets is copied.
+//   state      the way out
+//   opening    the application is not ready: what arrives waits, what is sent leaves → `open`
+//   open       → closing   `close`: our Close is sent behind every message
+//   closing    the peer's messages are dropped, its pings still answered; its Close → closed
+//   closed     nothing is received or sent any more. What waits still leaves; then the stream is to be closed
 //
-// Owns the rules that span frames: fragments with control frames between them, UTF-8 as it arrives, the limits on a
-// message's octets and frames. It answers nobody: pongs and closes are the caller's to send.
+//   From every state: the peer's Close is answered in kind, `fail` sends a Close, → closed; `lose` and `receiveEnd`
+//   mean that the peer hears nothing any more, → closed with 1006.
+//
+// Owns the states, the answers to pings and Close frames, the order of frames, and how the connection ended. Time,
+// sockets, compression and the user's code are the shell's.
 
-import { Buffer, isAscii, isUtf8 } from "node:buffer";
-import { type CloseStatus, decodeClosePayload, INVALID_PAYLOAD, PROTOCOL_ERROR } from "./close-code.ts";
-import { limitFailure, protocolFailure } from "./failure.ts";
+import type { Buffer } from "node:buffer";
+import { ABNORMAL_CLOSURE, type CloseStatus } from "./close-code.ts";
+import { encodeClosePayload } from "./close-payload.ts";
+import { CLOSE, FIN, PING } from "./frame.ts";
+import type { Message } from "./message.ts";
+import { type Batch, Outbox } from "./outbox.ts";
 import {
-  CLOSE,
-  CONTINUATION,
-  FIN,
-  type FrameHeader,
-  maxHeaderBytes,
-  PING,
-  PONG,
-  RSV1,
-  readHeader,
-  TEXT,
-} from "./frame.ts";
-import { free } from "./free.ts";
-import { advanceMaskingKey, applyMask } from "./mask.ts";
-import { MessageBuffer } from "./message.ts";
-import { Utf8Validator } from "./utf8.ts";
+  type CloseFrame,
+  type Failed,
+  FrameReader,
+  NEED_DATA,
+  type NeedData,
+  type WebSocketLimits,
+} from "./reader.ts";
 
-/** A text message: its UTF-8 has been checked. */
-export interface TextMessage {
-  readonly type: "text";
-  readonly data: string;
-}
+/** See the table above. */
+export type ConnectionState = "opening" | "open" | "closing" | "closed";
 
-/** A binary message. The bytes are the receiver's to keep. */
-export interface BinaryMessage {
-  readonly type: "binary";
-  readonly data: Uint8Array;
-}
+/** What the core tells. With `close` and `failed` the connection is closed, and the answer waits to leave. */
+export type WebSocketEvent = Message | CloseFrame | Failed | NeedData;
 
-/** A message compressed by permessage-deflate, still to be inflated (and, if text, checked). */
-export interface CompressedMessage {
-  readonly type: "compressed";
-  readonly text: boolean;
-  readonly data: Buffer;
-}
+/** A batch beyond this leaves, although more may follow. */
+const fullBatch = 65_536;
 
-/** A ping, to be answered with a pong of the same payload (RFC 6455 §5.5.2). */
-export interface PingFrame {
-  readonly type: "ping";
-  readonly data: Buffer;
-}
-
-/** A pong, asked for or not (RFC 6455 §5.5.3). */
-export interface PongFrame {
-  readonly type: "pong";
-  readonly data: Buffer;
-}
-
-/** The peer's Close frame: nothing comes behind it. */
-export interface CloseFrame extends CloseStatus {
-  readonly type: "close";
-}
-
-/** Everything received has been given out. */
-export interface NeedData {
-  readonly type: "need-data";
-}
-
-export type WebSocketEvent =
-  | TextMessage
-  | BinaryMessage
-  | CompressedMessage
-  | PingFrame
-  | PongFrame
-  | CloseFrame
-  | NeedData;
-
-export const NEED_DATA: NeedData = Object.freeze({ type: "need-data" });
-
-export interface WebSocketLimits {
-  /** Octets of a message, before and after inflating. */
-  readonly maxMessageBytes: number;
-  /** Frames of a message, empty ones included. */
-  readonly maxFrames: number;
-}
-
-const empty: Buffer = Buffer.alloc(0);
-
-/** What {@link readHeader} fills in: read at once, so that one is enough for all connections. */
-const header: FrameHeader = { first: 0, length: 0, key: 0 };
-
-/** Between two frames. */
-const noFrame = -1;
-
-/** A message in pieces; only there while one is. */
-interface Assembly {
-  /** TEXT or BINARY. */
-  readonly opcode: number;
-  readonly compressed: boolean;
-  readonly buffer: MessageBuffer;
-  readonly utf8: Utf8Validator | undefined;
-  frames: number;
-}
+/** Outboxes that no connection uses: an idle connection has none. */
+const idleOutboxes: Outbox[] = [];
+const maxIdleOutboxes = 64;
 
 export class WebSocketConnection {
-  readonly #limits: WebSocketLimits;
-  readonly #compression: boolean;
-  #chunk: Buffer = empty;
-  #offset = 0;
-  /** Something that was given out lies in the packet. */
-  #lent = false;
-  /** The current frame: its first octet, the payload octets still to come, the key for the next of them. */
-  #first = 0;
-  #remaining = noFrame;
-  #key = 0;
-  #assembly: Assembly | undefined;
-  /** The beginning of a header, or of a control frame's payload, that a packet's end cut off. */
-  #partial: Buffer | undefined;
-  #over = false;
+  readonly #reader: FrameReader;
+  #state: ConnectionState = "opening";
+  #status: CloseStatus | undefined;
+  /** Frames not yet taken; lent only while there are any. */
+  #outbox: Outbox | undefined;
+  /** Messages promised by {@link owe}. */
+  #owed = 0;
+  /** Our Close, while messages are owed. */
+  #close: Uint8Array | undefined;
 
-  /** @param compression has permessage-deflate been negotiated? */
+  /** @param compression whether permessage-deflate has been negotiated */
   constructor(limits: WebSocketLimits, compression: boolean) {
-    this.#limits = limits;
-    this.#compression = compression;
+    this.#reader = new FrameReader(limits, compression);
   }
 
-  /** Memory held for what has come but not been given out. */
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** How it ended: the peer's code (1005 if it gave none), ours where it broke a rule or we failed, or 1006. */
+  get status(): CloseStatus | undefined {
+    return this.#status;
+  }
+
+  /** Whether messages may be sent: no Close has been sent, and the peer is there. */
+  get writable(): boolean {
+    return this.#state === "open" || this.#state === "opening";
+  }
+
+  /** Memory held for what has arrived and not been given out. */
   get retainedBytes(): number {
-    const assembled = this.#assembly?.buffer.capacity ?? 0;
-    return assembled + (this.#partial?.length ?? 0) + this.#chunk.length - this.#offset;
+    return this.#reader.retainedBytes;
   }
 
-  /** Takes a packet. It is ours from now on: payloads are unmasked in it. Call `next` until it needs data. */
+  // ── receiving ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The application is ready. */
+  open(): void {
+    if (this.#state === "opening") this.#state = "open";
+  }
+
+  /** Takes a packet, which is the core's from now on. Then call {@link next} until it needs data. */
   receive(bytes: Buffer): void {
-    if (this.#over) return;
-    if (this.#offset === this.#chunk.length) this.#chunk = bytes;
-    else this.#chunk = Buffer.concat([this.#chunk.subarray(this.#offset), bytes]);
-    this.#offset = 0;
-    this.#lent = false;
+    this.#reader.receive(bytes);
   }
 
-  /**
-   * The next event. After a Close frame or a failure everything else is discarded, as RFC 6455 §1.4 and §7.1.7
-   * want it.
-   *
-   * @throws ProtocolError with the close code the peer is to be told
-   */
+  /** The stream has ended. Without both Close frames the connection was lost (RFC 6455 §7.1.5). */
+  receiveEnd(): void {
+    this.#end(ABNORMAL_CLOSURE, "the client closed the connection without a Close frame");
+  }
+
+  /** The next event. Pings are answered on the way; after a Close or a failure there is none (RFC 6455 §1.4, §7.1.7). */
   next(): WebSocketEvent {
-    if (this.#over) return NEED_DATA;
-    try {
-      return this.#advance();
-    } catch (error) {
-      this.stop();
-      throw error;
-    }
-  }
-
-  /** Takes and keeps nothing from now on. */
-  stop(): void {
-    this.#over = true;
-    this.#release();
-    this.#partial = undefined;
-    this.#assembly = undefined;
-  }
-
-  #advance(): WebSocketEvent {
+    if (this.#state === "opening") return NEED_DATA;
     for (;;) {
-      if (this.#remaining === noFrame && !this.#beginFrame()) return this.#starve();
-      const event = (this.#first & 0x0f) >= CLOSE ? this.#readControl() : this.#readData();
-      if (event !== undefined) return event;
-      if (this.#remaining !== noFrame) return this.#starve();
+      const event = this.#reader.next();
+      switch (event.type) {
+        case "ping":
+          // RFC 6455 §5.5.2: a pong is due until the peer's Close has arrived; §5.5.1 forbids only data behind ours.
+          this.#waiting.pong(event.payload);
+          continue;
+        case "pong":
+          continue;
+        case "close":
+          // RFC 6455 §5.5.1: the answer to ours, or to be answered in kind.
+          this.close(event.code, "");
+          this.#end(event.code, event.reason);
+          return event;
+        case "failed":
+          this.fail(event.error.closeCode, event.error.message);
+          return event;
+        case "need-data":
+          return event;
+        default:
+          if (this.#state === "open") return event;
+      }
     }
   }
 
-  #starve(): NeedData {
-    this.#release();
-    return NEED_DATA;
+  // ── sending ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Sends a text message, which is `length` bytes in UTF-8. Only while {@link writable}, or if owed. */
+  text(data: string, length: number): void {
+    this.#waiting.text(data, length);
   }
 
-  #release(): void {
-    if (!this.#lent) free(this.#chunk);
-    this.#chunk = empty;
-    this.#offset = 0;
+  /** Sends a frame; `first` is the octet of FIN, RSV and opcode. Only while {@link writable}, or if owed. */
+  frame(first: number, payload: Uint8Array): void {
+    this.#waiting.frame(first, payload);
   }
 
-  #beginFrame(): boolean {
-    const payload =
-      this.#partial === undefined
-        ? readHeader(this.#chunk, this.#offset, this.#compression, header)
-        : this.#resumeHeader(this.#partial);
-    if (payload < 0) {
-      this.#keepPartial();
-      return false;
-    }
-    this.#offset = payload;
-    this.#first = header.first;
-    this.#remaining = header.length;
-    this.#key = header.key;
-    if ((header.first & 0x0f) < CLOSE) this.#checkSequence(header.first & 0x0f, header.length);
-    return true;
+  /** Sends a frame made before. Only while {@link writable}, or if owed. */
+  encoded(frame: Buffer): void {
+    this.#waiting.encoded(frame);
   }
 
-  /** Reads a header that began in an earlier packet. */
-  #resumeHeader(partial: Buffer): number {
-    const more = this.#chunk.subarray(this.#offset, this.#offset + maxHeaderBytes - partial.length);
-    const payload = readHeader(Buffer.concat([partial, more]), 0, this.#compression, header);
-    if (payload < 0) return payload;
-    this.#partial = undefined;
-    return this.#offset + payload - partial.length;
+  /** Sends a ping of at most 125 bytes. */
+  ping(payload: Uint8Array): void {
+    if (this.writable) this.frame(FIN | PING, payload);
   }
 
-  /** Keeps what is left of the packet, which is less than a header. */
-  #keepPartial(): void {
-    if (this.#offset === this.#chunk.length) return;
-    const rest = this.#chunk.subarray(this.#offset);
-    this.#partial = this.#partial === undefined ? Buffer.from(rest) : Buffer.concat([this.#partial, rest]);
+  /** A message was accepted that cannot be sent yet: a Close waits for it. */
+  owe(): void {
+    this.#owed++;
   }
 
-  #checkSequence(opcode: number, length: number): void {
-    const assembly = this.#assembly;
-    if (opcode === CONTINUATION) {
-      // RFC 6455 §5.4
-      if (assembly === undefined) throw protocolFailure(PROTOCOL_ERROR, "nothing to continue", "5.4");
-      const { maxFrames } = this.#limits;
-      if (++assembly.frames > maxFrames)
-        throw limitFailure("too many frames in a message", "maxFrames", maxFrames);
-    } else if (assembly !== undefined) {
-      throw protocolFailure(PROTOCOL_ERROR, "a message inside a message", "5.4");
-    }
-    const { maxMessageBytes } = this.#limits;
-    if (length + (assembly === undefined ? 0 : assembly.buffer.length) > maxMessageBytes) {
-      throw limitFailure("message too big", "maxMessageBytes", maxMessageBytes);
-    }
+  /** A message that was owed has been sent. */
+  pay(): void {
+    if (--this.#owed === 0 && this.#close !== undefined) this.#putClose(this.#close);
   }
 
-  #readData(): WebSocketEvent | undefined {
-    const start = this.#offset;
-    const end = start + this.#remaining;
-    if (this.#first >= FIN && this.#assembly === undefined && end <= this.#chunk.length) {
-      return this.#wholeMessage(start, end);
-    }
-    this.#assembly ??= this.#beginAssembly();
-    this.#takePiece(this.#assembly, start, Math.min(end, this.#chunk.length));
-    if (this.#remaining > 0) return undefined;
-    this.#remaining = noFrame;
-    return this.#first >= FIN ? this.#endMessage(this.#assembly) : undefined;
+  /** Begins the closing handshake. Does nothing once a Close has been sent. */
+  close(code: number, reason: string): void {
+    if (!this.writable) return;
+    this.#state = "closing";
+    const payload = encodeClosePayload(code, reason);
+    if (this.#owed === 0) this.#putClose(payload);
+    else this.#close = payload;
   }
 
-  /** The fast path: one frame, in one packet. */
-  #wholeMessage(start: number, end: number): WebSocketEvent {
-    const chunk = this.#chunk;
-    const first = this.#first;
-    const seen = applyMask(chunk, start, end, this.#key);
-    this.#offset = end;
-    this.#remaining = noFrame;
-    const compressed = (first & RSV1) !== 0;
-    const text = (first & 0x0f) === TEXT;
-    if (text && !compressed) {
-      if (seen < 0x80) return { type: "text", data: chunk.toString("latin1", start, end) };
-      return decodeText(chunk.subarray(start, end));
-    }
-    this.#lent = true;
-    const data = chunk.subarray(start, end);
-    return compressed ? { type: "compressed", text, data } : { type: "binary", data };
+  /** Breaks off: the peer is told why and not listened to any longer (RFC 6455 §7.1.7). */
+  fail(code: number, reason: string): void {
+    this.close(code, reason);
+    this.#end(code, reason);
   }
 
-  #beginAssembly(): Assembly {
-    const opcode = this.#first & 0x0f;
-    const compressed = (this.#first & RSV1) !== 0;
-    const utf8 = opcode === TEXT && !compressed ? new Utf8Validator() : undefined;
-    return { opcode, compressed, buffer: new MessageBuffer(), utf8, frames: 1 };
+  /** The peer is gone, or as good as gone: nothing leaves any more. */
+  lose(reason: string): void {
+    this.#end(ABNORMAL_CLOSURE, reason);
+    this.#owed = 0;
+    this.#close = undefined;
+    this.take(false);
   }
 
-  #takePiece(assembly: Assembly, start: number, end: number): void {
-    if (end === start) return;
-    const chunk = this.#chunk;
-    applyMask(chunk, start, end, this.#key);
-    this.#key = advanceMaskingKey(this.#key, end - start);
-    if (assembly.utf8?.push(chunk, start, end) === false) throw invalidText();
-    assembly.buffer.append(chunk, start, end, assembly.buffer.length + this.#remaining);
-    this.#remaining -= end - start;
-    this.#offset = end;
+  // ── what is to be written ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Bytes to be written. */
+  get pendingBytes(): number {
+    return this.#outbox === undefined ? 0 : this.#outbox.size;
   }
 
-  #endMessage({ opcode, compressed, buffer, utf8 }: Assembly): WebSocketEvent {
-    this.#assembly = undefined;
-    const data = buffer.take();
-    if (compressed) return { type: "compressed", text: opcode === TEXT, data };
-    if (utf8 === undefined) return { type: "binary", data };
-    if (!utf8.complete) throw invalidText();
-    const text = utf8.ascii ? data.toString("latin1") : data.toString("utf8");
-    free(data);
-    return { type: "text", data: text };
+  /** Whether they should be written at once, even though more may follow. */
+  get full(): boolean {
+    const outbox = this.#outbox;
+    return outbox !== undefined && (outbox.lent || outbox.size >= fullBatch);
   }
 
-  #readControl(): WebSocketEvent | undefined {
-    const start = this.#offset;
-    const end = Math.min(start + this.#remaining, this.#chunk.length);
-    applyMask(this.#chunk, start, end, this.#key);
-    this.#key = advanceMaskingKey(this.#key, end - start);
-    this.#offset = end;
-    this.#remaining -= end - start;
-    this.#lent = true;
-    const piece = this.#chunk.subarray(start, end);
-    const payload = this.#partial === undefined ? piece : Buffer.concat([this.#partial, piece]);
-    if (this.#remaining > 0) {
-      this.#partial = this.#partial === undefined ? Buffer.from(piece) : payload;
-      return undefined;
-    }
-    this.#partial = undefined;
-    return this.#endControl(payload);
+  /** Gives what is to be written. `own`: it may have to wait, and must not keep a whole slab of frames alive. */
+  take(own: boolean): Batch {
+    const outbox = this.#outbox;
+    if (outbox === undefined) return "";
+    this.#outbox = undefined;
+    if (idleOutboxes.length < maxIdleOutboxes) idleOutboxes.push(outbox);
+    return outbox.take(own);
   }
 
-  #endControl(data: Buffer): WebSocketEvent {
-    this.#remaining = noFrame;
-    const opcode = this.#first & 0x0f;
-    if (opcode === PING) return { type: "ping", data };
-    if (opcode === PONG) return { type: "pong", data };
-    const status = decodeClosePayload(data);
-    this.stop();
-    return { type: "close", code: status.code, reason: status.reason };
+  /** Whether all has been said and taken: the server closes the stream (RFC 6455 §7.1.1). */
+  get finished(): boolean {
+    return this.#state === "closed" && this.#owed === 0 && this.#outbox === undefined;
   }
-}
 
-function decodeText(bytes: Buffer): TextMessage {
-  if (isAscii(bytes)) return { type: "text", data: bytes.toString("latin1") };
-  if (!isUtf8(bytes)) throw invalidText();
-  return { type: "text", data: bytes.toString("utf8") };
-}
+  // ── below ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-function invalidText(): Error {
-  // RFC 6455 §8.1
-  return protocolFailure(INVALID_PAYLOAD, "text is not UTF-8", "8.1");
+  get #waiting(): Outbox {
+    this.#outbox ??= idleOutboxes.pop() ?? new Outbox();
+    return this.#outbox;
+  }
+
+  #putClose(payload: Uint8Array): void {
+    this.#close = undefined;
+    this.frame(FIN | CLOSE, payload);
+  }
+
+  #end(code: number, reason: string): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#status = { code, reason };
+    this.#reader.stop();
+  }
 }

@@ -20,3 +20,8 @@ export function limitFailure(message: string, limit: string, value: number): Lim
     section: "RFC 6455 §7.4.1",
   });
 }
+
+/** Whether the peer broke a rule, and can be told with a Close frame. */
+export function isFailure(error: unknown): error is ProtocolError & { readonly closeCode: number } {
+  return error instanceof ProtocolError && error.closeCode !== undefined;
+}

@@ -1,7 +1,8 @@
 // Frames (RFC 6455 §5.2): reading their headers and writing them.
 //
-// Reading a header consumes nothing until it is complete. It refuses what no later octet could put right: RSV bits nobody negotiated, reserved opcodes, long or
-// fragmented control frames, frames without a mask, lengths not in their shortest form or above 2^53.
+// Reading a header consumes nothing until it is complete. It refuses what no later octet could put right: RSV bits
+// nobody negotiated, reserved opcodes, long or fragmented control frames, frames without a mask, lengths not in their
+// shortest form or above 2^53.
 
 import { Buffer } from "node:buffer";
 import { PROTOCOL_ERROR } from "./close-code.ts";
@@ -121,9 +122,17 @@ export function textHeader(length: number): string {
   return encodeHeader(FIN | TEXT, length).toString("latin1");
 }
 
-const shortTextHeaders: readonly string[] = Array.from({ length: 126 }, (_, length) =>
-  String.fromCharCode(FIN | TEXT, length),
-);
+/** The header of a pong, as {@link textHeader}. */
+export function pongHeader(length: number): string {
+  return pongHeaders[length]!;
+}
+
+const shortTextHeaders: readonly string[] = shortHeaders(FIN | TEXT);
+const pongHeaders: readonly string[] = shortHeaders(FIN | PONG);
+
+function shortHeaders(first: number): string[] {
+  return Array.from({ length: maxControlPayload + 1 }, (_, length) => String.fromCharCode(first, length));
+}
 
 /** An unmasked header alone. */
 function encodeHeader(first: number, length: number): Buffer {

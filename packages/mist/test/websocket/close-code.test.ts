@@ -1,10 +1,7 @@
 import { Buffer } from "node:buffer";
 import { describe, expect, test } from "vitest";
-import {
-  decodeClosePayload,
-  encodeClosePayload,
-  isSendableCloseCode,
-} from "../../src/websocket/close-code.ts";
+import { isSendableCloseCode } from "../../src/websocket/close-code.ts";
+import { decodeClosePayload, encodeClosePayload } from "../../src/websocket/close-payload.ts";
 
 describe("which codes may be sent (RFC 6455 §7.4)", () => {
   test.each([1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999])(

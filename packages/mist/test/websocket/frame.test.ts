@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeFrame, headerSize, readHeader, textHeader } from "../../src/websocket/frame.ts";
-import { Outbox } from "../../src/websocket/outbox.ts";
+import { type Batch, Outbox } from "../../src/websocket/outbox.ts";
 import { type ClientFrame, clientFrame, readServerFrames } from "./client-frames.ts";
 
 const lengths = [0, 1, 125, 126, 127, 128, 65_535, 65_536, 70_000];
@@ -85,21 +85,31 @@ describe("refuses with 1002", () => {
 const outgoing = fc.oneof(
   fc.string({ unit: "grapheme-ascii", maxLength: 300 }).map((text) => ({ kind: "ascii" as const, text })),
   fc.string({ unit: "binary", maxLength: 50 }).map((text) => ({ kind: "utf8" as const, text })),
+  fc.nat(9000).map((size) => ({ kind: "utf8" as const, text: "é".repeat(size) })),
   fc.uint8Array({ maxLength: 3000 }).map((bytes) => ({ kind: "binary" as const, bytes })),
+  fc
+    .integer({ min: 4000, max: 70_000 })
+    .map((size) => ({ kind: "binary" as const, bytes: Buffer.alloc(size, size) })),
+  fc
+    .integer({ min: 4000, max: 70_000 })
+    .map((size) => ({ kind: "encoded" as const, bytes: Buffer.alloc(size, size) })),
+  fc.uint8Array({ maxLength: 125 }).map((bytes) => ({ kind: "pong" as const, bytes })),
   fc.uint8Array({ maxLength: 300 }).map((bytes) => ({ kind: "encoded" as const, bytes })),
 );
 type Outgoing = typeof outgoing extends fc.Arbitrary<infer Value> ? Value : never;
 
 function put(outbox: Outbox, item: Outgoing): void {
-  if (item.kind === "ascii") outbox.ascii(item.text);
-  else if (item.kind === "utf8") outbox.utf8(item.text, Buffer.byteLength(item.text));
+  if (item.kind === "ascii" || item.kind === "utf8") outbox.text(item.text, Buffer.byteLength(item.text));
+  else if (item.kind === "pong") outbox.pong(Buffer.from(item.bytes).toString("latin1"));
   else if (item.kind === "binary") outbox.frame(0x82, item.bytes);
   else outbox.encoded(encodeFrame(0x82, item.bytes));
 }
 
 const payloadOf = (item: Outgoing): Buffer => Buffer.from("text" in item ? item.text : item.bytes);
-const asBytes = (batch: string | Buffer): Buffer =>
-  typeof batch === "string" ? Buffer.from(batch, "latin1") : batch;
+const asBytes = (batch: Batch): Buffer => {
+  if (typeof batch === "string") return Buffer.from(batch, "latin1");
+  return batch instanceof Uint8Array ? Buffer.from(batch) : Buffer.concat(batch.map(asBytes));
+};
 
 describe("the outbox", () => {
   test("gives out what was put in, whatever other outboxes do in the meantime", () => {
@@ -133,8 +143,20 @@ describe("the outbox", () => {
 
   test("ASCII texts stay one string, which is the cheapest to write", () => {
     const outbox = new Outbox();
-    outbox.ascii("Hello");
-    outbox.ascii("y".repeat(200));
-    expect(outbox.take(false)).toBe(`\x81\x05Hello\x81\x7e\x00\xc8${"y".repeat(200)}`);
+    outbox.text("Hello", 5);
+    outbox.pong("\xff");
+    outbox.text("y".repeat(200), 200);
+    expect(outbox.take(false)).toBe(`\x81\x05Hello\x8a\x01\xff\x81\x7e\x00\xc8${"y".repeat(200)}`);
+  });
+
+  test("a large payload is not copied, and says that it is only lent", () => {
+    const outbox = new Outbox();
+    const payload = Buffer.alloc(5000);
+    outbox.text("first", 5);
+    expect(outbox.lent).toBe(false);
+    outbox.frame(0x82, payload);
+    expect(outbox.lent).toBe(true);
+    expect((outbox.take(false) as readonly unknown[])[1]).toBe(payload);
+    expect([outbox.lent, outbox.size]).toEqual([false, 0]);
   });
 });

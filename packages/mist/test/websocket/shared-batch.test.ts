@@ -45,7 +45,7 @@ describe("frames made before", () => {
   });
 
   it.each<[string, (outbox: Outbox) => void, string]>([
-    ["text", (outbox) => outbox.ascii("a"), "onetwo\x81\x01athree"],
+    ["text", (outbox) => outbox.text("a", 1), "onetwo\x81\x01athree"],
     ["a frame", (outbox) => outbox.frame(0x82, Buffer.from("b")), "onetwo\x82\x01bthree"],
   ])("are left as they are when %s joins them", (_name, join, expected) => {
     const outbox = outboxWith(one, two);

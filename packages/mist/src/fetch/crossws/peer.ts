@@ -5,7 +5,6 @@
 import { randomUUID } from "node:crypto";
 import type { Peer, PeerContext, SyncDriver, WaitForDrainOptions } from "crossws";
 import type { Request as MistRequest } from "../../http/request.ts";
-import { SENT } from "../../server/body/sent.ts";
 import { Exchange } from "../../server/exchange/exchange.ts";
 import { prepareFrame } from "../../server/websocket/prepared-frame.ts";
 import type { WebSocket as MistSocket } from "../../server/websocket/websocket.ts";
@@ -144,7 +143,7 @@ export class CrosswsPeer implements Shape {
 
   // A send that does not resolve at once says when there is room again.
   #watch(sent: Promise<void>): void {
-    if (sent === SENT || sent === this.#filling) return;
+    if (!this.#parts.socket.blocked || sent === this.#filling) return;
     const over = () => {
       if (this.#filling !== filling) return;
       this.#filling = undefined;

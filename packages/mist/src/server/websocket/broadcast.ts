@@ -6,9 +6,8 @@
 
 import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
-import { SENT } from "../body/sent.ts";
+import type { WebSocket } from "./handler.ts";
 import { PreparedFrame, prepareFrame } from "./prepared-frame.ts";
-import type { WebSocket } from "./websocket.ts";
 
 /**
  * What happens when a client's queue is full: the oldest message is forgotten, the new one is, or the client is closed
@@ -25,7 +24,7 @@ export interface BroadcastOptions {
 }
 
 /** A client of a broadcast: any WebSocket, whatever its own messages are. */
-export type Listener = Pick<WebSocket<never>, "sendPrepared" | "close"> & {
+export type Listener = Pick<WebSocket<never>, "sendPrepared" | "blocked" | "close"> & {
   readonly subject: { monitor?(receiver: () => void): () => void };
 };
 
@@ -128,7 +127,7 @@ export class Broadcast {
 class Member {
   readonly client: Listener;
   queue: PreparedFrame[] = [];
-  /** Is the client still taking what it was sent? */
+  /** The client is still taking what it was sent. */
   waiting = false;
   unwatch: (() => void) | undefined;
 
@@ -138,7 +137,7 @@ class Member {
 
   send(frame: PreparedFrame): void {
     const sent = this.client.sendPrepared(frame);
-    if (sent === SENT) return;
+    if (!this.client.blocked) return;
     this.waiting = true;
     sent.then(() => this.#goOn(), ignore);
   }

@@ -1,11 +1,10 @@
-// Is the peer of a WebSocket still there? Decided when the connection's one deadline falls due, from counters that
-// are kept anyway: a packet costs nothing, and an idle connection holds no clock.
+// Is the peer of a WebSocket still there? Decided when the stream's one deadline falls due. Moving that deadline costs
+// a packet a few field writes; only with an idle timeout there are two instants to wait for, and clocks are read.
 //
-// Silence from one look to the next is answered with a ping, silence up to the look after that is a lost peer. So a
-// dead peer is noticed after at most two intervals and a timeout.
+// A peer that is silent for `pingIntervalMs` is pinged; one that is silent for `pongTimeoutMs` more is lost.
 
 import { performance } from "node:perf_hooks";
-import type { Connection } from "@x/glisten";
+import type { ByteStream } from "../exchange/byte-stream.ts";
 
 export interface HeartbeatSettings {
   /** Silence after which a ping is sent; 0: never. */
@@ -19,95 +18,74 @@ export interface HeartbeatSettings {
 /** What is to be done. */
 export type Verdict = "nothing" | "ping" | "lost" | "idle";
 
-/** With an idle timeout there is more than one thing to wait for, and clocks are needed. */
-interface Clocks {
-  messages: number;
-  idleFrom: number;
-  /** When the next look at the peer is due. */
-  lookAt: number;
-}
-
 /** A protocol that watches its peer: a base rather than a part, so that an idle connection holds one object less. */
 export abstract class Heartbeat {
-  abstract readonly connection: Connection;
+  abstract readonly stream: ByteStream;
   abstract readonly settings: HeartbeatSettings;
-  #bytesRead = 0;
-  #bytesTaken = 0;
   #pinged = false;
-  #clocks: Clocks | undefined;
+  /** Bytes the peer had taken at the last look. */
+  #taken = 0;
+  // Instants of performance.now(), kept only with an idle timeout.
+  #lookAt = 0;
+  #idleAt = 0;
 
-  /** Begins to count. */
+  /** Begins to watch. */
   protected watch(): void {
-    const { settings } = this;
-    if (settings.idleTimeoutMs > 0) {
-      const now = performance.now();
-      this.#clocks = { messages: 0, idleFrom: now, lookAt: now + lookIn(settings, false, false) };
-    }
-    this.#arm(lookIn(settings, false, false));
+    this.heardMessage();
+    this.heard();
+  }
+
+  /** Bytes have come. */
+  protected heard(): void {
+    this.#pinged = false;
+    this.#lookIn(this.settings.pingIntervalMs);
+  }
+
+  /** A message has come. */
+  protected heardMessage(): void {
+    const { idleTimeoutMs } = this.settings;
+    if (idleTimeoutMs > 0) this.#idleAt = performance.now() + idleTimeoutMs;
   }
 
   /**
    * The deadline has passed.
    *
-   * @param messages how many messages have come so far
-   * @param held is it we who are not reading? Then silence says nothing.
+   * @param held whether it is we who do not read: then silence says nothing
    */
-  protected judge(messages: number, held: boolean): Verdict {
-    const { settings } = this;
-    const clocks = this.#clocks;
-    if (clocks !== undefined) {
+  protected judge(held: boolean): Verdict {
+    const { settings, stream } = this;
+    if (settings.idleTimeoutMs > 0) {
+      if (held) this.heardMessage();
       const now = performance.now();
-      if (held || messages !== clocks.messages) clocks.idleFrom = now;
-      clocks.messages = messages;
       // A clock's grain early is on time.
-      if (now - clocks.idleFrom >= settings.idleTimeoutMs - 1) return "idle";
-      if (now < clocks.lookAt - 1) {
-        this.#arm(0);
+      if (now >= this.#idleAt - 1) return "idle";
+      if (now < this.#lookAt - 1) {
+        this.#lookIn(this.#lookAt - now);
         return "nothing";
       }
     }
-    const wasPinged = this.#pinged;
-    const verdict = this.#look(held);
-    const ms = lookIn(settings, this.#pinged, wasPinged);
-    if (clocks !== undefined) clocks.lookAt = performance.now() + ms;
-    if (verdict !== "lost") this.#arm(ms);
-    return verdict;
-  }
-
-  #look(held: boolean): Verdict {
-    const { bytesRead, bytesWritten, bufferedAmount } = this.connection;
-    const taken = bytesWritten - bufferedAmount;
+    const { bufferedAmount } = stream;
+    const taken = stream.bytesWritten - bufferedAmount;
     // A ping is taken by the kernel, not by the peer: only where there is a backlog is taking a sign of life.
-    const heard = bytesRead !== this.#bytesRead || (bufferedAmount > 0 && taken !== this.#bytesTaken);
-    this.#bytesRead = bytesRead;
-    this.#bytesTaken = taken;
-    if (heard || held) {
-      this.#pinged = false;
+    const takes = bufferedAmount > 0 && taken !== this.#taken;
+    this.#taken = taken;
+    if (held || takes) {
+      this.heard();
       return "nothing";
     }
     if (this.#pinged) return "lost";
     this.#pinged = true;
+    this.#lookIn(settings.pongTimeoutMs);
     return "ping";
   }
 
-  #arm(ms: number): void {
-    const clocks = this.#clocks;
-    if (clocks === undefined) {
-      this.connection.setDeadline(ms === Number.POSITIVE_INFINITY ? 0 : ms);
+  #lookIn(ms: number): void {
+    if (this.settings.idleTimeoutMs === 0) {
+      this.stream.setDeadline(ms);
       return;
     }
-    const next = Math.min(clocks.lookAt, clocks.idleFrom + this.settings.idleTimeoutMs);
-    this.connection.setDeadline(Math.max(1, next - performance.now()));
+    const now = performance.now();
+    this.#lookAt = ms === 0 ? Number.POSITIVE_INFINITY : now + ms;
+    this.stream.setDeadline(Math.max(1, Math.min(this.#lookAt, this.#idleAt) - now));
   }
-}
-
-/** How long until the next look. One after a pong makes up for the time that was given to it. */
-function lookIn(
-  { pingIntervalMs, pongTimeoutMs }: HeartbeatSettings,
-  pinged: boolean,
-  wasPinged: boolean,
-): number {
-  if (pingIntervalMs === 0) return Number.POSITIVE_INFINITY;
-  if (pinged) return pongTimeoutMs;
-  return wasPinged && pingIntervalMs > pongTimeoutMs ? pingIntervalMs - pongTimeoutMs : pingIntervalMs;
 }

@@ -4,8 +4,8 @@ import type { OverflowPolicy } from "@x/glisten/actor";
 import { checkMailboxLimits, mailboxOptions } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { defaultMaxMailbox } from "../../options.ts";
-import type { WebSocketLimits } from "../../websocket/connection.ts";
 import type { DeflateParameters } from "../../websocket/extension.ts";
+import type { WebSocketLimits } from "../../websocket/reader.ts";
 import type { HeartbeatSettings } from "./heartbeat.ts";
 import type { WriterSettings } from "./writer.ts";
 

@@ -9,10 +9,10 @@
 
 import { Buffer } from "node:buffer";
 import { constants, type DeflateRaw, deflateRawSync, type InflateRaw } from "node:zlib";
+import type { ZlibStep } from "../../performance/zlib-step.ts";
 import { INVALID_PAYLOAD } from "../../websocket/close-code.ts";
 import type { DeflateParameters } from "../../websocket/extension.ts";
 import { limitFailure, protocolFailure } from "../../websocket/failure.ts";
-import type { ZlibStep } from "./zlib-step.ts";
 import {
   borrow,
   type Context,

@@ -4,7 +4,7 @@
 // connection. The loop's life is the user loop's, the closing handshake the shell's.
 
 import { Buffer } from "node:buffer";
-import type { Connection, ConnectionInfo } from "@x/glisten";
+import type { ConnectionInfo } from "@x/glisten";
 import {
   type ExitReason,
   type LoopHost,
@@ -22,16 +22,17 @@ import {
   NORMAL_CLOSURE,
 } from "../../websocket/close-code.ts";
 import { maxControlPayload } from "../../websocket/frame.ts";
+import type { ByteStream } from "../exchange/byte-stream.ts";
+import type { WebSocket, WebSocketCloseReason, WebSocketHandler, WebSocketMessage } from "./handler.ts";
 import type { WebSocketSettings } from "./options.ts";
 import type { PreparedFrame } from "./prepared-frame.ts";
-import type { WebSocket, WebSocketCloseReason, WebSocketHandler, WebSocketMessage } from "./websocket.ts";
 import type { WebSocketWriter } from "./writer.ts";
 
 const noBytes: Buffer = Buffer.alloc(0);
 
 /** What a session tells the shell. */
 export interface SessionHost {
-  readonly connection: Connection;
+  readonly stream: ByteStream;
   readonly settings: WebSocketSettings;
   readonly writer: WebSocketWriter;
   /** `onInit` is done. */
@@ -76,11 +77,15 @@ export class WebSocketSession<S, M>
   }
 
   get open(): boolean {
-    return !this.#host.writer.ended;
+    return this.#host.writer.open;
   }
 
   get bufferedAmount(): number {
     return this.#host.writer.bufferedAmount;
+  }
+
+  get blocked(): boolean {
+    return this.#host.writer.flow.blocked;
   }
 
   get subject(): Subject<M> {
@@ -118,7 +123,7 @@ export class WebSocketSession<S, M>
   }
 
   info(): ConnectionInfo {
-    return this.#host.connection.info();
+    return this.#host.stream.info();
   }
 
   // ── what the shell tells ──────────────────────────────────────────────────────────────────────────────────
@@ -172,9 +177,9 @@ export class WebSocketSession<S, M>
     const { writer } = this.#host;
     const result = this.onMessage(state, { type: "user", message });
     // A packet's messages are held back by the shell; other actors' by the mailbox, which is bounded.
-    if (!writer.blocked || isPromiseLike(result)) return result;
+    if (!writer.flow.blocked || isPromiseLike(result)) return result;
     const goOn = (): UserResult<S, M> => result;
-    return writer.whenDrained().then(goOn, goOn);
+    return writer.flow.whenRoom().then(goOn, goOn);
   }
 
   onClose(state: S, reason: WebSocketCloseReason): unknown {

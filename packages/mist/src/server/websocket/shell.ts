@@ -1,42 +1,24 @@
-// A WebSocket on its connection: the protocol that takes over from HTTP behind a 101.
+// A WebSocket on its byte stream: the protocol that takes over from HTTP behind a 101.
 //
-// Bytes go into the core, the core's messages go to the session one at a time, what the user sends leaves in one
-// write per packet. While a handler's promise is open, or the peer takes less than it is sent, nothing is read.
-//
-//   state      the way out
-//   opening    onInit's promise is open: packets wait
-//   open       peer's Close: answered, then closed · close(), stop(): Close sent → closing
-//              handler fails: 1011 · peer breaks a rule: 1002, 1007, 1009 · stop: `shutdown`, then 1001
-//   closing    our Close is sent: only the peer's Close counts, for `closeTimeoutMs`
-//   over       nothing is read or sent any more; the transport is closing or gone
+// Moves bytes between the stream and the core (websocket/connection.ts), messages from the core to the session, one at
+// a time, and tells the core what time has done. While a handler's promise is open, or the peer takes less than it is
+// sent, nothing is read.
 
 import { Buffer } from "node:buffer";
-import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
-import { ProtocolError } from "../../errors.ts";
-import {
-  ABNORMAL_CLOSURE,
-  type CloseStatus,
-  GOING_AWAY,
-  INTERNAL_ERROR,
-  INVALID_PAYLOAD,
-  NORMAL_CLOSURE,
-} from "../../websocket/close-code.ts";
-import {
-  type CompressedMessage,
-  WebSocketConnection,
-  type WebSocketEvent,
-} from "../../websocket/connection.ts";
-import { protocolFailure } from "../../websocket/failure.ts";
+import { type CloseReason, type Protocol, TransportError } from "@x/glisten";
+import { GOING_AWAY, INTERNAL_ERROR, INVALID_PAYLOAD, NORMAL_CLOSURE } from "../../websocket/close-code.ts";
+import { WebSocketConnection } from "../../websocket/connection.ts";
+import { isFailure, protocolFailure } from "../../websocket/failure.ts";
+import type { CompressedMessage } from "../../websocket/message.ts";
 import { decodeUtf8 } from "../../websocket/utf8.ts";
+import type { ByteStream } from "../exchange/byte-stream.ts";
+import type { WebSocketHandler, WebSocketMessage } from "./handler.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { WebSocketSettings } from "./options.ts";
 import type { PermessageDeflate } from "./permessage-deflate.ts";
 import { type SessionHost, WebSocketSession } from "./session.ts";
 import { websocketClose, websocketError, websocketOpen } from "./telemetry.ts";
-import type { WebSocketHandler, WebSocketMessage } from "./websocket.ts";
 import { WebSocketWriter, type WriterHost } from "./writer.ts";
-
-type State = "opening" | "open" | "closing" | "over";
 
 /** What the handshake agreed upon. */
 export interface Agreement {
@@ -47,37 +29,31 @@ export interface Agreement {
 const noBytes: Buffer = Buffer.alloc(0);
 
 export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterHost, SessionHost {
-  readonly connection: Connection;
+  readonly stream: ByteStream;
   readonly settings: WebSocketSettings;
+  readonly core: WebSocketConnection;
   readonly writer: WebSocketWriter;
   readonly #session: WebSocketSession<S, M>;
-  readonly #core: WebSocketConnection;
   readonly #onError: (error: unknown) => void;
-  #state: State = "opening";
-  #ready: Promise<void> | undefined;
-  /** A packet is being handled that had to wait for somebody. */
+  /** Somebody is waited for before the core is asked for more. */
   #pumping: Promise<void> | undefined;
-  /** It waits for the handler: it is we who do not read. */
+  /** It is the user's code. */
   #held = false;
-  /** Messages that have come. */
-  #received = 0;
   /** Milliseconds left when the server began to stop; -1: it has not. */
   #shutdownMs = -1;
-  /** How it ended, from the moment that is settled. */
-  #status: CloseStatus | undefined;
 
   constructor(
-    connection: Connection,
+    stream: ByteStream,
     handler: Pick<WebSocketHandler<S, M>, "handler" | "onClose">,
     settings: WebSocketSettings,
     { subprotocol, deflate }: Agreement,
     onError: (error: unknown) => void,
   ) {
     super();
-    this.connection = connection;
+    this.stream = stream;
     this.settings = settings;
+    this.core = new WebSocketConnection(settings, deflate !== undefined);
     this.writer = new WebSocketWriter(this, deflate);
-    this.#core = new WebSocketConnection(settings, deflate !== undefined);
     this.#onError = onError;
     this.#session = new WebSocketSession(this, handler, subprotocol);
   }
@@ -90,24 +66,23 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
   start(onInit: WebSocketHandler<S, M>["onInit"]): void {
     if (websocketOpen.hasSubscribers) websocketOpen.publish({ websocket: this.#session });
     this.watch();
-    this.#ready = this.#session.start(onInit) ?? undefined;
+    const opening = this.#session.start(onInit);
+    if (opening !== undefined) this.#pumping = this.#pumpLater(opening);
   }
 
-  // ── what glisten tells ────────────────────────────────────────────────────────────────────────────────────
+  // ── what the stream tells ─────────────────────────────────────────────────────────────────────────────────
 
   data(chunk: Buffer): void | Promise<void> {
-    if (this.#state === "opening" && this.#ready !== undefined)
-      return this.#ready.then(() => this.data(chunk));
-    if (this.#state === "over") return;
-    this.#core.receive(chunk);
+    if (this.core.writable) this.heard();
+    this.core.receive(chunk);
     // Should a packet come although one is still being handled, it waits its turn in the core.
     return this.#pumping ?? this.#pump();
   }
 
   end(): void {
-    // A FIN without a Close: the peer will not hear ours either (RFC 6455 §7.1.5).
-    if (this.#state !== "over")
-      this.#finish(ABNORMAL_CLOSURE, "the client closed the connection without a Close frame");
+    this.core.receiveEnd();
+    this.#settle();
+    this.writer.flush();
   }
 
   drain(): void {
@@ -116,7 +91,7 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
 
   shutdown(deadlineMs: number): void {
     this.#shutdownMs = deadlineMs;
-    if (this.#state !== "open") return;
+    if (this.core.state !== "open") return;
     const told = this.#session.deliver({ type: "shutdown" });
     const close = (): void => this.beginClose(GOING_AWAY, "the server is stopping");
     if (told === undefined) close();
@@ -124,14 +99,13 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
   }
 
   deadline(): void {
-    if (this.#state === "over") return;
-    if (this.#state === "closing") {
+    if (this.core.state === "closed") return;
+    if (this.core.state === "closing") {
       // RFC 6455 §7.1.1: a peer that does not answer a Close is not waited for.
       this.#lose("the client did not answer the Close frame");
       return;
     }
-    const held = this.#held || this.#state === "opening";
-    const verdict = this.judge(this.#received, held);
+    const verdict = this.judge(this.#held);
     if (verdict === "ping") this.writer.ping(noBytes);
     else if (verdict === "lost") this.#lose("the client did not answer a ping");
     else if (verdict === "idle") this.beginClose(GOING_AWAY, "idle for too long");
@@ -140,8 +114,10 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
   closed(reason: CloseReason): void | Promise<void> {
     this.writer.deflate?.close();
     this.writer.abandon();
-    this.#endSession(ABNORMAL_CLOSURE, reason.type === "reset" ? reason.code : "the connection was lost");
-    if (websocketClose.hasSubscribers) websocketClose.publish({ websocket: this.#session, ...this.#status });
+    this.core.lose(reason.type === "reset" ? reason.code : "the connection was lost");
+    this.#settle();
+    if (websocketClose.hasSubscribers)
+      websocketClose.publish({ websocket: this.#session, ...this.core.status });
     return this.#session.ended();
   }
 
@@ -149,21 +125,38 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
 
   #pump(): void | Promise<void> {
     const pending = this.#handOut();
-    if (pending === undefined && !this.writer.blocked) return;
+    if (pending === undefined && !this.writer.flow.blocked) return;
     this.#pumping = this.#pumpLater(pending);
     return this.#pumping;
   }
 
   /** Hands out what the core holds, until it needs data or somebody has to be waited for. */
   #handOut(): void | Promise<void> {
-    const { writer } = this;
+    const { core, writer } = this;
     writer.cork();
     try {
-      for (;;) {
-        const event = this.#core.next();
-        if (event.type === "need-data") return;
-        const pending = this.#receive(event);
-        if (pending !== undefined || writer.blocked) return pending;
+      while (!writer.flow.blocked) {
+        const event = core.next();
+        let pending: void | Promise<void>;
+        switch (event.type) {
+          case "need-data":
+            return;
+          case "text":
+          case "binary":
+            pending = this.#deliver(event);
+            break;
+          case "compressed":
+            pending = this.#inflate(event);
+            break;
+          case "failed":
+            this.#publish(event.error);
+            this.#settle();
+            return;
+          case "close":
+            this.#settle();
+            return;
+        }
+        if (pending !== undefined) return pending;
       }
     } catch (error) {
       this.#refuse(error);
@@ -183,35 +176,14 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
       this.#held = false;
     }
     // The connection going away frees whoever waits here.
-    if (this.writer.blocked) await this.writer.whenDrained().catch(ignore);
+    if (this.writer.flow.blocked) await this.writer.flow.whenRoom().catch(ignore);
     this.#pumping = undefined;
-    if (this.#state !== "over") await this.#pump();
-  }
-
-  #receive(event: Exclude<WebSocketEvent, { type: "need-data" }>): void | Promise<void> {
-    switch (event.type) {
-      case "text":
-      case "binary":
-        return this.#deliver(event);
-      case "compressed":
-        return this.#inflate(event);
-      case "ping":
-        // RFC 6455 §5.5.2: unless it already received a Close frame; nothing comes behind one.
-        this.writer.pong(event.data);
-        return;
-      case "pong":
-        return;
-      case "close":
-        // RFC 6455 §5.5.1: the answer to ours, or to be answered in kind.
-        this.writer.close(event.code, "");
-        this.#finish(event.code, event.reason);
-    }
+    if (this.core.state !== "closed") await this.#pump();
   }
 
   #deliver(message: WebSocketMessage<M>): void | Promise<void> {
-    this.#received++;
-    // Behind our Close nobody asks for messages any more.
-    if (this.#state === "open") return this.#session.deliver(message);
+    this.heardMessage();
+    return this.#session.deliver(message);
   }
 
   #inflate({ data, text }: CompressedMessage): void | Promise<void> {
@@ -222,6 +194,8 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
   }
 
   #inflated(text: boolean, data: Buffer): void | Promise<void> {
+    // Behind our Close nobody asks for messages any more.
+    if (this.core.state !== "open") return;
     if (!text) return this.#deliver({ type: "binary", data });
     const decoded = decodeUtf8(data);
     if (decoded === undefined) throw protocolFailure(INVALID_PAYLOAD, "text is not UTF-8", "8.1");
@@ -232,55 +206,54 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
 
   /** We want to close: Close goes out, the peer's is waited for. */
   beginClose(code: number, reason: string): void {
-    if (this.#state === "closing" || this.#state === "over") return;
-    this.#state = "closing";
+    if (!this.core.writable) return;
     this.writer.close(code, reason);
     const { closeTimeoutMs } = this.settings;
-    this.connection.setDeadline(
+    this.stream.setDeadline(
       this.#shutdownMs >= 0 ? Math.min(closeTimeoutMs, this.#shutdownMs) : closeTimeoutMs,
     );
   }
 
-  /** The peer broke a rule: it is told, and not listened to any longer (RFC 6455 §7.1.7). */
+  /** A message cannot be inflated, is no text, or our own code is at fault. */
   #refuse(error: unknown): void {
-    if (this.#state === "over") return;
-    if (!(error instanceof ProtocolError) || error.closeCode === undefined) {
+    if (!isFailure(error)) {
       this.failed(error);
       return;
     }
-    if (websocketError.hasSubscribers) websocketError.publish({ websocket: this.#session, error });
-    this.writer.close(error.closeCode, error.message);
-    this.#finish(error.closeCode, error.message);
+    if (this.core.state === "closed") return;
+    this.#publish(error);
+    this.#fail(error.closeCode, error.message);
   }
 
-  /** Nothing is read any more; the transport closes when everything has left. */
-  #finish(code: number, reason: string): void {
-    this.#endSession(code, reason);
-    this.connection.setDeadline(0);
-    // A message still being compressed, and the Close behind it, must get out first.
-    this.writer.whenFlushed(() => this.connection.close());
+  #fail(code: number, reason: string): void {
+    this.writer.cork();
+    this.core.fail(code, reason);
+    this.#settle();
+    this.writer.uncork();
   }
 
   /** The peer is as good as gone. */
   #lose(reason: string): void {
-    this.#endSession(ABNORMAL_CLOSURE, reason);
-    this.connection.destroy();
+    this.core.lose(reason);
+    this.writer.abandon();
+    this.#settle();
+    this.stream.reset();
   }
 
-  #endSession(code: number, reason: string): void {
-    this.#state = "over";
-    this.#core.stop();
-    this.#status ??= { code, reason };
-    this.#session.closed(code, reason);
+  /** How it ended is settled: the handler hears of it. What waits still leaves. */
+  #settle(): void {
+    const { status } = this.core;
+    if (status === undefined) return;
+    this.stream.setDeadline(0);
+    this.#session.closed(status.code, status.reason);
   }
 
   // ── what the session tells ────────────────────────────────────────────────────────────────────────────────
 
   opened(): void {
+    this.core.open();
     // The connection may have gone, or onInit itself have closed it, in the meantime.
-    if (this.#state === "over") this.#session.closed(this.#status!.code, this.#status!.reason);
-    if (this.#state !== "opening") return;
-    this.#state = "open";
+    this.#settle();
     if (this.#shutdownMs >= 0) this.shutdown(this.#shutdownMs);
   }
 
@@ -292,16 +265,18 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
 
   failed(error: unknown): void {
     // A handler that stumbles over the very loss of its connection has not failed.
-    if (!(this.connection.closed && error instanceof TransportError)) this.report(error);
-    if (this.#state === "over") return;
+    if (!(this.stream.closed && error instanceof TransportError)) this.report(error);
     // RFC 6455 §7.4.1
-    this.writer.close(INTERNAL_ERROR, "");
-    this.#finish(INTERNAL_ERROR, "");
+    if (this.core.state !== "closed") this.#fail(INTERNAL_ERROR, "");
   }
 
   report(error: unknown): void {
-    if (websocketError.hasSubscribers) websocketError.publish({ websocket: this.#session, error });
+    this.#publish(error);
     this.#onError(error);
+  }
+
+  #publish(error: unknown): void {
+    if (websocketError.hasSubscribers) websocketError.publish({ websocket: this.#session, error });
   }
 
   // ── what the writer tells ─────────────────────────────────────────────────────────────────────────────────
@@ -311,7 +286,8 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
   }
 
   writeFailed(error: unknown): void {
-    this.failed(error);
+    this.report(error);
+    this.#lose("a message could not be compressed");
   }
 }
 

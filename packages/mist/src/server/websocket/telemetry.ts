@@ -1,7 +1,7 @@
 // WebSocket events on node:diagnostics_channel. With no subscriber an event costs one property read.
 
 import diagnostics_channel from "node:diagnostics_channel";
-import type { WebSocket } from "./websocket.ts";
+import type { WebSocket } from "./handler.ts";
 
 /** Published on `mist:websocket:open` behind the handshake, before `onInit`. */
 export interface WebSocketOpenEvent {

@@ -1,4 +1,4 @@
-// The sending half of a WebSocket: frames in order, gathered into few writes, with backpressure.
+// The sending half of a WebSocket's shell: when frames leave, and who waits for room.
 //
 // What is sent while corked (that is, while a packet or a message is being handled) leaves in one write; what is sent
 // at other times leaves before the event loop goes on or, with a broadcast, soon after (flush-schedule.ts). A message
@@ -6,20 +6,21 @@
 // bounded: `maxBufferedBytes`.
 
 import { Buffer } from "node:buffer";
-import { type Connection, TransportError } from "@x/glisten";
-import { encodeClosePayload } from "../../websocket/close-code.ts";
-import { BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT } from "../../websocket/frame.ts";
-import { fullBatch, maxBatchedPayload, Outbox } from "../../websocket/outbox.ts";
-import { refused, SENT } from "../body/sent.ts";
+import { TransportError } from "@x/glisten";
+import { Flow, quietRejection } from "@x/glisten/kit";
+import type { WebSocketConnection } from "../../websocket/connection.ts";
+import { BINARY, FIN, RSV1, TEXT } from "../../websocket/frame.ts";
+import { maxCopiedBytes } from "../../websocket/outbox.ts";
+import type { ByteStream } from "../exchange/byte-stream.ts";
 import { joinsFlush, scheduleFlush } from "./flush-schedule.ts";
 import type { PermessageDeflate } from "./permessage-deflate.ts";
 import type { PreparedFrame } from "./prepared-frame.ts";
-import { SendBacklog } from "./send-backlog.ts";
 
 /** What the writer tells its owner. */
 export interface WriterHost {
-  readonly connection: Connection;
+  readonly stream: ByteStream;
   readonly settings: WriterSettings;
+  readonly core: WebSocketConnection;
   /** The peer has left more than `maxBufferedBytes` lying. */
   overflowed(): void;
   /** A message could not be compressed: never the peer's fault. */
@@ -32,42 +33,41 @@ export interface WriterSettings {
   readonly threshold: number;
 }
 
-/** Outboxes nobody is using. */
-const idleOutboxes: Outbox[] = [];
-const maxIdleOutboxes = 64;
+/** Messages for zlib's threads, and behind them. Only a connection that sends large messages compressed has one. */
+interface Backlog {
+  /** A message is with zlib's threads. */
+  busy: boolean;
+  /** What waits behind it. */
+  readonly queue: { readonly size: number; readonly put: () => void }[];
+  /** Bytes of all of them. */
+  bytes: number;
+}
 
 export class WebSocketWriter {
   readonly #host: WriterHost;
   /** The connection's compression, if it was agreed upon. */
   readonly deflate: PermessageDeflate | undefined;
-  /** Frames not yet written; lent only while there are any. */
-  #outbox: Outbox | undefined;
+  /** Blocked while the peer takes less than it is given, and while a message is being compressed. */
+  readonly flow: Flow = new Flow();
   #corked = 0;
   #flushScheduled = false;
-  #blocked = false;
-  /** A Close frame has been given to the writer, or the connection is gone: nothing more may be sent. */
-  #ended = false;
-  /** A message is with zlib's threads. */
-  #compressing = false;
-  #backlog: SendBacklog | undefined;
+  /** The stream has asked for a pause. */
+  #streamFull = false;
+  #backlog: Backlog | undefined;
 
   constructor(host: WriterHost, deflate: PermessageDeflate | undefined) {
     this.#host = host;
     this.deflate = deflate;
   }
 
-  /** True while the peer takes less than it is given. */
-  get blocked(): boolean {
-    return this.#blocked;
-  }
-
-  /** True once a Close frame has been given to the writer, or the connection is gone. */
-  get ended(): boolean {
-    return this.#ended;
+  /** Whether messages may be sent: no Close has been sent, and the peer is there. */
+  get open(): boolean {
+    return this.#host.core.writable;
   }
 
   get bufferedAmount(): number {
-    return this.#host.connection.bufferedAmount + this.#gathered() + (this.#backlog?.bytes ?? 0);
+    const { stream, core } = this.#host;
+    return stream.bufferedAmount + core.pendingBytes + (this.#backlog?.bytes ?? 0);
   }
 
   /** Holds writes back until `uncork`. */
@@ -76,190 +76,78 @@ export class WebSocketWriter {
   }
 
   uncork(): void {
-    if (--this.#corked === 0 && this.#outbox !== undefined) this.flush();
+    if (--this.#corked === 0) this.flush();
   }
 
-  // ---- messages ------------------------------------------------------------------------------------------------
+  // ── messages ──────────────────────────────────────────────────────────────────────────────────────────────
 
   text(data: string): Promise<void> {
-    if (this.#ended) return closed();
+    const { core } = this.#host;
+    if (!core.writable) return closed();
     const length = Buffer.byteLength(data);
-    if (this.#compresses(length)) return this.#compress(TEXT, data, length);
-    if (this.#compressing) return this.#wait(length, () => this.#putText(data, length));
+    if (this.#backlog?.busy) return this.#wait(length, () => this.#putText(data, length));
     this.#putText(data, length);
-    return this.#taken(length);
+    return this.#sent(length);
   }
 
   binary(data: Uint8Array): Promise<void> {
-    if (this.#ended) return closed();
-    const { length } = data;
-    if (this.#compresses(length)) return this.#compress(BINARY, data, length);
-    if (this.#compressing) return this.#wait(length, () => this.#put(FIN | BINARY, data));
-    this.#put(FIN | BINARY, data);
-    return this.#taken(length);
+    const { core } = this.#host;
+    if (!core.writable) return closed();
+    if (this.#backlog?.busy) return this.#wait(data.length, () => this.#putBinary(data));
+    this.#putBinary(data);
+    return this.#sent(data.length);
   }
 
   prepared(frame: PreparedFrame): Promise<void> {
-    if (this.#ended) return closed();
-    const bytes = frame.bytesFor(this.deflate, this.#host.settings.threshold);
-    if (this.#compressing) return this.#wait(bytes.length, () => this.#putEncoded(bytes));
-    this.#putEncoded(bytes);
-    return this.#taken(bytes.length);
+    const { core, settings } = this.#host;
+    if (!core.writable) return closed();
+    const bytes = frame.bytesFor(this.deflate, settings.threshold);
+    if (this.#backlog?.busy) return this.#wait(bytes.length, () => core.encoded(bytes));
+    core.encoded(bytes);
+    return this.#sent(bytes.length);
   }
 
-  // ---- control frames, which may overtake messages (RFC 6455 §5.4), but for Close --------------------------------
-
+  /** Control frames may overtake messages (RFC 6455 §5.4). */
   ping(data: Uint8Array): Promise<void> {
-    if (this.#ended) return closed();
-    this.#put(FIN | PING, data);
-    return this.#taken(data.length);
+    const { core } = this.#host;
+    if (!core.writable) return closed();
+    core.ping(data);
+    return this.#sent(data.length);
   }
 
-  /** Answers a ping. */
-  pong(data: Buffer): void {
-    if (this.#ended) return;
-    if (this.#blocked) {
-      // Not a view that would pin the packet it came in.
-      this.#behind.latePong = Buffer.from(data);
-      return;
-    }
-    this.#put(FIN | PONG, data);
-    this.#leaveSoon();
-  }
-
-  /** Sends a Close frame, behind everything else. */
+  /** Begins the closing handshake, behind everything that has been sent. */
   close(code: number, reason: string): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    const payload = encodeClosePayload(code, reason);
-    const put = (): void => this.#putLast(payload);
-    if (this.#compressing) this.#behind.enqueue({ size: payload.length, run: put, abandon: nothing });
-    else put();
+    this.#host.core.close(code, reason);
+    if (this.#corked === 0) this.flush();
   }
 
-  /** Calls `then` once everything given to the writer, a Close frame included, has been given to the connection. */
-  whenFlushed(then: () => void): void {
-    this.flush();
-    if (this.#compressing) this.#behind.enqueue({ size: 0, run: then, abandon: nothing });
-    else then();
-  }
-
-  // ---- what the connection tells ---------------------------------------------------------------------------------
+  // ── what the stream tells ─────────────────────────────────────────────────────────────────────────────────
 
   /** The peer has taken what was written. */
   drained(): void {
-    this.#blocked = false;
-    const backlog = this.#backlog;
-    if (backlog === undefined) return;
-    const { latePong } = backlog;
-    backlog.latePong = undefined;
-    if (latePong !== undefined) this.pong(latePong);
-    backlog.release();
+    this.#streamFull = false;
+    this.#reopen();
   }
 
-  /** Resolves when the peer has taken what was written. */
-  whenDrained(): Promise<void> {
-    return this.#behind.released;
-  }
-
-  /** The connection is gone. */
+  /** Nothing will leave any more. */
   abandon(): void {
-    this.#ended = true;
-    this.#blocked = false;
-    const error = new TransportError("closed", "the WebSocket is closed");
-    const backlog = this.#backlog;
     this.#backlog = undefined;
-    this.#takeGathered(false);
-    backlog?.abandon(error);
+    this.flow.abandon(new TransportError("closed", "the WebSocket is closed"));
   }
 
-  /** Writes what has been gathered. */
+  /** Writes what waits. Ends the stream when all has been said. */
   flush(): void {
-    if (this.#outbox === undefined) return;
-    // What has to wait in the socket must not keep a whole slab of frames alive.
-    const batch = this.#takeGathered(this.#host.connection.bufferedAmount > 0);
-    if (!this.#host.connection.write(batch, "latin1")) this.#blocked = true;
-  }
-
-  // ---- below -----------------------------------------------------------------------------------------------------
-
-  get #behind(): SendBacklog {
-    this.#backlog ??= new SendBacklog();
-    return this.#backlog;
-  }
-
-  get #gathering(): Outbox {
-    this.#outbox ??= idleOutboxes.pop() ?? new Outbox();
-    return this.#outbox;
-  }
-
-  #gathered(): number {
-    return this.#outbox === undefined ? 0 : this.#outbox.size;
-  }
-
-  #takeGathered(own: boolean): string | Buffer {
-    const outbox = this.#outbox;
-    if (outbox === undefined) return "";
-    this.#outbox = undefined;
-    if (idleOutboxes.length < maxIdleOutboxes) idleOutboxes.push(outbox);
-    return outbox.take(own);
-  }
-
-  #putText(data: string, length: number): void {
-    if (length === data.length) this.#gathering.ascii(data);
-    else if (length <= maxBatchedPayload) this.#gathering.utf8(data, length);
-    else this.#putLarge(FIN | TEXT, Buffer.from(data, "utf8"));
-  }
-
-  #put(first: number, payload: Uint8Array): void {
-    if (payload.length <= maxBatchedPayload) this.#gathering.frame(first, payload);
-    else this.#putLarge(first, payload);
-  }
-
-  /** A payload that is not worth copying leaves at once, with all that was gathered before it, in one write. */
-  #putLarge(first: number, payload: Uint8Array): void {
-    this.#gathering.header(first, payload.length);
-    const { connection } = this.#host;
-    const batch = this.#takeGathered(connection.bufferedAmount > 0);
-    if (!connection.write([batch, payload], "latin1")) this.#blocked = true;
-  }
-
-  #putLast(payload: Buffer): void {
-    this.#put(FIN | CLOSE, payload);
-    this.flush();
-  }
-
-  #putEncoded(frame: Buffer): void {
-    if (frame.length <= maxBatchedPayload) {
-      this.#gathering.encoded(frame);
-      return;
+    if (this.flow.abandoned) return;
+    const { core, stream } = this.#host;
+    if (core.pendingBytes > 0) {
+      // What has to wait in the stream must not keep a whole slab of frames alive.
+      const batch = core.take(stream.bufferedAmount > 0);
+      if (!stream.write(batch, "latin1")) {
+        this.#streamFull = true;
+        this.flow.block();
+      }
     }
-    this.flush();
-    if (!this.#host.connection.write(frame)) this.#blocked = true;
-  }
-
-  /** The promise for a message that has just been put into the outbox or written. */
-  #taken(size: number): Promise<void> {
-    this.#leaveSoon();
-    if (!this.#blocked) return SENT;
-    // However large a message is, there is room for one.
-    if (this.bufferedAmount - size > this.#host.settings.maxBufferedBytes) {
-      this.#host.overflowed();
-      return closed();
-    }
-    return this.whenDrained();
-  }
-
-  #leaveSoon(): void {
-    const size = this.#gathered();
-    if (size >= fullBatch) {
-      this.flush();
-    } else if (this.#flushScheduled) {
-      joinsFlush();
-    } else if (this.#corked === 0 && size > 0) {
-      this.#flushScheduled = true;
-      scheduleFlush(this);
-    }
+    if (core.finished) stream.close();
   }
 
   /** @internal */
@@ -268,70 +156,97 @@ export class WebSocketWriter {
     this.flush();
   }
 
+  // ── below ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #putText(data: string, length: number): void {
+    if (this.#compresses(length)) this.#compress(FIN | RSV1 | TEXT, data, length);
+    else this.#host.core.text(data, length);
+  }
+
+  #putBinary(data: Uint8Array): void {
+    if (this.#compresses(data.length)) this.#compress(FIN | RSV1 | BINARY, data, data.length);
+    else this.#host.core.frame(FIN | BINARY, data);
+  }
+
+  /** The promise for a message that waits to leave. */
+  #sent(size: number): Promise<void> {
+    const { core } = this.#host;
+    if (core.full) this.flush();
+    else if (this.#flushScheduled) joinsFlush();
+    else if (this.#corked === 0 && core.pendingBytes > 0) {
+      this.#flushScheduled = true;
+      scheduleFlush(this);
+    }
+    return this.#room(size);
+  }
+
+  #room(size: number): Promise<void> {
+    // However large a message is, there is room for one.
+    if (this.flow.blocked && this.bufferedAmount - size > this.#host.settings.maxBufferedBytes)
+      this.#host.overflowed();
+    return this.flow.whenRoom();
+  }
+
   #compresses(length: number): boolean {
-    // Nothing there is nothing to compress, and zlib would not flush twice in a row.
+    // zlib does not flush twice in a row: an empty message stays as it is.
     return this.deflate !== undefined && length > 0 && length >= this.#host.settings.threshold;
   }
 
-  #compress(opcode: number, data: string | Uint8Array, length: number): Promise<void> {
-    if (this.#compressing) return this.#wait(length, () => this.#compressNow(opcode, data, length));
-    this.#compressNow(opcode, data, length);
-    return this.#compressing ? this.#wait(0, nothing) : this.#taken(length);
-  }
-
-  #compressNow(opcode: number, data: string | Uint8Array, length: number): void {
-    const first = FIN | RSV1 | opcode;
+  #compress(first: number, data: string | Uint8Array, length: number): void {
+    const { core } = this.#host;
     const deflated = this.deflate!.deflate(data, length);
     if (!(deflated instanceof Promise)) {
-      // Only good until the next message: copied, whatever its size.
-      if (deflated.length <= maxBatchedPayload) this.#gathering.frame(first, deflated);
-      else this.#putLarge(first, Buffer.from(deflated));
+      // Only good until the next message, and may wait: copied.
+      core.frame(first, deflated.length <= maxCopiedBytes ? deflated : Buffer.from(deflated));
       return;
     }
-    this.#compressing = true;
-    const backlog = this.#behind;
-    backlog.bytes += length;
+    core.owe();
+    this.#backlog ??= { busy: true, queue: [], bytes: 0 };
+    this.#backlog.busy = true;
+    this.#backlog.bytes += length;
+    this.flow.block();
     deflated.then(
-      (payload) => {
-        backlog.bytes -= length;
-        this.#compressed(first, payload);
-      },
+      (payload) => this.#compressed(first, payload, length),
       (error: unknown) => {
         // Expected when the connection went away under it.
-        if (!this.#host.connection.closed) this.#host.writeFailed(error);
+        if (!this.flow.abandoned) this.#host.writeFailed(error);
       },
     );
   }
 
-  #compressed(first: number, payload: Buffer): void {
-    if (this.#host.connection.closed) return;
-    this.#compressing = false;
+  #compressed(first: number, payload: Buffer, length: number): void {
+    const { core } = this.#host;
+    const backlog = this.#backlog;
+    if (backlog === undefined) return;
+    backlog.busy = false;
+    backlog.bytes -= length;
     this.cork();
-    this.#put(first, payload);
-    const backlog = this.#behind;
-    for (let next = backlog.shift(); next !== undefined; next = backlog.shift()) {
-      next.run();
-      if (this.#compressing) break;
+    core.frame(first, payload);
+    core.pay();
+    // One of those that waited may have to be compressed, too, and then holds back the rest.
+    while (!backlog.busy && backlog.queue.length > 0) {
+      const next = backlog.queue.shift()!;
+      backlog.bytes -= next.size;
+      next.put();
+      core.pay();
     }
     this.uncork();
+    this.#reopen();
+  }
+
+  #reopen(): void {
+    if (!this.#streamFull && !this.#backlog?.busy) this.flow.open();
   }
 
   #wait(size: number, put: () => void): Promise<void> {
-    const promise = new Promise<void>((resolve, abandon) => {
-      const run = (): void => {
-        put();
-        resolve(this.#blocked ? this.whenDrained() : undefined);
-      };
-      this.#behind.enqueue({ size, run, abandon });
-    });
-    promise.catch(nothing);
-    if (this.bufferedAmount - size > this.#host.settings.maxBufferedBytes) this.#host.overflowed();
-    return promise;
+    const backlog = this.#backlog!;
+    this.#host.core.owe();
+    backlog.queue.push({ size, put });
+    backlog.bytes += size;
+    return this.#room(size);
   }
 }
 
-function nothing(): void {}
-
 function closed(): Promise<void> {
-  return refused(new TransportError("closed", "the WebSocket is closed"));
+  return quietRejection(new TransportError("closed", "the WebSocket is closed"));
 }

@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { constants, createDeflateRaw, createInflateRaw, type DeflateRaw, type InflateRaw } from "node:zlib";
-import { stepOf, type ZlibStep } from "./zlib-step.ts";
+import { stepOf, type ZlibStep } from "../../performance/zlib-step.ts";
 
 /** What a deflater is made for. */
 export interface DeflaterSettings {
