@@ -3,7 +3,11 @@ import { randomBytes } from "node:crypto";
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type DeflateSettings, PermessageDeflate } from "../../src/server/websocket/permessage-deflate.ts";
+import {
+  type DeflateSettings,
+  PermessageDeflate,
+  zlibTurns,
+} from "../../src/server/websocket/permessage-deflate.ts";
 
 const tail = Buffer.from([0, 0, 255, 255]);
 
@@ -186,4 +190,57 @@ test("both ways of working agree, whatever the messages", async () => {
     ),
     { numRuns: 40 },
   );
+});
+
+describe("many connections that inflate at once", () => {
+  const size = 12_000_000;
+  const bomb = clientDeflate(Buffer.concat([randomBytes(100_000), Buffer.alloc(size - 100_000)]));
+
+  test.each([
+    ["on the spot where it fits", true],
+    ["by the public interface", false],
+  ])("have no more than the budget in the making, and all get theirs, %s", async (_name, synchronous) => {
+    const inflating = Array.from({ length: 40 }, () =>
+      own(new PermessageDeflate(settings({ synchronous })).inflate(bomb)),
+    );
+    const seen: { bytes: number; atOnce: number }[] = [];
+    await Promise.all(
+      inflating.map(async (inflated) => {
+        seen.push(zlibTurns.underWay);
+        expect((await inflated).length).toBe(size);
+        seen.push(zlibTurns.underWay);
+      }),
+    );
+    // 16 MiB is what each message may become.
+    expect(Math.max(...seen.map(({ bytes }) => bytes))).toBe(64 << 20);
+    expect(Math.max(...seen.map(({ atOnce }) => atOnce))).toBe(4);
+    expect(zlibTurns.underWay).toEqual({ bytes: 0, atOnce: 0 });
+  });
+
+  test("small messages wait for nobody", async () => {
+    const large = Array.from({ length: 10 }, () => own(new PermessageDeflate(settings()).inflate(bomb)));
+    const small = new PermessageDeflate(settings()).inflate(clientDeflate(Buffer.from("small")));
+    expect(small.toString()).toBe("small");
+    await Promise.all(large);
+  });
+
+  test("a connection that is gone leaves the line, and what it had sent goes with it", async () => {
+    const deflates = Array.from({ length: 20 }, () => new PermessageDeflate(settings()));
+    const inflating = deflates.map((deflate) => own(deflate.inflate(bomb)));
+    expect(zlibTurns.waiting).toBe(16);
+    for (const deflate of deflates) deflate.close();
+    expect(zlibTurns.waiting).toBe(0);
+    const ends = await Promise.allSettled(inflating);
+    expect(ends.filter(({ status }) => status === "rejected")).toHaveLength(16);
+    expect(zlibTurns.underWay).toEqual({ bytes: 0, atOnce: 0 });
+  });
+
+  test("what zlib's threads deflate waits in the same line", async () => {
+    const data = Buffer.alloc(30 << 20);
+    const deflating = Array.from({ length: 5 }, () =>
+      own(new PermessageDeflate(settings()).deflate(data, data.length)),
+    );
+    expect([zlibTurns.underWay.atOnce, zlibTurns.waiting]).toEqual([2, 3]);
+    for (const deflated of deflating) expect(clientInflate(await deflated).equals(data)).toBe(true);
+  });
 });
