@@ -1,9 +1,13 @@
-// Memory given back by hand.
+// Memory given back by hand. Measured on Node.js 24: without it an echo of 64 KiB costs a third more as binary messages,
+// a seventh more as text.
 
 import type { Buffer } from "node:buffer";
+import { isOn } from "./switches.ts";
 
 /** Less is not worth the call. */
 const worthBytes = 4096;
+
+const on = isOn("free");
 
 /** ES2024; Node.js 20 is without it. */
 type Transferable = ArrayBufferLike & { transfer?(newLength: number): ArrayBuffer };
@@ -16,5 +20,5 @@ type Transferable = ArrayBufferLike & { transfer?(newLength: number): ArrayBuffe
 export function free(bytes: Buffer): void {
   const { length } = bytes;
   const memory: Transferable = bytes.buffer;
-  if (length >= worthBytes && length === memory.byteLength) memory.transfer?.(0);
+  if (on && length >= worthBytes && length === memory.byteLength) memory.transfer?.(0);
 }

@@ -10,6 +10,7 @@
 
 import { Buffer } from "node:buffer";
 import { constants, createDeflateRaw, createInflateRaw, type DeflateRaw, type InflateRaw } from "node:zlib";
+import { isOn } from "./switches.ts";
 
 /** One stream's step. */
 export interface ZlibStep {
@@ -75,7 +76,7 @@ let works: boolean | undefined;
 
 /** The stream's synchronous step; undefined if this platform has none that works. */
 export function stepOf(stream: DeflateRaw | InflateRaw): ZlibStep | undefined {
-  works ??= tryStep();
+  works ??= isOn("zlib-step") && tryStep();
   return works ? findStep(stream) : undefined;
 }
 

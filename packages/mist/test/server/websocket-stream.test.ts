@@ -10,6 +10,13 @@ import { openOnStream } from "./memory-stream.ts";
 
 const closeCode = (payload: Buffer): number => payload.readUInt16BE(0);
 
+/** A WebSocket, and its handler's end of it. */
+function openHeld(options: Partial<mist.WebSocketOptions<unknown>> = {}) {
+  const held: mist.WebSocket[] = [];
+  const opened = openOnStream({ ...options, onInit: (websocket) => void held.push(websocket) });
+  return { ...opened, websocket: held[0]! };
+}
+
 test("a connection of glisten is such a stream", () => {
   const asStream = (connection: Connection): ByteStream => connection;
   expect(asStream).toBeTypeOf("function");
@@ -129,8 +136,7 @@ describe("a peer that takes nothing", () => {
   });
 
   test("every send waits for the same promise, which resolves when it has caught up", async () => {
-    let websocket!: mist.WebSocket;
-    const { stream, protocol } = openOnStream({ onInit: (own) => void (websocket = own) });
+    const { stream, protocol, websocket } = openHeld();
     stream.full = true;
     void websocket.sendText("fills it");
     await new Promise(process.nextTick);
@@ -151,11 +157,7 @@ describe("a peer that takes nothing", () => {
   });
 
   test("is cut off when more than maxBufferedBytes wait for it", async () => {
-    let websocket!: mist.WebSocket;
-    const { stream } = openOnStream({
-      maxBufferedBytes: 1000,
-      onInit: (own) => void (websocket = own),
-    });
+    const { stream, websocket } = openHeld({ maxBufferedBytes: 1000 });
     stream.full = true;
     void websocket.sendBinary(Buffer.alloc(5000));
     expect(stream.ended).toBeUndefined();
@@ -164,8 +166,7 @@ describe("a peer that takes nothing", () => {
   });
 
   test("pings of ours count as well", async () => {
-    let websocket!: mist.WebSocket;
-    const { stream } = openOnStream({ maxBufferedBytes: 100, onInit: (own) => void (websocket = own) });
+    const { stream, websocket } = openHeld({ maxBufferedBytes: 100 });
     stream.full = true;
     for (let i = 0; i < 200 && stream.ended === undefined; i++) {
       void websocket.ping();

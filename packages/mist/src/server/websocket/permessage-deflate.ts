@@ -23,6 +23,7 @@ import {
   inflaters,
   newDeflater,
   newInflater,
+  newSharedInflater,
   OutputLimit,
   type Pool,
   runStream,
@@ -240,7 +241,7 @@ export class PermessageDeflate {
     if (this.#inflate !== undefined) return this.#inflate;
     const { clientMaxWindowBits, clientNoContextTakeover, synchronous } = this.#settings;
     if (clientNoContextTakeover)
-      return borrow(inflaters, String(synchronous), () => newInflater(15, synchronous));
+      return borrow(inflaters, String(synchronous), () => newSharedInflater(synchronous));
     this.#inflate = newInflater(clientMaxWindowBits, synchronous);
     return this.#inflate;
   }
