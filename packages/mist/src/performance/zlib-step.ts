@@ -3,7 +3,8 @@
 // The one place that leans on something Node does not document. Node's public zlib is either one call for a whole
 // stream (which sets a stream up and tears it down: measured for a message of 1 KiB, 24 µs to deflate and 11 µs to
 // inflate, without context takeover) or a trip through the thread pool (58 µs of CPU to deflate the same). A step on
-// a living stream takes 7 and 3 µs, and 3 µs and less with context takeover.
+// a living stream takes 7 and 3 µs, and 3 µs and less with context takeover. On Node.js 24 an echo of 1 KiB of JSON costs
+// 25 µs with it and 126 µs without.
 //
 // It is looked for, and tried on a known text, once; where it is missing or answers wrongly `stepOf` gives
 // undefined, and the public interface is used.
