@@ -33,9 +33,6 @@ export type ConnectionState = "opening" | "open" | "closing" | "closed";
 /** What the core tells. With `close` and `failed` the connection is closed, and the answer waits to leave. */
 export type WebSocketEvent = Message | CloseFrame | Failed | NeedData;
 
-/** A batch beyond this leaves, although more may follow. */
-const fullBatch = 65_536;
-
 /** Outboxes that no connection uses: an idle connection has none. */
 const idleOutboxes: Outbox[] = [];
 const maxIdleOutboxes = 64;
@@ -98,6 +95,13 @@ export class WebSocketConnection {
     for (;;) {
       const event = this.#reader.next();
       switch (event.type) {
+        case "text":
+        case "binary":
+        case "compressed":
+          if (this.#state === "open") return event;
+          continue;
+        case "need-data":
+          return event;
         case "ping":
           // RFC 6455 §5.5.2: a pong is due until the peer's Close has arrived; §5.5.1 forbids only data behind ours.
           this.#waiting.pong(event.payload);
@@ -112,10 +116,6 @@ export class WebSocketConnection {
         case "failed":
           this.fail(event.error.closeCode, event.error.message);
           return event;
-        case "need-data":
-          return event;
-        default:
-          if (this.#state === "open") return event;
       }
     }
   }
@@ -184,8 +184,7 @@ export class WebSocketConnection {
 
   /** Whether they should be written at once, even though more may follow. */
   get full(): boolean {
-    const outbox = this.#outbox;
-    return outbox !== undefined && (outbox.lent || outbox.size >= fullBatch);
+    return this.#outbox?.full === true;
   }
 
   /** Gives what is to be written. `own`: it may have to wait, and must not keep a whole slab of frames alive. */

@@ -16,6 +16,9 @@ const slabBytes = 32_768;
 /** Payloads up to this size are copied into the batch. */
 export const maxCopiedBytes = 4096;
 
+/** A batch beyond this leaves, although more may follow. */
+const fullBatch = 65_536;
+
 let slab: Buffer = Buffer.alloc(0);
 let slabUsed = 0;
 
@@ -44,9 +47,9 @@ export class Outbox {
     return this.#bytes === undefined ? this.#text.length : this.#end - this.#start;
   }
 
-  /** Whether somebody else's bytes wait here, which must leave before they are changed. */
-  get lent(): boolean {
-    return this.#parts !== undefined;
+  /** Whether it should leave at once: it is large, or holds somebody else's bytes, which may be changed later. */
+  get full(): boolean {
+    return this.#parts !== undefined || this.#batchSize >= fullBatch;
   }
 
   /** Adds a text message, which is `length` bytes in UTF-8. */

@@ -149,14 +149,14 @@ describe("the outbox", () => {
     expect(outbox.take(false)).toBe(`\x81\x05Hello\x8a\x01\xff\x81\x7e\x00\xc8${"y".repeat(200)}`);
   });
 
-  test("a large payload is not copied, and says that it is only lent", () => {
+  test("a large payload is not copied, and leaves at once", () => {
     const outbox = new Outbox();
     const payload = Buffer.alloc(5000);
     outbox.text("first", 5);
-    expect(outbox.lent).toBe(false);
+    expect(outbox.full).toBe(false);
     outbox.frame(0x82, payload);
-    expect(outbox.lent).toBe(true);
+    expect(outbox.full).toBe(true);
     expect((outbox.take(false) as readonly unknown[])[1]).toBe(payload);
-    expect([outbox.lent, outbox.size]).toEqual([false, 0]);
+    expect([outbox.full, outbox.size]).toEqual([false, 0]);
   });
 });
