@@ -2,9 +2,10 @@
 
 import { Buffer } from "node:buffer";
 import type { Connection } from "@x/glisten";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type * as mist from "../../src/index.ts";
 import type { ByteStream } from "../../src/server/exchange/byte-stream.ts";
+import { PermessageDeflate } from "../../src/server/websocket/permessage-deflate.ts";
 import { close, ping, pong, text } from "../websocket/client-frames.ts";
 import { openOnStream } from "./memory-stream.ts";
 
@@ -195,5 +196,29 @@ describe("failures of ours", () => {
     expect(errors).toHaveLength(count);
     await protocol.closed?.({ type: "normal" });
     expect(errors).toHaveLength(count);
+  });
+
+  test("a message that cannot be compressed: told once, and the client is reset, whatever waits behind it", async () => {
+    const deflate = vi.spyOn(PermessageDeflate.prototype, "deflate").mockRejectedValue(new Error("zlib"));
+    onTestFinished(() => deflate.mockRestore());
+    const heard: unknown[] = [];
+    const { stream, errors, feed } = openOnStream(
+      {
+        compression: { threshold: 0 },
+        handler(_state, message, websocket) {
+          heard.push(message.type === "closed" ? message.code : message.type);
+          if (message.type !== "text") return;
+          void websocket.sendText("large");
+          void websocket.sendText("behind it");
+          websocket.close();
+        },
+      },
+      "permessage-deflate",
+    );
+    await feed(text("go"));
+    await new Promise(setImmediate);
+    expect(errors).toMatchObject([{ message: "zlib" }]);
+    expect(stream.ended).toBe("reset");
+    expect(heard).toEqual(["text", 1006]);
   });
 });
