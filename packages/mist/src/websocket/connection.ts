@@ -104,7 +104,7 @@ export class WebSocketConnection {
           return event;
         case "ping":
           // RFC 6455 §5.5.2: a pong is due until the peer's Close has arrived; §5.5.1 forbids only data behind ours.
-          this.#waiting.pong(event.payload);
+          this.#gathering().pong(event.payload);
           continue;
         case "pong":
           continue;
@@ -124,17 +124,17 @@ export class WebSocketConnection {
 
   /** Sends a text message, which is `length` bytes in UTF-8. Only while {@link writable}, or if owed. */
   text(data: string, length: number): void {
-    this.#waiting.text(data, length);
+    this.#gathering().text(data, length);
   }
 
   /** Sends a frame; `first` is the octet of FIN, RSV and opcode. Only while {@link writable}, or if owed. */
   frame(first: number, payload: Uint8Array): void {
-    this.#waiting.frame(first, payload);
+    this.#gathering().frame(first, payload);
   }
 
   /** Sends a frame made before. Only while {@link writable}, or if owed. */
   encoded(frame: Buffer): void {
-    this.#waiting.encoded(frame);
+    this.#gathering().encoded(frame);
   }
 
   /** Sends a ping of at most 125 bytes. */
@@ -203,7 +203,7 @@ export class WebSocketConnection {
 
   // ── below ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-  get #waiting(): Outbox {
+  #gathering(): Outbox {
     this.#outbox ??= idleOutboxes.pop() ?? new Outbox();
     return this.#outbox;
   }

@@ -39,23 +39,25 @@ export class Outbox {
 
   /** Bytes waiting. */
   get size(): number {
-    return this.#partsSize + this.#batchSize;
+    return this.#partsSize + this.#batchSize();
   }
 
-  get #batchSize(): number {
+  #batchSize(): number {
     if (this.#shared !== undefined) return this.#shared.size;
     return this.#bytes === undefined ? this.#text.length : this.#end - this.#start;
   }
 
   /** Whether it should leave at once: it is large, or holds somebody else's bytes, which may be changed later. */
   get full(): boolean {
-    return this.#parts !== undefined || this.#batchSize >= fullBatch;
+    return this.#parts !== undefined || this.#batchSize() >= fullBatch;
   }
 
   /** Adds a text message, which is `length` bytes in UTF-8. */
   text(text: string, length: number): void {
-    if (length === text.length) this.#latin1(textHeader(length) + text);
-    else if (length > maxCopiedBytes) this.frame(FIN | TEXT, Buffer.from(text, "utf8"));
+    if (length === text.length) {
+      if (this.#bytes === undefined && this.#shared === undefined) this.#text += textHeader(length) + text;
+      else this.#latin1(textHeader(length) + text);
+    } else if (length > maxCopiedBytes) this.frame(FIN | TEXT, Buffer.from(text, "utf8"));
     else {
       const at = this.#reserve(headerSize(length) + length);
       this.#bytes!.write(text, writeHeader(this.#bytes!, at, FIN | TEXT, length), "utf8");
@@ -79,7 +81,7 @@ export class Outbox {
   /** Adds a frame made before, which nobody changes any more. */
   encoded(frame: Buffer): void {
     if (frame.length > maxCopiedBytes) this.#part(frame);
-    else if (this.#shared !== undefined || this.#batchSize === 0)
+    else if (this.#shared !== undefined || this.#batchSize() === 0)
       this.#shared = (this.#shared ?? SharedBatch.empty).with(frame);
     else {
       const at = this.#reserve(frame.length);
@@ -91,7 +93,7 @@ export class Outbox {
   take(own: boolean): Batch {
     const parts = this.#parts;
     if (parts === undefined) return this.#takeBatch(own);
-    if (this.#batchSize > 0) parts.push(this.#takeBatch(own));
+    if (this.#batchSize() > 0) parts.push(this.#takeBatch(own));
     this.#parts = undefined;
     this.#partsSize = 0;
     return parts.length === 1 ? parts[0]! : parts;
@@ -116,8 +118,8 @@ export class Outbox {
 
   #part(payload: Uint8Array): void {
     this.#parts ??= [];
-    this.#partsSize += this.#batchSize + payload.length;
-    if (this.#batchSize > 0) this.#parts.push(this.#takeBatch(true));
+    this.#partsSize += this.#batchSize() + payload.length;
+    if (this.#batchSize() > 0) this.#parts.push(this.#takeBatch(true));
     this.#parts.push(payload);
   }
 

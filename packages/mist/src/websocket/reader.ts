@@ -109,20 +109,16 @@ export class FrameReader {
   next(): ReaderEvent {
     if (this.#stopped) return NEED_DATA;
     try {
-      return this.#advance();
+      for (;;) {
+        if (this.#remaining === noFrame && !this.#beginFrame()) return this.#starve();
+        const event = (this.#first & 0x0f) >= CLOSE ? this.#readControl() : this.#readData();
+        if (event !== undefined) return event;
+        if (this.#remaining !== noFrame) return this.#starve();
+      }
     } catch (error) {
       this.stop();
       if (isFailure(error)) return { type: "failed", error };
       throw error;
-    }
-  }
-
-  #advance(): ReaderEvent {
-    for (;;) {
-      if (this.#remaining === noFrame && !this.#beginFrame()) return this.#starve();
-      const event = (this.#first & 0x0f) >= CLOSE ? this.#readControl() : this.#readData();
-      if (event !== undefined) return event;
-      if (this.#remaining !== noFrame) return this.#starve();
     }
   }
 

@@ -181,10 +181,11 @@ export class WebSocketWriter {
   }
 
   #room(size: number): Promise<void> {
+    const { flow } = this;
     // However large a message is, there is room for one.
-    if (this.flow.blocked && this.bufferedAmount - size > this.#host.settings.maxBufferedBytes)
+    if (flow.blocked && this.bufferedAmount - size > this.#host.settings.maxBufferedBytes)
       this.#host.overflowed();
-    return this.flow.whenRoom();
+    return flow.whenRoom();
   }
 
   #compresses(length: number): boolean {
