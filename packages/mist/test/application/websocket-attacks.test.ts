@@ -200,3 +200,46 @@ test("a half-open client is noticed by its silence", async () => {
   await client.send(text("last words"));
   expect(await closed.promise).toMatchObject({ code: 1006 });
 });
+
+describe("a client that reads nothing is cut off by the send deadline", () => {
+  // More than the kernels on both sides hold.
+  const flood = Buffer.alloc(megabytes(8));
+  const repeat = (websocket: mist.WebSocket, send: () => unknown): void => {
+    const timer = setInterval(() => (websocket.open ? send() : clearInterval(timer)), 20);
+  };
+
+  test.each<[string, (websocket: mist.WebSocket) => unknown]>([
+    ["while a handler waits for its send", (websocket) => websocket.sendBinary(flood)],
+    [
+      "while it is pinged again and again",
+      (websocket) => {
+        void websocket.sendBinary(flood);
+        repeat(websocket, () => websocket.ping());
+      },
+    ],
+    [
+      "while it is sent more and more",
+      (websocket) => {
+        void websocket.sendBinary(flood);
+        repeat(websocket, () => websocket.sendText("more"));
+      },
+    ],
+  ])("%s", async (_name, send) => {
+    const closed = deferred<unknown>();
+    const served = await serve(
+      echo({
+        pingIntervalMs: 0,
+        handler: (_state, message, websocket) => {
+          if (message.type === "text") return send(websocket) as Promise<void>;
+          return undefined;
+        },
+        onClose: (_state, reason) => closed.resolve(reason),
+      }),
+      (builder) => builder.withDeadlines({ sendMs: 300 }),
+    );
+    const client = await open(served);
+    await client.send(text("go"));
+    expect(await closed.promise).toEqual({ code: 1006, reason: "the client takes nothing" });
+    expect(served.reports).toEqual([]);
+  });
+});

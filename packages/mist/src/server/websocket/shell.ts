@@ -102,19 +102,19 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
     if (this.core.state === "closed") return;
     if (this.core.state === "closing") {
       // RFC 6455 §7.1.1: a peer that does not answer a Close is not waited for.
-      this.#lose("the client did not answer the Close frame");
+      this.#lose("the client did not answer the Close frame", "closeTimeoutMs");
       return;
     }
     const verdict = this.judge(this.#held);
     if (verdict === "ping") this.writer.ping(noBytes);
-    else if (verdict === "lost") this.#lose("the client did not answer a ping");
+    else if (verdict === "lost") this.#lose("the client did not answer a ping", "pongTimeoutMs");
     else if (verdict === "idle") this.beginClose(GOING_AWAY, "idle for too long");
   }
 
   closed(reason: CloseReason): void | Promise<void> {
     this.writer.deflate?.close();
     this.writer.abandon();
-    this.core.lose(reason.type === "reset" ? reason.code : "the connection was lost");
+    this.core.lose(lossOf(reason));
     this.#settle();
     if (websocketClose.hasSubscribers)
       websocketClose.publish({ websocket: this.#session, ...this.core.status });
@@ -232,12 +232,12 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
     this.writer.uncork();
   }
 
-  /** The peer is as good as gone. */
-  #lose(reason: string): void {
+  /** The peer is as good as gone. `deadline` names the one it has missed. */
+  #lose(reason: string, deadline?: string): void {
     this.core.lose(reason);
     this.writer.abandon();
     this.#settle();
-    this.stream.reset();
+    this.stream.reset(deadline);
   }
 
   /** How it ended is settled: the handler hears of it. What waits still leaves. */
@@ -289,6 +289,12 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
     this.report(error);
     this.#lose("a message could not be compressed");
   }
+}
+
+/** Why no Close frame came. */
+function lossOf(reason: CloseReason): string {
+  if (reason.type === "reset") return reason.code;
+  return reason.type === "deadline" ? "the client takes nothing" : "the connection was lost";
 }
 
 function ignore(): void {}
