@@ -2,7 +2,7 @@
 // a seventh more as text.
 
 import type { Buffer } from "node:buffer";
-import { isOn } from "./switches.ts";
+import { isOn } from "./switch.ts";
 
 /** Less is not worth the call. */
 const worthBytes = 4096;

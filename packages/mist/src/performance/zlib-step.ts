@@ -11,7 +11,7 @@
 
 import { Buffer } from "node:buffer";
 import { constants, createDeflateRaw, createInflateRaw, type DeflateRaw, type InflateRaw } from "node:zlib";
-import { isOn } from "./switches.ts";
+import { isOn } from "./switch.ts";
 
 /** One stream's step. */
 export interface ZlibStep {
