@@ -17,7 +17,7 @@ import {
   refuse,
 } from "./checks.ts";
 import { UsageError } from "./errors.ts";
-import type { Tap } from "./tap.ts";
+import type { Tap } from "./socket/tap.ts";
 
 /** Which IP versions to try, and in which order. Each family gets the whole timeout. */
 export type IpVersionPreference = "ipv4-only" | "ipv4-preferred" | "ipv6-only" | "ipv6-preferred";

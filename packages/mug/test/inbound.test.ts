@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Inbound, tooLong } from "../src/inbound.ts";
+import { Inbound, tooLong } from "../src/socket/inbound.ts";
 
 /** A queue filled with the bytes, cut at the offsets. */
 function filled(bytes: Uint8Array, cuts: readonly number[]): Inbound {

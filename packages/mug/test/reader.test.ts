@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { MugError } from "../src/errors.ts";
-import { anyBytes, Reader, type ReceiveRequest } from "../src/reader.ts";
+import { anyBytes, Reader, type ReceiveRequest } from "../src/socket/reader.ts";
 
 type Step =
   | { readonly do: "packet"; readonly bytes: Uint8Array }

@@ -13,13 +13,13 @@ import {
   isTimeout,
   refuse,
 } from "../checks.ts";
-import { connectOptions, connect as connectSocket } from "../connect.ts";
+import { connectOptions, connect as connectSocket } from "../connect/connect.ts";
+import { over as socketOver } from "../connect/over.ts";
 import { MugError } from "../errors.ts";
 import type { ConnectOptions, HostOptions, SocketOptions } from "../options.ts";
-import { over as socketOver } from "../over.ts";
-import type { Socket } from "../socket.ts";
+import type { Socket } from "../socket/socket.ts";
+import { checkSendable, type Sendable } from "../socket/writer.ts";
 import { handled } from "../unhandled.ts";
-import { checkSendable, type Sendable } from "../writer.ts";
 import { ExpectationError } from "./expectation-error.ts";
 import { type Bytes, chop, splitAt, toBuffer } from "./splits.ts";
 import { escapeBytes, Transcript } from "./transcript.ts";

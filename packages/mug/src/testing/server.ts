@@ -16,7 +16,7 @@ import {
 } from "../checks.ts";
 import { Deadline } from "../deadline.ts";
 import { toMugError, UsageError } from "../errors.ts";
-import { Socket } from "../socket.ts";
+import { Socket } from "../socket/socket.ts";
 import { handled } from "../unhandled.ts";
 import { defaultTimeout, Peer, type PeerOptions } from "./peer.ts";
 import { Transcript } from "./transcript.ts";

@@ -1,7 +1,7 @@
 // What went over one connection and when, readable. Bounded: of a long chunk the beginning is kept, of a long
 // conversation the end.
 
-import type { Tap } from "../tap.ts";
+import type { Tap } from "../socket/tap.ts";
 
 /** `send` and `receive` are bytes; `event` is what happened to the connection; `note` is the script's own. */
 export type EntryKind = "send" | "receive" | "event" | "note";

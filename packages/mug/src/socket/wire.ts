@@ -3,20 +3,20 @@
 
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import { Deadline } from "./deadline.ts";
-import { abortedError, MugError, renewed, toMugError, UsageError } from "./errors.ts";
+import { Deadline } from "../deadline.ts";
+import { abortedError, MugError, renewed, toMugError, UsageError } from "../errors.ts";
 import {
   checkVerifiable,
   defaults,
   type SocketOptions,
   type TlsOptions,
   type WaitOptions,
-} from "./options.ts";
+} from "../options.ts";
+import { handled, rejected } from "../unhandled.ts";
 import { Reader, type ReceiveRequest } from "./reader.ts";
 import { type ByteStream, resetOf } from "./stream.ts";
 import { type SafeTap, safeTap } from "./tap.ts";
 import { type Credentials, readCredentials, secure } from "./tls.ts";
-import { handled, rejected } from "./unhandled.ts";
 import { Writer } from "./writer.ts";
 
 /** Options of a socket, and what `connect` knows that the stream does not tell. */

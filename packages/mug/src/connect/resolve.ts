@@ -2,8 +2,8 @@
 
 import { lookup as dnsLookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { MugError, UsageError } from "./errors.ts";
-import { type ConnectOptions, defaults, type IpVersionPreference } from "./options.ts";
+import { MugError, UsageError } from "../errors.ts";
+import { type ConnectOptions, defaults, type IpVersionPreference } from "../options.ts";
 
 export type Family = 4 | 6;
 

@@ -1,6 +1,6 @@
 // A listener on the wire of one socket.
 
-import { callUser } from "./unhandled.ts";
+import { callUser } from "../unhandled.ts";
 
 /** What can happen to a socket besides bytes. */
 export type TapEvent = "end" | "half-close" | "shutdown" | "close" | "reset" | "secure" | "closed" | "error";

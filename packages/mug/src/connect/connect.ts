@@ -1,10 +1,8 @@
 // From options to a connected socket. By default the families go one after the other and each has the whole timeout;
 // within a family the addresses are tried in the resolver's order. The race of RFC 8305 is in happy-eyeballs.ts.
 
-import { Deadline } from "./deadline.ts";
-import { type ConnectPlan, connectFailed, openPath, openTcp, secureIfAsked } from "./dial.ts";
-import { abortedError, type ConnectAttempt, type MugError, toMugError, UsageError } from "./errors.ts";
-import { raceFamilies } from "./happy-eyeballs.ts";
+import { Deadline } from "../deadline.ts";
+import { abortedError, type ConnectAttempt, type MugError, toMugError, UsageError } from "../errors.ts";
 import {
   type ConnectOptions,
   checkConnect,
@@ -12,11 +10,13 @@ import {
   checkTarget,
   defaults,
   type HostOptions,
-} from "./options.ts";
+} from "../options.ts";
+import type { Socket } from "../socket/socket.ts";
+import { readCredentials } from "../socket/tls.ts";
+import { handled, rejected } from "../unhandled.ts";
+import { type ConnectPlan, connectFailed, openPath, openTcp, secureIfAsked } from "./dial.ts";
+import { raceFamilies } from "./happy-eyeballs.ts";
 import { addressesOf, type Family, familiesToTry, familyName } from "./resolve.ts";
-import type { Socket } from "./socket.ts";
-import { readCredentials } from "./tls.ts";
-import { handled, rejected } from "./unhandled.ts";
 
 /**
  * Connects to a host, or to whatever the options say. Rejects with a {@link ConnectError}, or with code `aborted`;

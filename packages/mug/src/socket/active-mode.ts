@@ -1,8 +1,8 @@
 // Active mode: packets come as messages instead of being asked for. A socket is passive until it is armed, for one
 // message or for all; an armed socket holds its packets until somebody subscribes, so none is lost.
 
-import type { MugError } from "./errors.ts";
-import { callUser } from "./unhandled.ts";
+import type { MugError } from "../errors.ts";
+import { callUser } from "../unhandled.ts";
 
 /** Anything that hands messages to a receiver until unsubscribed. */
 export interface MessageSource<Message> {

@@ -1,8 +1,8 @@
 // A socket as a pair of web streams, in the shape of the sockets API drafted for server runtimes (WinterTC).
 
 import { type ReadableByteStreamController, ReadableStream, WritableStream } from "node:stream/web";
-import { MugError } from "./errors.ts";
-import type { WaitOptions } from "./options.ts";
+import { MugError } from "../errors.ts";
+import type { WaitOptions } from "../options.ts";
 import type { Sendable } from "./writer.ts";
 
 /** A socket as web streams. */

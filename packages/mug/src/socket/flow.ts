@@ -1,10 +1,10 @@
 // The backlog below a socket, and the only place in mug that waits for room in it.
 
 import type { Duplex } from "node:stream";
-import { Deadline } from "./deadline.ts";
-import { type MugError, renewed, toMugError } from "./errors.ts";
-import type { WaitOptions } from "./options.ts";
-import { handled } from "./unhandled.ts";
+import { Deadline } from "../deadline.ts";
+import { type MugError, renewed, toMugError } from "../errors.ts";
+import type { WaitOptions } from "../options.ts";
+import { handled } from "../unhandled.ts";
 
 const nothing: Uint8Array = new Uint8Array(0);
 

@@ -1,12 +1,12 @@
 // The sending half of a socket: what may be sent when. The bytes and the waiting are the flow's.
 
 import type { Duplex } from "node:stream";
-import { Deadline } from "./deadline.ts";
-import { abortedError, MugError, renewed, toMugError, UsageError } from "./errors.ts";
+import { Deadline } from "../deadline.ts";
+import { abortedError, MugError, renewed, toMugError, UsageError } from "../errors.ts";
+import type { WaitOptions } from "../options.ts";
+import { handled, rejected } from "../unhandled.ts";
 import { Flow } from "./flow.ts";
-import type { WaitOptions } from "./options.ts";
 import type { SafeTap } from "./tap.ts";
-import { handled, rejected } from "./unhandled.ts";
 
 /** What `send` takes; an array leaves as one write. Strings are UTF-8. */
 export type Sendable = string | Uint8Array | readonly (string | Uint8Array)[];

@@ -3,9 +3,8 @@
 
 import type { Duplex } from "node:stream";
 import type { PeerCertificate } from "node:tls";
-import { ActiveMode, type ActiveState } from "./active-mode.ts";
-import { checkInteger, checkOptions, isBytes, isFunction, isTimeout, refuse } from "./checks.ts";
-import { MugError, UsageError } from "./errors.ts";
+import { checkInteger, checkOptions, isBytes, isFunction, isTimeout, refuse } from "../checks.ts";
+import { MugError, UsageError } from "../errors.ts";
 import {
   type CollectOptions,
   checkTls,
@@ -15,10 +14,11 @@ import {
   type TlsOptions,
   type WaitOptions,
   waitChecks,
-} from "./options.ts";
+} from "../options.ts";
+import { handled, rejected } from "../unhandled.ts";
+import { ActiveMode, type ActiveState } from "./active-mode.ts";
 import { anyBytes, type ReceiveRequest } from "./reader.ts";
 import { type Address, type ByteStream, ownOf, peerOf } from "./stream.ts";
-import { handled, rejected } from "./unhandled.ts";
 import { type WebStreams, webStreams } from "./web-streams.ts";
 import { Wire, type WireOptions } from "./wire.ts";
 import { checkSendable, type Sendable } from "./writer.ts";

@@ -1,9 +1,9 @@
 // A socket's messages as a source. The source is structural (`{ subscribe(receiver) => unsubscribe }`): any selector
 // that takes such a source takes a socket. Without a selector, the source is an async iterable.
 
+import { isFunction } from "../checks.ts";
+import { UsageError } from "../errors.ts";
 import type { MessageSource } from "./active-mode.ts";
-import { isFunction } from "./checks.ts";
-import { UsageError } from "./errors.ts";
 import { Socket, type TcpMessage } from "./socket.ts";
 
 /** What `selectTcpMessages` needs of a selector. */

@@ -2,11 +2,11 @@
 // leaves the queue untouched when it times out, is aborted or meets the end. Knows no stream: packets and the end are
 // told to it.
 
-import { DeadlineTimer } from "./deadline.ts";
-import { abortedError, DeadlineError, MugError, renewed } from "./errors.ts";
+import { DeadlineTimer } from "../deadline.ts";
+import { abortedError, DeadlineError, MugError, renewed } from "../errors.ts";
+import type { WaitOptions } from "../options.ts";
+import { handled, rejected } from "../unhandled.ts";
 import { Inbound, tooLong } from "./inbound.ts";
-import type { WaitOptions } from "./options.ts";
-import { handled, rejected } from "./unhandled.ts";
 
 /** What a receive asks for. */
 export type ReceiveRequest =

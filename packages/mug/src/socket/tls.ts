@@ -10,9 +10,9 @@ import {
   type TLSSocket,
   connect as tlsConnect,
 } from "node:tls";
-import type { Deadline } from "./deadline.ts";
-import { detailOf, MugError, toMugError, UsageError } from "./errors.ts";
-import type { TlsOptions } from "./options.ts";
+import type { Deadline } from "../deadline.ts";
+import { detailOf, MugError, toMugError, UsageError } from "../errors.ts";
+import type { TlsOptions } from "../options.ts";
 
 /** TLS options with their certificates and keys read. */
 export interface Credentials {

@@ -2,12 +2,12 @@
 // family, each address gets a head start over the next, and the first connection wins.
 
 import type { Socket as NetSocket } from "node:net";
-import { Deadline } from "./deadline.ts";
+import { Deadline } from "../deadline.ts";
+import { type ConnectAttempt, type ConnectFailure, type MugError, toMugError } from "../errors.ts";
+import { defaults } from "../options.ts";
+import type { Socket } from "../socket/socket.ts";
 import { type ConnectPlan, connectFailed, openTcp, secureIfAsked } from "./dial.ts";
-import { type ConnectAttempt, type ConnectFailure, type MugError, toMugError } from "./errors.ts";
-import { defaults } from "./options.ts";
 import { addressesOf, type Candidate, type Family, familyName } from "./resolve.ts";
-import type { Socket } from "./socket.ts";
 
 /** RFC 8305 §3: how long the addresses of the other family wait for those of the preferred one. */
 const resolutionDelayMs = 50;

@@ -1,6 +1,5 @@
 // The builder form of `connect`: each method returns a new builder and refuses a bad value at once.
 
-import { connect, connectOptions } from "./connect.ts";
 import {
   type ConnectOptions,
   checkConnect,
@@ -12,9 +11,10 @@ import {
   type Lookup,
   type SocketOptions,
   type TlsOptions,
-} from "./options.ts";
-import type { Socket } from "./socket.ts";
-import type { Tap } from "./tap.ts";
+} from "../options.ts";
+import type { Socket } from "../socket/socket.ts";
+import type { Tap } from "../socket/tap.ts";
+import { connect, connectOptions } from "./connect.ts";
 
 /** A connection described but not made. Immutable: every method returns a new builder, so use the result. */
 export class ConnectionBuilder {

@@ -1,12 +1,12 @@
 // One attempt: TCP or a unix socket to one address, with TLS on top if it was asked for.
 
 import { isIP, type Socket as NetSocket, connect as netConnect } from "node:net";
-import type { Deadline } from "./deadline.ts";
-import { ConnectError, type ConnectFailure, toMugError } from "./errors.ts";
-import { type ConnectOptions, defaults } from "./options.ts";
+import type { Deadline } from "../deadline.ts";
+import { ConnectError, type ConnectFailure, toMugError } from "../errors.ts";
+import { type ConnectOptions, defaults } from "../options.ts";
+import { Socket } from "../socket/socket.ts";
+import { type Credentials, secure } from "../socket/tls.ts";
 import type { Candidate } from "./resolve.ts";
-import { Socket } from "./socket.ts";
-import { type Credentials, secure } from "./tls.ts";
 
 /** Checked options, with the certificates and keys of `tls` read. */
 export interface ConnectPlan extends ConnectOptions {

@@ -1,10 +1,10 @@
 // A socket over a stream that somebody else made.
 
 import type { Duplex } from "node:stream";
-import { UsageError } from "./errors.ts";
-import { checkSocket, type SocketOptions } from "./options.ts";
-import { Socket } from "./socket.ts";
-import type { ByteStream } from "./stream.ts";
+import { UsageError } from "../errors.ts";
+import { checkSocket, type SocketOptions } from "../options.ts";
+import { Socket } from "../socket/socket.ts";
+import type { ByteStream } from "../socket/stream.ts";
 
 /**
  * A socket over any `node:stream` Duplex of bytes: a `net.Socket` that a server accepted, a TLS socket, an in-memory
