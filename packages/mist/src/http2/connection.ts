@@ -96,7 +96,7 @@ export class Http2Connection<Owner = unknown> {
 
   #close(): void {
     this.#closed = true;
-    this.#receiver.frames.buffer.clear();
+    this.#receiver.close();
   }
 
   /**
@@ -241,11 +241,11 @@ export class Http2Connection<Owner = unknown> {
     const { limits, acknowledged } = this.#session;
     const since = this.#receiver.waitingSince;
     try {
-      if (!acknowledged && now >= this.#startedAt + limits.settingsAckMs) {
-        throw connectionFault(SETTINGS_TIMEOUT, "SETTINGS were not acknowledged in time", "RFC 9113 §6.5.3");
-      }
       if (since !== -1 && now >= since + limits.headMs) {
         throw calmDown("a head or frame was not complete in time", "headMs", limits.headMs);
+      }
+      if (!acknowledged && now >= this.#startedAt + limits.settingsAckMs) {
+        throw connectionFault(SETTINGS_TIMEOUT, "SETTINGS were not acknowledged in time", "RFC 9113 §6.5.3");
       }
       this.#session.resetStalled(now);
     } catch (error) {

@@ -73,6 +73,13 @@ export class Receiver<Owner> {
     return this.frames.buffer.length + (this.#open?.bytes.length ?? 0);
   }
 
+  /** Lets go of what is not complete: nothing more is read. */
+  close(): void {
+    this.frames.buffer.clear();
+    this.#open = undefined;
+    this.#dataStream = undefined;
+  }
+
   /** Takes one frame, or a piece of DATA. False: there is none. Throws a `ConnectionFault`. */
   step(): boolean {
     if (this.#inData) return this.#dataPiece();
