@@ -70,9 +70,9 @@ export function answerComplete(event: Http2Event, core: Http2Connection): void {
     core.sendEnd(event.stream);
     core.stopReading(event.stream);
   } else if ((event.type === "request" && !event.head.hasBody) || event.type === "end") {
-    const body = readAll(event.stream, core);
-    core.sendHead(event.stream, { status: 200, fields: [], length: body.length + 2 }, "");
-    core.sendData(event.stream, `ok${body}`);
+    const body = Buffer.from(`ok${readAll(event.stream, core)}`, "latin1");
+    core.sendHead(event.stream, { status: 200, fields: [], length: body.length }, "");
+    core.sendData(event.stream, body);
     core.sendEnd(event.stream);
   }
 }
