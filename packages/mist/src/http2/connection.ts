@@ -53,7 +53,7 @@ export class Http2Connection<Owner = unknown> {
     this.#session = new Session<Owner>(limits, extendedConnect, now);
     this.#receiver = new Receiver<Owner>(this.#session, now);
     this.#startedAt = now;
-    writeSettings(this.#session.sender.control(), limits, extendedConnect);
+    writeSettings(this.#session.sender.frames.control(), limits, extendedConnect);
     this.#session.giveBackConnection();
   }
 
@@ -88,7 +88,7 @@ export class Http2Connection<Owner = unknown> {
   /** Everything of the peer's is dropped; the GOAWAY, and what was written before it, can still leave. */
   #fail({ code, error }: ConnectionFault): void {
     const { sender, streams } = this.#session;
-    sender.goaway(Math.min(streams.lastId, this.#session.acceptsUpTo), code, error.message);
+    sender.frames.goaway(Math.min(streams.lastId, this.#session.acceptsUpTo), code, error.message);
     for (const stream of [...streams]) this.#session.close(stream, false);
     this.#session.tell({ type: "failed", code, error });
     this.#close();
@@ -176,7 +176,7 @@ export class Http2Connection<Owner = unknown> {
     const { sender, streams } = this.#session;
     if (streams.get(stream.id) !== stream) return;
     this.#session.close(stream, false);
-    sender.resetFrame(stream.id, code);
+    sender.frames.reset(stream.id, code);
   }
 
   /**
@@ -197,8 +197,8 @@ export class Http2Connection<Owner = unknown> {
     if (this.#draining || this.#closed) return;
     this.#draining = true;
     const { sender } = this.#session;
-    sender.goaway(MAX_WINDOW, NO_ERROR, "");
-    sender.ping(0, DRAIN_PING, 0);
+    sender.frames.goaway(MAX_WINDOW, NO_ERROR, "");
+    sender.frames.ping(0, DRAIN_PING, 0);
     this.#session.onPingAck = (bytes, at) => {
       if (DRAIN_PING.equals(bytes.subarray(at, at + 8))) this.finishDrain();
     };
@@ -210,7 +210,7 @@ export class Http2Connection<Owner = unknown> {
     this.#session.onPingAck = undefined;
     if (this.#closed || this.#session.acceptsUpTo !== Number.MAX_SAFE_INTEGER) return;
     this.#session.acceptsUpTo = this.#session.streams.lastId;
-    this.#session.sender.goaway(this.#session.acceptsUpTo, NO_ERROR, "");
+    this.#session.sender.frames.goaway(this.#session.acceptsUpTo, NO_ERROR, "");
   }
 
   /** The last stream has been named, and all are done. */

@@ -112,7 +112,7 @@ export class ControlFrames<Owner> {
     if (end - start !== 8) throw wrongSize("PING", end - start, "RFC 9113 §6.7");
     const session = this.#session;
     if ((flags & frame.ACK) !== 0) session.onPingAck?.(bytes, start);
-    else session.sender.ping(frame.ACK, bytes, start);
+    else session.sender.frames.ping(frame.ACK, bytes, start);
     session.spendOverhead(1);
   }
 
@@ -187,6 +187,7 @@ export class ControlFrames<Owner> {
       if (stream !== undefined) session.streamError(stream, code, reason);
       // An idle stream cannot be reset.
       else if (session.streams.isIdle(id)) throw connectionFault(code, reason, "RFC 9113 §6.3");
+      else if (wrong) session.resetUnknown(id, code);
     }
     session.spendOverhead(1);
   }

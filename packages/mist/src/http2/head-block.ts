@@ -19,6 +19,8 @@ import { HARD_FACTOR, type Http2Limits } from "./limits.ts";
 import { DEFAULT_PRIORITY, type Priority, parsePriority } from "./priority.ts";
 import { type Framing, RequestHead } from "./request-head.ts";
 
+/** Where the host is going to stand. */
+const NO_HOST: Field = ["host", ""];
 const NO_AUTHORITY: Authority = Object.freeze({ host: "", port: undefined });
 
 /** One per connection, used for one block after the other: `begin`, the fields, then `head` or `trailers`. */
@@ -31,7 +33,9 @@ export class HeadBlock implements FieldSink {
   #count = 0;
   /** Pseudo-fields met, one bit each. */
   #pseudo = 0;
+  /** Those of a head start with a place for the host. */
   #fields: Field[] = [];
+  #sawField = false;
   #fault = 0;
   #faultMessage = "";
   #method = "";
@@ -48,6 +52,7 @@ export class HeadBlock implements FieldSink {
   // The authority parsed last: a client rarely names another one.
   #parsedText = "";
   #parsed: Authority | undefined = undefined;
+  #hostField: Field = NO_HOST;
 
   /** @param extendedConnect whether SETTINGS_ENABLE_CONNECT_PROTOCOL was sent (RFC 8441 §3). */
   constructor(limits: Http2Limits, extendedConnect: boolean) {
@@ -62,7 +67,8 @@ export class HeadBlock implements FieldSink {
     this.#size = 0;
     this.#count = 0;
     this.#pseudo = 0;
-    this.#fields = [];
+    this.#fields = isTrailer ? [] : [NO_HOST];
+    this.#sawField = false;
     this.#fault = 0;
     this.#faultMessage = "";
     this.#method = "";
@@ -91,8 +97,12 @@ export class HeadBlock implements FieldSink {
     }
     if (entry.kind === UNCLASSIFIED) entry.kind = fieldKind(entry.field[0], entry.field[1]);
     const { kind } = entry;
+    if (kind >= kinds.METHOD) {
+      this.#pseudoField(kind, entry.field[1]);
+      return;
+    }
+    this.#sawField = true;
     if (kind === kinds.PLAIN) this.#fields.push(entry.field);
-    else if (kind >= kinds.METHOD) this.#pseudoField(kind, entry.field[1]);
     else this.#ownField(kind, entry.field);
   }
 
@@ -117,7 +127,7 @@ export class HeadBlock implements FieldSink {
     }
     const bit = 1 << kind;
     if ((this.#pseudo & bit) !== 0) this.#faultMessage = "a pseudo-field is there twice";
-    if (this.#fields.length > 0) this.#faultMessage = "a pseudo-field follows a field";
+    if (this.#sawField) this.#faultMessage = "a pseudo-field follows a field";
     this.#pseudo |= bit;
     if (kind === kinds.METHOD) this.#method = value;
     else if (kind === kinds.SCHEME) this.#scheme = value;
@@ -158,7 +168,7 @@ export class HeadBlock implements FieldSink {
     const excess = this.#excess("maxTrailer", "maxTrailerFields");
     if (excess !== undefined) return excess;
     const kept = this.#takeFields().filter(([name]) => isTrailerField(name));
-    return kept.length === 0 ? NO_FIELDS : Object.freeze(kept);
+    return kept.length === 0 ? NO_FIELDS : kept;
   }
 
   /** The head of a request; `ended`: its stream has ended with it. */
@@ -223,6 +233,7 @@ export class HeadBlock implements FieldSink {
     if (text !== this.#parsedText) {
       this.#parsedText = text;
       this.#parsed = parseAuthority(text);
+      this.#hostField = ["host", text];
     }
     return this.#parsed;
   }
@@ -256,7 +267,8 @@ export class HeadBlock implements FieldSink {
   #assemble(authority: Authority, framing: Framing, ended: boolean): RequestHead {
     const fields = this.#takeFields();
     // Handlers read the host where HTTP/1 has it (RFC 9113 §8.3.1 asks the same of intermediaries).
-    if (this.#host === undefined && this.#authority !== "") fields.unshift(["host", this.#authority]);
+    if (this.#host === undefined && this.#authority !== "") fields[0] = this.#hostField;
+    else fields.shift();
     const priority: Priority =
       this.#priority === undefined ? DEFAULT_PRIORITY : parsePriority(this.#priority);
     return new RequestHead({
@@ -265,7 +277,7 @@ export class HeadBlock implements FieldSink {
       scheme: this.#scheme,
       protocol: this.#protocol,
       authority,
-      fields: Object.freeze(fields),
+      fields,
       framing,
       expectContinue: !ended && this.#expect !== undefined,
       priority,

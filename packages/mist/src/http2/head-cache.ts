@@ -49,6 +49,8 @@ export class HeadCache {
     if (end - start > MAX_BLOCK || end === start) return;
     while (this.#slots.length < SLOTS) this.#slots.push(undefined);
     const block = Buffer.from(bytes.subarray(start, end));
+    // Shared by requests from here on.
+    Object.freeze(head.fields);
     this.#slots[slot(bytes, start, end)] = { block, ended, generation, head };
   }
 }

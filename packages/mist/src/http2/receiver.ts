@@ -3,14 +3,13 @@
  */
 
 import { ProtocolError } from "../errors.ts";
-import { NO_FIELDS } from "../http/fields.ts";
 import { ByteSink } from "./byte-sink.ts";
 import { ControlFrames } from "./control-frames.ts";
+import { DataReader } from "./data-reader.ts";
 import {
   calmDown,
   connectionFault,
   ENHANCE_YOUR_CALM,
-  FLOW_CONTROL_ERROR,
   FRAME_SIZE_ERROR,
   PROTOCOL_ERROR,
   REFUSED_STREAM,
@@ -47,18 +46,14 @@ export class Receiver<Owner> {
   readonly #block: HeadBlock;
   readonly #cache: HeadCache = new HeadCache();
   #open: OpenBlock | undefined = undefined;
-  // The DATA frame whose payload is being read. No stream: it is dropped.
-  #inData = false;
-  #dataStream: Stream<Owner> | undefined = undefined;
-  #dataLeft = 0;
-  #padLeft = 0;
-  #dataEnds = false;
+  readonly #data: DataReader<Owner>;
   /** Since when a frame, or the preface, has been incomplete, in ms. */
   #partialSince: number;
 
   constructor(session: Session<Owner>, now: number) {
     this.#session = session;
     this.#control = new ControlFrames<Owner>(session);
+    this.#data = new DataReader<Owner>(session, this.frames);
     this.#block = new HeadBlock(session.limits, session.extendedConnect);
     this.#partialSince = now;
   }
@@ -77,12 +72,12 @@ export class Receiver<Owner> {
   close(): void {
     this.frames.buffer.clear();
     this.#open = undefined;
-    this.#dataStream = undefined;
+    this.#data.close();
   }
 
   /** Takes one frame, or a piece of DATA. False: there is none. Throws a `ConnectionFault`. */
   step(): boolean {
-    if (this.#inData) return this.#dataPiece();
+    if (this.#data.reading) return this.#data.piece();
     const { frames } = this;
     if (!frames.next()) {
       if (!frames.partial) this.#partialSince = NOT_WAITING;
@@ -94,7 +89,7 @@ export class Receiver<Owner> {
     if (this.#open !== undefined && (type !== frame.CONTINUATION || frames.id !== this.#open.id)) {
       throw connectionFault(PROTOCOL_ERROR, "a header block is interrupted", "RFC 9113 §6.10");
     }
-    if (type === frame.DATA) this.#startData();
+    if (type === frame.DATA) this.#data.start();
     else this.#takeFrame(type);
     this.#checkWaiting();
     return true;
@@ -114,145 +109,13 @@ export class Receiver<Owner> {
   /** The peer makes us answer and does not read the answers (CVE-2019-9512, CVE-2019-9515). */
   #checkWaiting(): void {
     const { sender, limits } = this.#session;
-    if (sender.controls > limits.maxWaitingControls) {
+    if (sender.frames.controls > limits.maxWaitingControls) {
       throw calmDown(
         "too many control frames wait to be written",
         "maxWaitingControls",
         limits.maxWaitingControls,
       );
     }
-  }
-
-  // --- DATA ------------------------------------------------------------------------------------
-
-  #startData(): void {
-    const { frames } = this;
-    const session = this.#session;
-    const { id, length } = frames;
-    if (id === 0) throw connectionFault(PROTOCOL_ERROR, "DATA on stream 0", "RFC 9113 §6.1");
-    const stream = session.streams.get(id);
-    if (stream === undefined && session.streams.isIdle(id)) {
-      throw connectionFault(PROTOCOL_ERROR, "DATA on an idle stream", "RFC 9113 §5.1");
-    }
-    const padding = this.#padding(length);
-    session.window.available -= length;
-    if (session.window.available < 0) {
-      throw connectionFault(FLOW_CONTROL_ERROR, "more data than the connection's window", "RFC 9113 §6.9.1");
-    }
-    this.#inData = true;
-    this.#dataLeft = length - padding;
-    this.#padLeft = padding === 0 ? 0 : padding - 1;
-    this.#dataEnds = (frames.flags & frame.END_STREAM) !== 0;
-    this.#dataStream = this.#acceptsData(id, stream, length) ? stream : undefined;
-    if (this.#dataLeft === 0 && !this.#dataEnds) session.spendOverhead(1);
-  }
-
-  /** Consumes the length of the padding. What the padding takes, its length included; 0: there is none. */
-  #padding(length: number): number {
-    if ((this.frames.flags & frame.PADDED) === 0) return 0;
-    if (length === 0) throw connectionFault(FRAME_SIZE_ERROR, "a padded frame is empty", "RFC 9113 §6.1");
-    const { buffer } = this.frames;
-    const padding = (buffer.bytes[buffer.start] as number) + 1;
-    if (padding > length)
-      throw connectionFault(PROTOCOL_ERROR, "padding is longer than its frame", "RFC 9113 §6.1");
-    this.frames.consume(1);
-    return padding;
-  }
-
-  #acceptsData(id: number, stream: Stream<Owner> | undefined, length: number): boolean {
-    if (stream === undefined) {
-      this.#frameOnClosed(id);
-      return false;
-    }
-    const session = this.#session;
-    if (stream.requestComplete) {
-      session.streamError(stream, STREAM_CLOSED, "DATA follows the end of the request");
-      return false;
-    }
-    stream.receiveWindow.available -= length;
-    if (stream.receiveWindow.available < 0) {
-      session.streamError(stream, FLOW_CONTROL_ERROR, "more data than the stream's window");
-      return false;
-    }
-    stream.received += this.#dataLeft;
-    if (!this.#agreesWithLength(stream, this.#dataEnds)) return false;
-    // Of no use to anyone, and so free again at once.
-    if (length > this.#dataLeft) session.giveBackStream(stream, length - this.#dataLeft);
-    return true;
-  }
-
-  /** RFC 9113 §8.1.1: content-length says neither more nor less. */
-  #agreesWithLength(stream: Stream<Owner>, ends: boolean): boolean {
-    const framing = stream.head?.framing;
-    if (typeof framing !== "object") return true;
-    if (stream.received < framing.length ? !ends : stream.received === framing.length) return true;
-    this.#session.streamError(stream, PROTOCOL_ERROR, "content-length does not agree with the data");
-    return false;
-  }
-
-  /** A frame came for a stream that is closed (RFC 9113 §5.1). It returns only when the frame is to be ignored. */
-  #frameOnClosed(id: number): void {
-    const session = this.#session;
-    const closed = session.streams.closed(id);
-    if (closed === "reset-by-us" || id > session.acceptsUpTo) {
-      session.spendOverhead(1);
-      return;
-    }
-    if (closed === "reset-by-peer") {
-      session.resetUnknown(id, STREAM_CLOSED);
-      return;
-    }
-    throw connectionFault(STREAM_CLOSED, "a frame follows the end of its stream", "RFC 9113 §5.1");
-  }
-
-  /** What there is of the payload of DATA. False: nothing. */
-  #dataPiece(): boolean {
-    const { buffer } = this.frames;
-    if (this.#dataLeft > 0) {
-      const count = Math.min(buffer.length, this.#dataLeft);
-      if (count === 0) return false;
-      this.#dataLeft -= count;
-      this.#takeContent(buffer.bytes, buffer.start, buffer.start + count);
-      buffer.consumeTo(buffer.start + count);
-      return true;
-    }
-    const padding = Math.min(buffer.length, this.#padLeft);
-    this.#padLeft -= padding;
-    if (padding > 0) buffer.consumeTo(buffer.start + padding);
-    else if (buffer.length === 0) buffer.clear();
-    if (this.#padLeft > 0) return false;
-    this.#endData();
-    return true;
-  }
-
-  #takeContent(bytes: Buffer, start: number, end: number): void {
-    const session = this.#session;
-    const stream = this.#dataStream;
-    // The stream may have been reset since its frame began.
-    if (stream === undefined || stream.isReset || !stream.counted) return;
-    if (stream.unwanted) {
-      session.giveBackStream(stream, end - start);
-      return;
-    }
-    stream.content.push(bytes, start, end);
-    session.window.unread += end - start;
-    session.tell({ type: "data", stream });
-  }
-
-  #endData(): void {
-    const stream = this.#dataStream;
-    this.#inData = false;
-    this.#dataStream = undefined;
-    if (stream !== undefined && this.#dataEnds && !stream.isReset) this.#endRequest(stream, NO_FIELDS);
-    this.#session.giveBackConnection();
-  }
-
-  #endRequest(stream: Stream<Owner>, trailers: typeof NO_FIELDS): void {
-    // Reset with NO_ERROR behind a complete response: nobody is interested.
-    if (!stream.counted && stream.responseComplete) return;
-    stream.endRequest(trailers);
-    this.#session.requestEnded(stream);
-    this.#session.tell({ type: "end", stream, trailers });
   }
 
   // --- HEADERS and CONTINUATION ----------------------------------------------------------------
@@ -323,7 +186,7 @@ export class Receiver<Owner> {
     }
     // Decoded in any case, for the table's sake (RFC 9113 §4.3).
     this.#decode(true, bytes, start, end);
-    if (stream === undefined) this.#frameOnClosed(id);
+    if (stream === undefined) this.#session.frameOnClosed(id);
     else this.#trailers(stream, ended, dependsOnItself);
   }
 
@@ -341,8 +204,8 @@ export class Receiver<Owner> {
           trailers.status === undefined ? PROTOCOL_ERROR : ENHANCE_YOUR_CALM,
           trailers.message,
         );
-      } else if (this.#agreesWithLength(stream, true)) {
-        this.#endRequest(stream, trailers);
+      } else if (this.#data.agreesWithLength(stream, true)) {
+        this.#data.endRequest(stream, trailers);
       }
     }
   }

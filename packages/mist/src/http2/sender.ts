@@ -7,17 +7,17 @@
 import { Buffer } from "node:buffer";
 import { UsageError } from "../errors.ts";
 import { type Fields, NO_FIELDS } from "../http/fields.ts";
-import { ByteSink } from "./byte-sink.ts";
 import { DEFAULT_WINDOW } from "./flow-control.ts";
 import * as frame from "./frame.ts";
-import { writeFrameHeader, writeUint32 } from "./frame.ts";
+import { writeFrameHeader } from "./frame.ts";
+import { FrameWriter } from "./frame-writer.ts";
 import type { Http2Limits } from "./limits.ts";
 import { type ResponseHead, ResponseHeadEncoder } from "./response-head.ts";
 import { Scheduler } from "./scheduler.ts";
 import { PeerSettings } from "./settings.ts";
 import * as state from "./state.ts";
 import { writerStateName } from "./state.ts";
-import type { Stream } from "./stream.ts";
+import type { Queued, Stream } from "./stream.ts";
 
 /** A body this small is copied behind its head. */
 const MAX_DIRECT = 4096;
@@ -47,19 +47,17 @@ export interface SenderOwner<Owner> {
 }
 
 export class Sender<Owner> {
+  readonly frames: FrameWriter = new FrameWriter();
   readonly peer: PeerSettings = new PeerSettings();
   readonly scheduler: Scheduler<Owner> = new Scheduler<Owner>();
   /** What the peer lets us send on all streams together. */
   window: number = DEFAULT_WINDOW;
-  /** Control frames in the buffer. */
-  controls = 0;
   /** Bytes of data that wait in their streams. */
   queuedBytes = 0;
   /** DATA frames written since somebody asked last. */
   dataFrames = 0;
   readonly #owner: SenderOwner<Owner>;
   readonly #limits: Http2Limits;
-  readonly #out: ByteSink = new ByteSink();
   readonly #heads: ResponseHeadEncoder = new ResponseHeadEncoder();
   /** Streams with data that wait. */
   readonly #waiting = new Set<Stream<Owner>>();
@@ -76,52 +74,13 @@ export class Sender<Owner> {
 
   /** Bytes written and not handed out. */
   get bufferedBytes(): number {
-    return this.#out.length;
-  }
-
-  // --- control frames --------------------------------------------------------------------------
-
-  /** The buffer, for a control frame to be written into. */
-  control(): ByteSink {
-    this.controls++;
-    return this.#out;
-  }
-
-  /** RFC 9113 §6.4. */
-  resetFrame(id: number, code: number): void {
-    const sink = this.control();
-    writeFrameHeader(sink, 4, frame.RST_STREAM, 0, id);
-    writeUint32(sink, code);
-  }
-
-  /** RFC 9113 §6.9. */
-  windowUpdate(id: number, increment: number): void {
-    const sink = this.control();
-    writeFrameHeader(sink, 4, frame.WINDOW_UPDATE, 0, id);
-    writeUint32(sink, increment);
-  }
-
-  /** RFC 9113 §6.7. The eight octets in `bytes` from `at` on. */
-  ping(flags: number, bytes: Uint8Array, at: number): void {
-    const sink = this.control();
-    writeFrameHeader(sink, 8, frame.PING, flags, 0);
-    sink.append(bytes.subarray(at, at + 8));
-  }
-
-  /** RFC 9113 §6.8. */
-  goaway(lastId: number, code: number, debug: string): void {
-    const sink = this.control();
-    const text = Buffer.from(debug, "latin1");
-    writeFrameHeader(sink, 8 + text.length, frame.GOAWAY, 0, 0);
-    writeUint32(sink, lastId);
-    writeUint32(sink, code);
-    sink.append(text);
+    return this.frames.sink.length;
   }
 
   /** The peer's settings have changed: acknowledge them (RFC 9113 §6.5.3). */
   acknowledgeSettings(): void {
     this.#heads.setMaxTableSize(this.peer.headerTableSize);
-    writeFrameHeader(this.control(), 0, frame.SETTINGS, frame.ACK, 0);
+    this.frames.settingsAck();
   }
 
   // --- messages --------------------------------------------------------------------------------
@@ -129,28 +88,28 @@ export class Sender<Owner> {
   /** An interim head. Throws a `UsageError`. */
   informational(stream: Stream<Owner>, status: number, fields: Fields): void {
     if (stream.writer !== state.W_HEAD) throw outOfTurn("an interim response", stream);
-    const start = this.#startBlock(stream, 0);
+    const start = this.frames.startBlock(stream.id, 0);
     try {
-      this.#heads.encodeInformational(this.#out, status, fields);
+      this.#heads.encodeInformational(this.frames.sink, status, fields);
     } catch (error) {
-      this.#out.length = start;
+      this.frames.sink.length = start;
       throw error;
     }
-    this.#finishBlock(start);
+    this.frames.finishBlock(start, this.peer.maxFrameSize);
   }
 
   /** The final head. Throws a `UsageError` and changes nothing when it cannot be sent like that. */
   head(stream: Stream<Owner>, response: ResponseHead, date: string): void {
     if (stream.writer !== state.W_HEAD) throw outOfTurn("a response head", stream);
     const heads = this.#heads;
-    const start = this.#startBlock(stream, 0);
+    const start = this.frames.startBlock(stream.id, 0);
     try {
-      heads.encode(this.#out, response, date, stream.isHead, stream.head?.protocol !== undefined);
+      heads.encode(this.frames.sink, response, date, stream.isHead, stream.head?.protocol !== undefined);
     } catch (error) {
-      this.#out.length = start;
+      this.frames.sink.length = start;
       throw error;
     }
-    this.#finishBlock(start);
+    this.frames.finishBlock(start, this.peer.maxFrameSize);
     stream.flagsAt = start + 4;
     stream.flagsIn = this.#buffer;
     stream.bodyMode = heads.mode;
@@ -186,12 +145,12 @@ export class Sender<Owner> {
       size <= this.window &&
       stream.queuedBytes === 0 &&
       this.scheduler.size === 0 &&
-      this.#out.length < MAX_GATHERED
+      this.frames.sink.length < MAX_GATHERED
     );
   }
 
   #writeDirectly(stream: Stream<Owner>, data: string | Uint8Array, size: number): void {
-    const out = this.#out;
+    const out = this.frames.sink;
     stream.flagsAt = out.length + 4;
     stream.flagsIn = this.#buffer;
     writeFrameHeader(out, size, frame.DATA, 0, stream.id);
@@ -201,6 +160,7 @@ export class Sender<Owner> {
   }
 
   #enqueue(stream: Stream<Owner>, data: Uint8Array, onSent: (() => void) | undefined): void {
+    stream.queue ??= [];
     stream.queue.push({ data, at: 0, onSent });
     stream.queuedBytes += data.length;
     this.queuedBytes += data.length;
@@ -226,11 +186,11 @@ export class Sender<Owner> {
 
   /** All data are written: END_STREAM, on the last frame if it has not left yet. */
   #end(stream: Stream<Owner>): void {
-    const out = this.#out;
+    const out = this.frames.sink;
     if (stream.endTrailers !== undefined) {
-      const start = this.#startBlock(stream, frame.END_STREAM);
+      const start = this.frames.startBlock(stream.id, frame.END_STREAM);
       this.#heads.encodeTrailers(out, stream.endTrailers);
-      this.#finishBlock(start);
+      this.frames.finishBlock(start, this.peer.maxFrameSize);
       stream.endTrailers = undefined;
     } else if (stream.flagsIn === this.#buffer) {
       out.bytes[stream.flagsAt] = (out.bytes[stream.flagsAt] as number) | frame.END_STREAM;
@@ -239,35 +199,6 @@ export class Sender<Owner> {
     }
     stream.write(state.END_SENT);
     this.#owner.responseSent(stream);
-  }
-
-  #startBlock(stream: Stream<Owner>, flags: number): number {
-    const start = this.#out.length;
-    writeFrameHeader(this.#out, 0, frame.HEADERS, frame.END_HEADERS | flags, stream.id);
-    return start;
-  }
-
-  /** Sets the length of the HEADERS frame at `start`; what is too long for one goes on in CONTINUATION frames. */
-  #finishBlock(start: number): void {
-    const out = this.#out;
-    const length = out.length - start - frame.HEADER_LENGTH;
-    const most = this.peer.maxFrameSize;
-    if (length > most) {
-      const rest = Buffer.from(out.bytes.subarray(out.length - (length - most), out.length));
-      const id = frame.readUint31(out.bytes, start + 5);
-      out.length -= rest.length;
-      out.bytes[start + 4] = (out.bytes[start + 4] as number) & ~frame.END_HEADERS;
-      for (let at = 0; at < rest.length; at += most) {
-        const end = Math.min(rest.length, at + most);
-        const flags = end === rest.length ? frame.END_HEADERS : 0;
-        writeFrameHeader(out, end - at, frame.CONTINUATION, flags, id);
-        out.append(rest.subarray(at, end));
-      }
-    }
-    const own = Math.min(length, most);
-    out.bytes[start] = own >> 16;
-    out.bytes[start + 1] = own >> 8;
-    out.bytes[start + 2] = own;
   }
 
   // --- flow control ----------------------------------------------------------------------------
@@ -287,7 +218,8 @@ export class Sender<Owner> {
     stream.queuedBytes = 0;
     stream.stalledSince = 0;
     // Some of it may be on its way: whoever lent the bytes gets them back behind what was handed out before.
-    for (const { onSent } of stream.queue.splice(0)) if (onSent !== undefined) this.#onSent.push(onSent);
+    for (const { onSent } of stream.queue ?? []) if (onSent !== undefined) this.#onSent.push(onSent);
+    stream.queue = undefined;
   }
 
   #sent(stream: Stream<Owner>, bytes: number): void {
@@ -318,8 +250,8 @@ export class Sender<Owner> {
     if (this.#waiting.size > 0) this.#noticeStalls(now);
     const onSent = this.#onSent;
     if (onSent.length > 0) this.#onSent = [];
-    else if (this.#out.length === 0) return NOTHING;
-    this.controls = 0;
+    else if (this.frames.sink.length === 0) return NOTHING;
+    this.frames.controls = 0;
     this.#buffer++;
     return { pieces: this.#takePieces(), onSent };
   }
@@ -334,9 +266,9 @@ export class Sender<Owner> {
       MAX_DATA_FRAME,
       most,
     );
-    stream.flagsAt = this.#out.length + 4;
+    stream.flagsAt = this.frames.sink.length + 4;
     stream.flagsIn = this.#buffer;
-    writeFrameHeader(this.#out, size, frame.DATA, 0, stream.id, 0);
+    writeFrameHeader(this.frames.sink, size, frame.DATA, 0, stream.id, 0);
     this.#takeQueued(stream, size);
     stream.queuedBytes -= size;
     this.queuedBytes -= size;
@@ -356,14 +288,14 @@ export class Sender<Owner> {
   }
 
   #takeQueued(stream: Stream<Owner>, size: number): void {
-    const { queue } = stream;
+    const queue = stream.queue as Queued[];
     let done = 0;
     for (let left = size; left > 0; ) {
-      const item = queue[done] as Stream["queue"][number];
+      const item = queue[done] as Queued;
       const count = Math.min(left, item.data.length - item.at);
       const piece = item.data.subarray(item.at, item.at + count);
-      if (count <= MAX_COPIED) this.#out.append(piece);
-      else this.#cuts.push({ at: this.#out.length, data: piece });
+      if (count <= MAX_COPIED) this.frames.sink.append(piece);
+      else this.#cuts.push({ at: this.frames.sink.length, data: piece });
       item.at += count;
       left -= count;
       if (item.at < item.data.length) break;
@@ -374,8 +306,8 @@ export class Sender<Owner> {
   }
 
   #takePieces(): Uint8Array[] {
-    if (this.#out.length === 0) return [];
-    const bytes = this.#out.take();
+    if (this.frames.sink.length === 0) return [];
+    const bytes = this.frames.sink.take();
     if (this.#cuts.length === 0) return [bytes];
     const pieces: Uint8Array[] = [];
     let from = 0;

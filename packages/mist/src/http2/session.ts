@@ -2,8 +2,9 @@
  * What the two directions of a connection share: its streams, its windows, its budgets, and what is to be told.
  */
 
+import { NO_FIELDS } from "../http/fields.ts";
 import { Budget } from "./budgets.ts";
-import { CANCEL, NO_ERROR } from "./errors.ts";
+import { CANCEL, connectionFault, NO_ERROR, STREAM_CLOSED } from "./errors.ts";
 import type { Http2Event } from "./events.ts";
 import { ConnectionWindow, DEFAULT_WINDOW, StreamWindow } from "./flow-control.ts";
 import type { Http2Limits } from "./limits.ts";
@@ -31,7 +32,9 @@ export class Session<Owner> implements SenderOwner<Owner> {
   onPingAck: ((bytes: Uint8Array, at: number) => void) | undefined = undefined;
   readonly #resets: Budget;
   readonly #overhead: Budget;
-  readonly #events: Http2Event<Owner>[] = [];
+  /** The event to be told next, and those behind it. */
+  #event: Http2Event<Owner> | undefined = undefined;
+  readonly #moreEvents: Http2Event<Owner>[] = [];
 
   constructor(limits: Http2Limits, extendedConnect: boolean, now: number) {
     this.limits = limits;
@@ -56,11 +59,16 @@ export class Session<Owner> implements SenderOwner<Owner> {
   // --- events ----------------------------------------------------------------------------------
 
   tell(event: Http2Event<Owner>): void {
-    this.#events.push(event);
+    // There is rarely more than one, and then no queue is needed.
+    if (this.#event === undefined) this.#event = event;
+    else this.#moreEvents.push(event);
   }
 
   nextEvent(): Http2Event<Owner> | undefined {
-    return this.#events.length === 0 ? undefined : this.#events.shift();
+    const event = this.#event;
+    if (event !== undefined)
+      this.#event = this.#moreEvents.length === 0 ? undefined : this.#moreEvents.shift();
+    return event;
   }
 
   // --- budgets ---------------------------------------------------------------------------------
@@ -81,15 +89,19 @@ export class Session<Owner> implements SenderOwner<Owner> {
 
   /** A stream for a request that has just come. */
   open(id: number, head: RequestHead | undefined, isHead: boolean, ended: boolean): Stream<Owner> {
-    // What was announced counts from its acknowledgement on (RFC 9113 §6.5.3).
-    const { streamWindow } = this.limits;
-    const available = this.acknowledged ? streamWindow : Math.max(streamWindow, DEFAULT_WINDOW);
-    const window = new StreamWindow(available, streamWindow);
+    const window = ended ? undefined : this.#streamWindow();
     const stream = new Stream<Owner>(id, head, isHead, window, this.sender.peer.initialWindowSize);
-    if (ended) stream.endRequest([]);
+    if (ended) stream.endRequest(NO_FIELDS);
     this.streams.add(stream);
     this.#overhead.earn(EARNED);
     return stream;
+  }
+
+  #streamWindow(): StreamWindow {
+    // What was announced counts from its acknowledgement on (RFC 9113 §6.5.3).
+    const { streamWindow } = this.limits;
+    const available = this.acknowledged ? streamWindow : Math.max(streamWindow, DEFAULT_WINDOW);
+    return new StreamWindow(available, streamWindow);
   }
 
   /** Our SETTINGS hold from now on. */
@@ -97,12 +109,14 @@ export class Session<Owner> implements SenderOwner<Owner> {
     if (this.acknowledged) return;
     this.acknowledged = true;
     const excess = DEFAULT_WINDOW - this.limits.streamWindow;
-    if (excess > 0) for (const stream of this.streams) stream.receiveWindow.available -= excess;
+    if (excess <= 0) return;
+    for (const { receiveWindow } of this.streams)
+      if (receiveWindow !== undefined) receiveWindow.available -= excess;
   }
 
   /** The peer broke a rule of one stream (RFC 9113 §5.4.2). Throws a `ConnectionFault` when it does so too often. */
   streamError(stream: Stream<Owner>, code: number, reason: string): void {
-    this.sender.resetFrame(stream.id, code);
+    this.sender.frames.reset(stream.id, code);
     this.close(stream, false);
     this.tell({ type: "reset", stream, code, by: "core", reason });
     this.spendReset();
@@ -110,9 +124,23 @@ export class Session<Owner> implements SenderOwner<Owner> {
 
   /** The same, of a stream that is closed, or that the shell has never heard of. */
   resetUnknown(id: number, code: number): void {
-    this.sender.resetFrame(id, code);
+    this.sender.frames.reset(id, code);
     this.streams.reset(id, false);
     this.spendReset();
+  }
+
+  /** A frame came for a stream that is closed (RFC 9113 §5.1). It returns only when the frame is to be ignored. */
+  frameOnClosed(id: number): void {
+    const closed = this.streams.closed(id);
+    if (closed === "reset-by-us" || id > this.acceptsUpTo) {
+      this.spendOverhead(1);
+      return;
+    }
+    if (closed === "reset-by-peer") {
+      this.resetUnknown(id, STREAM_CLOSED);
+      return;
+    }
+    throw connectionFault(STREAM_CLOSED, "a frame follows the end of its stream", "RFC 9113 §5.1");
   }
 
   /** The stream is reset, by the peer or by us. */
@@ -135,7 +163,7 @@ export class Session<Owner> implements SenderOwner<Owner> {
 
   /** The response is complete, and nobody wants the rest of the request (RFC 9113 §8.1). */
   resetNoError(stream: Stream<Owner>): void {
-    this.sender.resetFrame(stream.id, NO_ERROR);
+    this.sender.frames.reset(stream.id, NO_ERROR);
     this.#release(stream);
     stream.content.clear();
     this.streams.reset(stream.id, false);
@@ -176,14 +204,14 @@ export class Session<Owner> implements SenderOwner<Owner> {
 
   giveBackConnection(): void {
     const increment = this.window.giveBack();
-    if (increment > 0) this.sender.windowUpdate(0, increment);
+    if (increment > 0) this.sender.frames.windowUpdate(0, increment);
   }
 
   /** `count` bytes of a stream's window are free again. */
   giveBackStream(stream: Stream<Owner>, count: number): void {
-    if (stream.requestComplete) return;
     const { receiveWindow, content } = stream;
+    if (receiveWindow === undefined || stream.requestComplete) return;
     const increment = receiveWindow.giveBack(count, content.length, this.limits.maxStreamWindow);
-    if (increment > 0) this.sender.windowUpdate(stream.id, increment);
+    if (increment > 0) this.sender.frames.windowUpdate(stream.id, increment);
   }
 }

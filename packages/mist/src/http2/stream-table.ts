@@ -11,13 +11,20 @@ import type { Stream } from "./stream.ts";
 /** How a stream that is not open came to be so. */
 export type Closed = "ended" | "reset-by-us" | "reset-by-peer" | "skipped";
 
+/** Open streams have mostly been opened one after the other: then each has a slot of its own. */
+const SLOTS = 64;
 const MAX_RECORDS = 256;
 const MAX_GAPS = 32;
 
 export class StreamTable<Owner> {
   /** The highest id the peer has used. */
   lastId = 0;
-  readonly #open = new Map<number, Stream<Owner>>();
+  /** Open streams, by the low bits of their ids. A map that fills and empties with every packet costs too much. */
+  readonly #slots: (Stream<Owner> | undefined)[] = [];
+  /** Open streams whose slot was taken. */
+  readonly #others = new Map<number, Stream<Owner>>();
+  /** Open streams. */
+  size = 0;
   /** Reset streams; true: by the peer. Oldest first. */
   readonly #resets = new Map<number, boolean>();
   /** Up to this id, resets have been forgotten. */
@@ -25,16 +32,16 @@ export class StreamTable<Owner> {
   /** Ids the peer has jumped over: the first and the last of each gap. */
   readonly #gaps: [first: number, last: number][] = [];
 
-  get size(): number {
-    return this.#open.size;
-  }
-
   get(id: number): Stream<Owner> | undefined {
-    return this.#open.get(id);
+    const stream = this.#slots[slot(id)];
+    if (stream !== undefined && stream.id === id) return stream;
+    return this.#others.size === 0 ? undefined : this.#others.get(id);
   }
 
-  [Symbol.iterator](): IterableIterator<Stream<Owner>> {
-    return this.#open.values();
+  /** The open streams, in no particular order. */
+  *[Symbol.iterator](): IterableIterator<Stream<Owner>> {
+    for (const stream of this.#slots) if (stream !== undefined) yield stream;
+    yield* this.#others.values();
   }
 
   /** The peer has used `id`, which closes the idle streams below it (RFC 9113 §5.1.1). */
@@ -48,17 +55,22 @@ export class StreamTable<Owner> {
   }
 
   add(stream: Stream<Owner>): void {
-    this.#open.set(stream.id, stream);
+    const slots = this.#slots;
+    const at = slot(stream.id);
+    this.size++;
+    while (slots.length <= at) slots.push(undefined);
+    if (slots[at] === undefined) slots[at] = stream;
+    else this.#others.set(stream.id, stream);
   }
 
   /** Both sides have ended. */
   ended(stream: Stream<Owner>): void {
-    this.#open.delete(stream.id);
+    this.#remove(stream.id);
   }
 
   /** The stream was reset, or refused before it was one. */
   reset(id: number, byPeer: boolean): void {
-    this.#open.delete(id);
+    this.#remove(id);
     this.#resets.set(id, byPeer);
     if (this.#resets.size <= MAX_RECORDS) return;
     const oldest = this.#resets.keys().next().value as number;
@@ -66,10 +78,11 @@ export class StreamTable<Owner> {
     this.#forgotten = Math.max(this.#forgotten, oldest);
   }
 
-  /** Everything is over. */
-  clear(): void {
-    this.#open.clear();
-    this.#resets.clear();
+  #remove(id: number): void {
+    const at = slot(id);
+    if (this.#slots[at]?.id === id) this.#slots[at] = undefined;
+    else if (!this.#others.delete(id)) return;
+    this.size--;
   }
 
   /** Is this a stream nobody has used yet? Even ids are a server's, and this one uses none. */
@@ -84,4 +97,8 @@ export class StreamTable<Owner> {
     if (this.#gaps.some(([first, last]) => id >= first && id <= last)) return "skipped";
     return id <= this.#forgotten ? "reset-by-us" : "ended";
   }
+}
+
+function slot(id: number): number {
+  return (id >> 1) & (SLOTS - 1);
 }

@@ -23,6 +23,9 @@ export interface Queued {
 /** So much must leave before a stream that was stalled no longer is: single bytes are no progress. */
 const PROGRESS = 1024;
 
+/** Of requests without a body, and so never filled. */
+const NO_CONTENT = new ContentQueue();
+
 export class Stream<Owner = unknown> {
   readonly id: number;
   /** The request; undefined when it was refused before its head was known. */
@@ -42,8 +45,9 @@ export class Stream<Owner = unknown> {
 
   // The request's side.
   reader: number = state.R_OPEN;
-  readonly content: ContentQueue = new ContentQueue();
-  readonly receiveWindow: StreamWindow;
+  readonly content: ContentQueue;
+  /** Undefined when the request had no body. */
+  readonly receiveWindow: StreamWindow | undefined;
   /** Bytes of content received. */
   received = 0;
   /** Nobody reads the content any more: it is dropped as it comes. */
@@ -55,7 +59,8 @@ export class Stream<Owner = unknown> {
   writer: number = state.W_HEAD;
   /** What the peer lets us send; negative when it has changed its mind (RFC 9113 §6.9.2). */
   sendWindow: number;
-  readonly queue: Queued[] = [];
+  /** Made when something has to wait. */
+  queue: Queued[] | undefined = undefined;
   queuedBytes = 0;
   /** `sendData` has said that there is no room. */
   wantsRoom = false;
@@ -79,13 +84,14 @@ export class Stream<Owner = unknown> {
     id: number,
     head: RequestHead | undefined,
     isHead: boolean,
-    receiveWindow: StreamWindow,
+    receiveWindow: StreamWindow | undefined,
     sendWindow: number,
   ) {
     this.id = id;
     this.head = head;
     this.isHead = isHead;
     this.receiveWindow = receiveWindow;
+    this.content = receiveWindow === undefined ? NO_CONTENT : new ContentQueue();
     this.sendWindow = sendWindow;
     this.priority = head === undefined ? DEFAULT_PRIORITY : head.priority;
   }

@@ -250,7 +250,9 @@ describe("mutated sessions", () => {
     }
   };
 
-  test(`${MUTATIONS} of them give events or the right error, and keep little`, { timeout: 120_000 }, () => {
+  test(`${MUTATIONS} of them give events or the right error, and keep little`, {
+    timeout: Math.max(120_000, MUTATIONS),
+  }, () => {
     const random = randomFrom(Number(process.env["H2_SEED"] ?? 7541));
     let failures = 0;
     for (let run = 0; run < MUTATIONS; run++) {

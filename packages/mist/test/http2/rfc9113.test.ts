@@ -51,7 +51,7 @@ type Case = readonly [title: string, send: readonly Buffer[] | Buffer, expected:
 
 function check(cases: readonly Case[], hello: Buffer = HELLO): void {
   test.each(cases)("%s", (_, send, expected) => {
-    const bytes = Buffer.concat([hello, ...(send instanceof Buffer ? [send] : send)]);
+    const bytes = Buffer.concat([hello, ...(Buffer.isBuffer(send) ? [send] : (send as readonly Buffer[]))]);
     const whole = outcome(new Conversation().feed(Buffer.concat([bytes, PING])));
     const alive = expected.goaway === undefined;
     expect(whole).toMatchObject({ goaway: undefined, resets: {}, ...expected });
@@ -268,6 +268,11 @@ describe("§6.3 PRIORITY", () => {
   check([
     ["on stream 0", frame(TYPE.PRIORITY, 0, 0, DEPENDS_ON(1)), goaway(PROTOCOL_ERROR)],
     ["of the wrong size", [open, frame(TYPE.PRIORITY, 0, 1, [0, 0, 0, 0])], rst(1, FRAME_SIZE_ERROR)],
+    [
+      "of the wrong size, closed",
+      [get, frame(TYPE.PRIORITY, 0, 1, [0, 0, 0, 0])],
+      { ...answered(1), ...rst(1, FRAME_SIZE_ERROR) },
+    ],
     ["of the wrong size, idle", frame(TYPE.PRIORITY, 0, 1, [0, 0, 0, 0]), goaway(FRAME_SIZE_ERROR)],
   ]);
 });

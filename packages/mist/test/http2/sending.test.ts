@@ -455,6 +455,21 @@ describe("the request body", () => {
     expect(only(frames, TYPE.PING).length).toBe(1);
   });
 
+  test("how much is still to come is known while it comes", () => {
+    const fields: FieldList = [...POST, ["content-length", "4"]];
+    const talk = new Conversation(() => {}).feed(
+      Buffer.concat([HELLO, headers(1, fields, END_HEADERS), data(1, "abc")]),
+    );
+    const stream = talk.stream(1);
+    expect([stream.head?.framing, stream.received, stream.requestBodyRemaining]).toEqual([
+      { length: 4 },
+      3,
+      1,
+    ]);
+    talk.feed(data(1, "d", END_STREAM));
+    expect([stream.requestComplete, stream.requestBodyRemaining]).toEqual([true, 0]);
+  });
+
   test("padding is given back at once", () => {
     const talk = new Conversation(() => {}).feed(Buffer.concat([HELLO, headers(1, POST, END_HEADERS)]));
     const padded = Buffer.concat([Buffer.from([255, 0x61]), Buffer.alloc(255)]);
