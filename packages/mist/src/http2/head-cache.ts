@@ -19,6 +19,8 @@ const MAX_BLOCK = 128;
 
 export class HeadCache {
   readonly #slots: (KeptHead | undefined)[] = [];
+  /** For each slot a hash of the block met last: only what comes twice is worth keeping. */
+  readonly #met: number[] = [];
 
   /** The head that the block in `bytes[start, end)` stands for, if it is known. */
   find(
@@ -37,7 +39,7 @@ export class HeadCache {
     return kept.head;
   }
 
-  /** Keeps a head whose block has left the table as it was. */
+  /** Keeps a head whose block has left the table as it was, and has been met before. */
   keep(
     bytes: Buffer,
     start: number,
@@ -47,14 +49,28 @@ export class HeadCache {
     head: RequestHead,
   ): void {
     if (end - start > MAX_BLOCK || end === start) return;
+    const at = slot(bytes, start, end);
+    const hash = hashOf(bytes, start, end);
+    if (this.#met[at] !== hash) {
+      while (this.#met.length < SLOTS) this.#met.push(0);
+      this.#met[at] = hash;
+      return;
+    }
     while (this.#slots.length < SLOTS) this.#slots.push(undefined);
     const block = Buffer.from(bytes.subarray(start, end));
     // Shared by requests from here on.
     Object.freeze(head.fields);
-    this.#slots[slot(bytes, start, end)] = { block, ended, generation, head };
+    this.#slots[at] = { block, ended, generation, head };
   }
 }
 
 function slot(bytes: Buffer, start: number, end: number): number {
   return (end - start + (bytes[end - 1] as number)) & (SLOTS - 1);
+}
+
+/** Good enough: two blocks with one hash cost a copy, no more. */
+function hashOf(bytes: Buffer, start: number, end: number): number {
+  let hash = end - start;
+  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + (bytes[i] as number)) | 0;
+  return hash;
 }

@@ -390,6 +390,38 @@ describe("the request body", () => {
     ]);
   });
 
+  test("requests with the same block share a head, until the table they refer to changes", () => {
+    const indexing = Buffer.concat([
+      Buffer.from([0x40, 1]),
+      Buffer.from("x"),
+      Buffer.from([1]),
+      Buffer.from("1"),
+    ]);
+    const other = Buffer.concat([
+      Buffer.from([0x40, 1]),
+      Buffer.from("x"),
+      Buffer.from([1]),
+      Buffer.from("2"),
+    ]);
+    const start = Buffer.from([0x82, 0x86, 0x84, 0x01, 1, 0x61]);
+    const send = (id: number, ...rest: readonly Buffer[]) =>
+      frame(TYPE.HEADERS, 5, id, Buffer.concat([start, ...rest]));
+    const newest = Buffer.from([0x80 | 62]);
+    const talk = new Conversation(() => {});
+    talk.feed(Buffer.concat([HELLO, send(1, indexing), send(3, newest), send(5, newest), send(7, newest)]));
+    talk.feed(
+      Buffer.concat([
+        send(9, other),
+        send(11, newest),
+        frame(TYPE.HEADERS, 4, 13, Buffer.concat([start, newest])),
+      ]),
+    );
+    const heads = [1, 3, 5, 7, 9, 11, 13].map((id) => talk.stream(id).head);
+    expect(heads.map((head) => head?.get("x"))).toEqual(["1", "1", "1", "1", "2", "2", "2"]);
+    expect(heads[3]).toBe(heads[2]);
+    expect(heads.map((head) => head?.hasBody)).toEqual([...Array(6).fill(false), true]);
+  });
+
   test("the window is given back as the body is read, and not before", () => {
     const talk = new Conversation(() => {});
     const quarter = Buffer.alloc(16_000);
