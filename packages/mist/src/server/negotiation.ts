@@ -37,6 +37,20 @@ interface Versions {
 
 const noBytes = Buffer.alloc(0);
 
+const SLASH = 0x2f;
+const LF = 0x0a;
+
+/**
+ * Three words without a slash: the form of a preface, and of a request line, but the version of neither. A peer that says
+ * this in place of a preface is told by GOAWAY (RFC 9113 §3.4); every other mistake is answered as one in HTTP/1.
+ */
+function isWrongPreface(bytes: Buffer): boolean {
+  // The slash of a target or a version comes early: for all but a few connections this is all.
+  const slash = bytes.indexOf(SLASH);
+  const end = slash === -1 ? bytes.indexOf(LF) : bytes.subarray(0, slash).indexOf(LF);
+  return end !== -1 && end < 64 && /^[A-Z]+ [A-Z]+ [A-Z]+\r$/.test(bytes.toString("latin1", 0, end));
+}
+
 /** A cleartext connection of which nothing is known: the first bytes tell, and the rest is none of its business. */
 class FirstBytes implements Protocol {
   readonly kind = "http";
@@ -58,7 +72,8 @@ class FirstBytes implements Protocol {
     this.#held = bytes;
     const found = recognisePreface(bytes);
     if (found === "http2") this.#become(this.#versions.http2, false);
-    else if (found === "other") this.#become(this.#versions.http1, false);
+    else if (found === "other")
+      this.#become(isWrongPreface(bytes) ? this.#versions.http2 : this.#versions.http1, false);
   }
 
   end(): void {

@@ -151,3 +151,14 @@ describe.skipIf(!(await installed("h2load")))("h2load", () => {
     expect(stdout).toContain("10000 succeeded, 0 failed, 0 errored, 0 timeout");
   });
 });
+
+test("what looks like a preface and is none is told by GOAWAY", async () => {
+  const { connect } = await serve(answerVersion);
+  const socket = await connect();
+  await socket.send("INVALID CONNECTION PREFACE\r\n\r\n");
+  const frames = await socket.receiveToEnd({ timeout: 5000 });
+  const goaway = frames.subarray(9 + frames.readUIntBE(0, 3));
+  // Behind SETTINGS and WINDOW_UPDATE.
+  expect([...frames.subarray(3, 4), goaway.at(3), goaway.at(9 + 4 + 3)]).toEqual([4, 8, 7]);
+  expect(goaway.readUInt32BE(9 + 4 + 9 + 4)).toBe(1);
+});
