@@ -1,4 +1,6 @@
-// The server that benchmarks talk to: node server.mjs PORT [CERTFILE KEYFILE]
+// The server that benchmarks talk to: node server.mjs PORT [tls CERTFILE KEYFILE]
+//
+// HTTP/1.1, and HTTP/2 with prior knowledge or, with TLS, by ALPN.
 //
 //   GET  /            Hello, world!
 //   POST /echo        the request body
@@ -14,7 +16,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as mist from "@x/mist";
 
-const [port = "8080", certfile, keyfile = ""] = process.argv.slice(2);
+const [port = "8080", ...tls] = process.argv.slice(2);
+const [certfile, keyfile = ""] = tls[0] === "tls" ? tls.slice(1) : tls;
 const folder = mkdtempSync(join(tmpdir(), "mist-bench-"));
 writeFileSync(join(folder, "1m"), Buffer.alloc(1024 * 1024, "x"));
 writeFileSync(join(folder, "4k"), Buffer.alloc(4096, "x"));

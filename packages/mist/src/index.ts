@@ -21,12 +21,10 @@ export {
   type ListenPlace,
   type Overrides,
   type ProxyProtocolOptions,
-  type ServerInfo,
   type ServerTls,
   StartError,
   type StopCount,
   type StopOptions,
-  type StopReport,
   type SupervisedOptions,
   stop,
   stopAbnormal,
@@ -80,7 +78,7 @@ export {
   type ServerSpecification,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
-export type { Server, ServerAddress } from "./running-server.ts";
+export type { Server, ServerAddress, ServerInfo, StopReport } from "./running-server.ts";
 export { type ServeOptions, type ServerOptions, serve } from "./serve.ts";
 export type { BodySource } from "./server/body/body-source.ts";
 export {

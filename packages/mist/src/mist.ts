@@ -13,7 +13,8 @@ import type { ServerResponse } from "./server/body/response-body.ts";
 import { BackgroundWork } from "./server/exchange/background-work.ts";
 import { checkedLimit, readBody } from "./server/exchange/request-body.ts";
 import type { ErrorReport, FailureHandler, Handler, Service } from "./server/exchange/service.ts";
-import { HttpConnection } from "./server/http1/connection.ts";
+import { StreamCount } from "./server/exchange/stream-count.ts";
+import { httpProtocol } from "./server/negotiation.ts";
 
 /** Called when the server listens, with where that is; awaited by `start`. */
 export type AfterStart = (address: ServerAddress) => unknown;
@@ -41,9 +42,14 @@ interface Settings {
   readonly limits: Limits;
   readonly deadlines: Deadlines;
   readonly secure: boolean;
+  /** Undefined: on, as the default has it. */
+  readonly http2: boolean | undefined;
+  readonly alpnProtocols: readonly string[] | undefined;
   /** Applies the options of the server below, in the order they were set. */
-  readonly transport: (builder: glisten.Builder) => glisten.Builder;
+  readonly transport: Transport;
 }
+
+type Transport = (builder: glisten.Builder, alpnProtocols: readonly string[]) => glisten.Builder;
 
 /**
  * An HTTP server, described but not started. Immutable: every method returns a new builder and leaves this one unchanged.
@@ -83,14 +89,31 @@ export class Builder<in Body = RequestBody> {
     return this.#below((builder) => builder.withIpv6());
   }
 
-  /** Serves HTTPS. The options are glisten's: certificate files, PEM or DER, several by server name. */
+  /**
+   * Serves HTTPS. The options are glisten's: certificate files, PEM or DER, several by server name. ALPN offers `h2` and
+   * `http/1.1` unless `alpnProtocols` says otherwise.
+   *
+   * @throws UsageError for `alpnProtocols` that contradict {@link Builder.withHttp2}.
+   */
   withTls(options: glisten.TlsOptions): Builder<Body> {
-    const secured = this.#with({ secure: true });
     // glisten refuses what is not an object.
-    if (typeof options !== "object" || options === null)
-      return this.#below((builder) => builder.withTls(options));
-    const alpnProtocols = options.alpnProtocols ?? ["http/1.1"];
-    return secured.#below((builder) => builder.withTls({ ...options, alpnProtocols }));
+    const alpnProtocols = options?.alpnProtocols;
+    return this.#with({ secure: true, alpnProtocols }).#below((builder, offered) =>
+      builder.withTls(
+        typeof options === "object" && options !== null ? { ...options, alpnProtocols: offered } : options,
+      ),
+    );
+  }
+
+  /**
+   * HTTP/2: by ALPN with TLS, and on cleartext connections with prior knowledge (RFC 9113 §3.3). Default: on.
+   *
+   * @throws UsageError unless `wanted` is a boolean, and if the `alpnProtocols` of {@link Builder.withTls} contradict it.
+   */
+  withHttp2(wanted = true): Builder<Body> {
+    if (typeof wanted !== "boolean")
+      throw new UsageError(`http2 must be true or false, got ${shown(wanted)}`);
+    return this.#with({ http2: wanted });
   }
 
   /** Asks TLS clients for a certificate. */
@@ -210,7 +233,10 @@ export class Builder<in Body = RequestBody> {
     target: ListenTarget = this.#settings.port,
     options: glisten.SupervisedOptions = {},
   ): ServerSpecification {
-    const { shutdownMs, id } = this.#transport(new BackgroundWork()).supervised(target, options);
+    const { shutdownMs, id } = this.#transport(new BackgroundWork(), new StreamCount()).supervised(
+      target,
+      options,
+    );
     return {
       // glisten's own says `glisten:4000`.
       id: options.id ?? id.replace("glisten", "mist"),
@@ -223,8 +249,9 @@ export class Builder<in Body = RequestBody> {
   async #launch(target: ListenTarget, signal: AbortSignal): Promise<Server> {
     const { secure, afterStart } = this.#settings;
     const background = new BackgroundWork();
-    const running = await this.#transport(background).supervised(target).start(signal);
-    const server = new Server(running, secure ? "https" : "http", background);
+    const streams = new StreamCount();
+    const running = await this.#transport(background, streams).supervised(target).start(signal);
+    const server = new Server(running, secure ? "https" : "http", background, streams);
     try {
       await afterStart(server.address);
     } catch (error) {
@@ -235,29 +262,44 @@ export class Builder<in Body = RequestBody> {
     return server;
   }
 
-  #transport(background: BackgroundWork): glisten.Builder {
-    const { handler, limits, deadlines, onError, onFailure, transport } = this.#settings;
-    const service: Service = { handler, limits, deadlines, background, onError, onFailure };
+  #transport(background: BackgroundWork, streams: StreamCount): glisten.Builder {
+    const { handler, limits, deadlines, onError, onFailure, transport, http2 = true } = this.#settings;
+    const service: Service = { handler, limits, deadlines, background, streams, onError, onFailure };
     const { sendMs, minSendRate } = deadlines;
-    const below = glisten
-      .protocol((connection) => new HttpConnection(service, connection))
-      .withSendDeadline({
-        sendMs: sendMs === 0 ? Number.POSITIVE_INFINITY : sendMs,
-        minSendRate: Math.max(1, minSendRate),
-      });
-    return transport(below);
+    const below = glisten.protocol(httpProtocol(service, http2)).withSendDeadline({
+      sendMs: sendMs === 0 ? Number.POSITIVE_INFINITY : sendMs,
+      minSendRate: Math.max(1, minSendRate),
+    });
+    return transport(below, offeredProtocols(this.#settings));
   }
 
   #with(changes: Partial<Settings>): Builder<Body> {
-    return new Builder({ ...this.#settings, ...changes });
+    const settings = { ...this.#settings, ...changes };
+    checkProtocols(settings);
+    return new Builder(settings);
   }
 
-  #below(change: (builder: glisten.Builder) => glisten.Builder): Builder<Body> {
+  #below(change: Transport): Builder<Body> {
     const { transport } = this.#settings;
     // Tried on a builder that is never started, so that a wrong option fails at this call.
-    change(glisten.protocol(() => ({ data() {} })));
-    return this.#with({ transport: (builder) => change(transport(builder)) });
+    change(
+      glisten.protocol(() => ({ data() {} })),
+      offeredProtocols(this.#settings),
+    );
+    return this.#with({ transport: (builder, alpn) => change(transport(builder, alpn), alpn) });
   }
+}
+
+/** What ALPN offers, in order of preference. */
+function offeredProtocols({ http2 = true, alpnProtocols }: Settings): readonly string[] {
+  return alpnProtocols ?? (http2 ? ["h2", "http/1.1"] : ["http/1.1"]);
+}
+
+function checkProtocols({ http2, alpnProtocols }: Settings): void {
+  if (http2 === undefined || !Array.isArray(alpnProtocols) || alpnProtocols.includes("h2") === http2) return;
+  throw new UsageError(
+    http2 ? "alpnProtocols must name h2 for HTTP/2" : "alpnProtocols must not name h2 without HTTP/2",
+  );
 }
 
 /**
@@ -278,6 +320,8 @@ export function create<Body = RequestBody>(handler: Handler<Body>): Builder<Body
     limits: defaultLimits,
     deadlines: defaultDeadlines,
     secure: false,
+    http2: undefined,
+    alpnProtocols: undefined,
     transport: (builder) => builder,
   });
 }

@@ -4,10 +4,17 @@
 import type { Overrides } from "@x/glisten";
 import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
-import { DEFAULT_LIMITS, type Http1Limits } from "./http1/limits.ts";
+import { DEFAULT_LIMITS as HTTP1_LIMITS, type Http1Limits } from "./http1/limits.ts";
+import { DEFAULT_LIMITS as HTTP2_LIMITS, type Http2Limits } from "./http2/limits.ts";
 
-/** Limits on what one request may cost: on its parts (see `Http1Limits`) and on its content. Bytes or counts. */
-export interface Limits extends Http1Limits {
+/** What the core of HTTP/2 counts in milliseconds: deadlines here. */
+type Http2Deadline = "settingsAckMs" | "headMs" | "sendMs";
+
+/**
+ * Limits on what one request may cost, on its parts and on its content, and on what one HTTP/2 connection may. Bytes or
+ * counts.
+ */
+export interface Limits extends Http1Limits, Omit<Http2Limits, Http2Deadline> {
   /** Bytes of an unread body that are drained to keep the connection. Default 1 MiB; beyond, the connection closes. */
   readonly maxDrain: number;
   /** Bytes received ahead of the handler, above which the socket is not read. Default 64 KiB. */
@@ -16,7 +23,7 @@ export interface Limits extends Http1Limits {
 
 /** Deadlines in milliseconds, and the rate below which a body counts as stalled. 0 turns one off. */
 export interface Deadlines {
-  /** From the first byte of a head to its end. Default 10 000; 408. */
+  /** From the first byte of a head, or of an HTTP/2 frame, to its end. Default 10 000; 408, or GOAWAY. */
   readonly headMs: number;
   /** Between two pieces of a body that the handler waits for. Default 15 000; 408. */
   readonly bodyIdleMs: number;
@@ -24,17 +31,26 @@ export interface Deadlines {
   readonly minBodyRate: number;
   /** Between two requests on a connection. Default 75 000; closed without a response. */
   readonly keepAliveMs: number;
-  /** Without the client taking a byte of what was written, whoever writes. Default 60 000; reset. */
+  /**
+   * Without the client taking a byte of what was written, whoever writes, or without an HTTP/2 window for what is to be
+   * sent. Default 60 000; reset.
+   */
   readonly sendMs: number;
   /** Bytes per second a client must take on average, while anything waits for it. Default 240; reset. */
   readonly minSendRate: number;
-  /** How long an idle connection is kept after `stop`, for a request that is already on its way. Default 100. */
+  /**
+   * How long an idle connection is kept after `stop`, for a request that is already on its way; for how long an HTTP/2
+   * client that has been told may open streams. Default 100.
+   */
   readonly stopGraceMs: number;
+  /** Until an HTTP/2 client has acknowledged the server's settings. Default 10 000; GOAWAY. */
+  readonly settingsAckMs: number;
 }
 
 /** The default limits. */
 export const defaultLimits: Limits = Object.freeze({
-  ...DEFAULT_LIMITS,
+  ...HTTP1_LIMITS,
+  ...http2Sizes(HTTP2_LIMITS),
   maxDrain: 1024 * 1024,
   maxBuffered: 64 * 1024,
 });
@@ -48,7 +64,29 @@ export const defaultDeadlines: Deadlines = Object.freeze({
   sendMs: 60_000,
   minSendRate: 240,
   stopGraceMs: 100,
+  settingsAckMs: 10_000,
 });
+
+function http2Sizes(limits: Http2Limits): Omit<Http2Limits, Http2Deadline> {
+  const { settingsAckMs: _ack, headMs: _head, sendMs: _send, ...sizes } = limits;
+  return sizes;
+}
+
+/** What the core of HTTP/2 is given of both tables. */
+export function http2Limits(limits: Limits, deadlines: Deadlines): Http2Limits {
+  const { settingsAckMs, headMs, sendMs } = deadlines;
+  return {
+    ...limits,
+    settingsAckMs: orNever(settingsAckMs),
+    headMs: orNever(headMs),
+    sendMs: orNever(sendMs),
+  };
+}
+
+/** A deadline of 0 is none. */
+export function orNever(ms: number): number {
+  return ms === 0 ? Number.POSITIVE_INFINITY : ms;
+}
 
 /**
  * `defaults` with what `given` names in their place.

@@ -3,6 +3,7 @@
 import * as glisten from "@x/glisten";
 import type { Child, ExitReason, Supervisor } from "@x/glisten/actor";
 import type { BackgroundWork } from "./server/exchange/background-work.ts";
+import type { StreamCount } from "./server/exchange/stream-count.ts";
 
 /** Where a server listens. */
 export interface ServerAddress {
@@ -16,6 +17,18 @@ export interface ServerAddress {
   readonly url: string;
 }
 
+/** Where a server listens and how it fares. */
+export type ServerInfo = glisten.ServerInfo & {
+  /** Requests on HTTP/2 streams that are being answered. */
+  readonly streams: number;
+};
+
+/** What became of the connections, and of the HTTP/2 streams on them, that were open when the server stopped. */
+export interface StopReport extends glisten.StopReport {
+  /** Requests on HTTP/2 streams. */
+  readonly streams: glisten.StopCount;
+}
+
 /** A running HTTP server. `await using` stops it. It can be a child of a supervisor. */
 export class Server implements Child, AsyncDisposable {
   /**
@@ -26,10 +39,17 @@ export class Server implements Child, AsyncDisposable {
   readonly #server: glisten.Server;
   readonly #scheme: "http" | "https";
   readonly #background: BackgroundWork;
+  readonly #streams: StreamCount;
   #connectionsEnded = false;
 
   /** @internal */
-  constructor(server: glisten.Server, scheme: "http" | "https", background: BackgroundWork) {
+  constructor(
+    server: glisten.Server,
+    scheme: "http" | "https",
+    background: BackgroundWork,
+    streams: StreamCount,
+  ) {
+    this.#streams = streams;
     this.#server = server;
     this.#scheme = scheme;
     this.#background = background;
@@ -61,9 +81,9 @@ export class Server implements Child, AsyncDisposable {
     return this.address.url;
   }
 
-  /** Connections by state, accepted, rejected, bytes. */
-  info(): glisten.ServerInfo {
-    return this.#server.info();
+  /** Connections by state, HTTP/2 streams, accepted, rejected, bytes. */
+  info(): ServerInfo {
+    return { ...this.#server.info(), streams: this.#streams.open };
   }
 
   /** The same promise under the name a supervisor looks for. */
@@ -87,10 +107,13 @@ export class Server implements Child, AsyncDisposable {
    *
    * @throws UsageError for times that are no numbers of at least 0, and for unknown options.
    */
-  stop(deadline?: number | glisten.StopOptions): Promise<glisten.StopReport> {
+  stop(deadline?: number | glisten.StopOptions): Promise<StopReport> {
     const stopped = this.#server.stop(deadline);
     if (this.#connectionsEnded) void this.#settle();
-    return this.closed.then(() => stopped);
+    return this.closed.then(async () => {
+      const { drained, killed } = this.#streams;
+      return { ...(await stopped), streams: { drained, killed } };
+    });
   }
 
   /** Ends the server and all connections now, and waits for nothing. */

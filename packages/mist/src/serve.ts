@@ -20,6 +20,8 @@ export interface ServerOptions {
   readonly ipv6?: boolean | undefined;
   /** Serves HTTPS: certificate files, PEM or DER, several by server name. Default: HTTP. */
   readonly tls?: glisten.TlsOptions | undefined;
+  /** HTTP/2: by ALPN with TLS, else with prior knowledge. Default: true. */
+  readonly http2?: boolean | undefined;
   /** Asks TLS clients for a certificate. Default: off. */
   readonly clientVerification?: glisten.ClientVerificationOptions | undefined;
   /** Expects the PROXY protocol in front of every connection of a trusted peer. Default: off. */
@@ -60,6 +62,7 @@ const steps: Steps = {
     return wanted ? builder.withIpv6() : builder;
   },
   tls: (builder, options) => builder.withTls(options),
+  http2: (builder, wanted) => builder.withHttp2(wanted),
   clientVerification: (builder, options) => builder.withClientVerification(options),
   proxyProtocol: (builder, options) => builder.withProxyProtocol(options),
   maxConnections: (builder, count) => builder.withMaxConnections(count),

@@ -21,10 +21,11 @@ function grouped(value: number): string {
 /** 8192 as the README writes it, where it is a number of bytes. */
 function bytes(value: number): string {
   if (value >= 1024 * 1024) return `${value / 1024 / 1024} MiB`;
-  return value >= 8192 ? `${value / 1024} KiB` : grouped(value);
+  return value >= 8192 && value % 1024 === 0 ? `${value / 1024} KiB` : grouped(value);
 }
 
-const asBytes = (name: string) => !/Fields|Lines|Frames/.test(name);
+const asBytes = (name: string) =>
+  !/Fields|Lines|Frames|Streams|Continuations|Controls|Burst|PerSecond/.test(name);
 
 test.each(Object.entries(defaultLimits))("the limit %s defaults to %s", (name, value) => {
   expect(told(`\`${name}\``)).toBe(asBytes(name) ? bytes(value) : grouped(value));

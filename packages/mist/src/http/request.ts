@@ -20,7 +20,7 @@ export interface RequestContext {
 export interface RequestParts {
   readonly method: string;
   readonly target: string;
-  readonly version: "1.0" | "1.1";
+  readonly version: "1.0" | "1.1" | "2";
   readonly host: string;
   readonly port: number | undefined;
   readonly path: string;
@@ -69,8 +69,8 @@ export class Request<Body = RequestBody> {
     return this.#parts.target;
   }
 
-  /** `"1.1"` or `"1.0"`. */
-  get version(): "1.0" | "1.1" {
+  /** `"2"`, `"1.1"` or `"1.0"`. */
+  get version(): "1.0" | "1.1" | "2" {
     return this.#parts.version;
   }
 

@@ -4,6 +4,7 @@ import type { Connection, ConnectionInfo, Protocol, Sendable } from "@x/glisten"
 import { defaultDeadlines, defaultLimits, type Limits } from "../../src/options.ts";
 import { BackgroundWork } from "../../src/server/exchange/background-work.ts";
 import type { Handler } from "../../src/server/exchange/service.ts";
+import { StreamCount } from "../../src/server/exchange/stream-count.ts";
 import { HttpConnection } from "../../src/server/http1/connection.ts";
 
 export class FakeConnection implements Connection {
@@ -126,6 +127,7 @@ export function pump(handler: Handler, limits: Partial<Limits> = {}): FakeConnec
       limits: { ...defaultLimits, ...limits },
       deadlines: defaultDeadlines,
       background: new BackgroundWork(),
+      streams: new StreamCount(),
       onError: ({ error }) => {
         connection.failure ??= error;
       },

@@ -92,7 +92,7 @@ const bad: readonly Row[] = [
   ["§2.3 HTTP/1.2", "GET / HTTP/1.2\r\nhost: a\r\n\r\n", 505],
   ["§2.3 HTTP/2.0", "GET / HTTP/2.0\r\nhost: a\r\n\r\n", 505],
   ["§2.3 HTTP/0.9 by name", "GET / HTTP/0.9\r\nhost: a\r\n\r\n", 505],
-  ["§2.3 the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505],
+  ["§2.3 nearly the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nMS\r\n\r\n", 505],
   ["§2.3 http in lower case", "GET / http/1.1\r\nhost: a\r\n\r\n", 400],
   ["§2.3 no minor version", "GET / HTTP/1\r\nhost: a\r\n\r\n", 400],
   ["§2.3 a minor version of two digits", "GET / HTTP/1.10\r\nhost: a\r\n\r\n", 400],

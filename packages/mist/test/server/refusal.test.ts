@@ -23,7 +23,7 @@ describe("refused with an answer, and nothing behind it is read", () => {
     ["two Hosts", 400, "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n"],
     ["an invalid Host", 400, "GET / HTTP/1.1\r\nhost: a/b\r\n\r\n"],
     ["HTTP/1.2", 505, "GET / HTTP/1.2\r\nhost: a\r\n\r\n"],
-    ["HTTP/2.0's preface", 505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+    ["nearly HTTP/2.0's preface", 505, "PRI * HTTP/2.0\r\n\r\nMS\r\n\r\n"],
     ["HTTP/0.9", 400, "GET /\r\n\r\n"],
     ["garbage", 400, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"],
     ["a space before the colon", 400, "GET / HTTP/1.1\r\nhost : a\r\n\r\n"],

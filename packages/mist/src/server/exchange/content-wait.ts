@@ -11,20 +11,26 @@ export class ContentWait {
   #since = 0;
   #totalMs = 0;
 
-  /** Milliseconds waited for this body so far. */
-  get totalMs(): number {
-    return this.#totalMs;
-  }
-
   begin(): void {
     this.#since = performance.now();
   }
 
-  /** Bytes came; there may be too few of them. */
-  count(): void {
+  /**
+   * Bytes came. How many must have come by now; 0 while the grace lasts, and for a rate of 0. A peer that dribbles would
+   * otherwise keep a handler waiting for as long as it likes.
+   */
+  bytesDue(minBodyRate: number): number {
     const now = performance.now();
     this.#totalMs += now - this.#since;
     this.#since = now;
+    return this.#totalMs < graceMs ? 0 : (minBodyRate * this.#totalMs) / 1000;
+  }
+
+  /** What the reader is told when fewer have come. */
+  tooSlow(minBodyRate: number): RequestTimeoutError {
+    const timeoutMs = Math.round(this.#totalMs);
+    const message = `the request body came in at less than ${minBodyRate} bytes per second for ${timeoutMs} ms (minBodyRate)`;
+    return new RequestTimeoutError("minBodyRate", timeoutMs, { message });
   }
 
   /** The wait is over. False if there was none. */
@@ -33,19 +39,4 @@ export class ContentWait {
     this.#since = 0;
     return waited;
   }
-
-  /**
-   * How many bytes must have come by now. A peer that dribbles would otherwise keep a handler waiting for as long as it
-   * likes. 0 while the grace lasts, and for a rate of 0.
-   */
-  bytesDue(bytesPerSecond: number): number {
-    return this.#totalMs < graceMs ? 0 : (bytesPerSecond * this.#totalMs) / 1000;
-  }
-}
-
-/** What the reader of a body is told that came at less than `minBodyRate` bytes per second. */
-export function bodyTooSlow(minBodyRate: number, waitedMs: number): RequestTimeoutError {
-  const timeoutMs = Math.round(waitedMs);
-  const message = `the request body came in at less than ${minBodyRate} bytes per second for ${timeoutMs} ms (minBodyRate)`;
-  return new RequestTimeoutError("minBodyRate", timeoutMs, { message });
 }

@@ -1,5 +1,6 @@
 // Failures as responses: which status an error stands for, whose fault it is, and what the client is told.
 
+import { type CloseReason, TransportError } from "@x/glisten";
 import { FileError, ProtocolError } from "../../errors.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { Request } from "../../http/request.ts";
@@ -78,4 +79,10 @@ function isWhole(made: unknown): made is FailureResponse {
   if (!(made instanceof Response)) return false;
   const { kind } = made.body as EmptyBody | BytesBody;
   return kind === "empty" || kind === "bytes";
+}
+
+/** What those hear who had to do with a request whose connection is gone. */
+export function clientGone(reason: CloseReason): TransportError {
+  const code = reason.type === "reset" ? reason.code : "closed";
+  return new TransportError(code, "the connection was closed before the response was complete");
 }

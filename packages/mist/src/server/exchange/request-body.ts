@@ -109,6 +109,11 @@ export class IncomingBody implements RequestBody {
     waiter?.reject(this.#error);
   }
 
+  /** The response is complete: nobody gets the rest. @internal */
+  leaveUnread(): void {
+    this.fail(new UsageError("the response was complete before the request body was read"));
+  }
+
   #pullProvider(): Buffer | null | undefined {
     let piece: Buffer | null | undefined;
     try {

@@ -6,6 +6,7 @@ import type { BytesBody, EmptyBody, Response } from "../../http/response.ts";
 import type { Deadlines, Limits } from "../../options.ts";
 import type { ServerResponse } from "../body/response-body.ts";
 import type { BackgroundWork } from "./background-work.ts";
+import type { StreamCount } from "./stream-count.ts";
 
 /** Answers one request. A throw or rejection answers 500, or its own status for an error that carries one. */
 export type Handler<Body = RequestBody> = (
@@ -41,6 +42,8 @@ export interface Service {
   readonly limits: Limits;
   readonly deadlines: Deadlines;
   readonly background: BackgroundWork;
+  /** HTTP/2 streams. */
+  readonly streams: StreamCount;
   readonly onError: (report: ErrorReport) => unknown;
   /** Makes the response to a failure; `undefined`: the server's own. */
   readonly onFailure: FailureHandler | undefined;

@@ -37,8 +37,11 @@ export interface RequestErrorEvent {
 
 /** Published on `mist:request:refused` when what a client sent never became a request. */
 export interface RequestRefusedEvent {
-  /** What the client was answered: 400, 408, 414, 417, 431, 501 or 505. */
-  readonly status: number;
+  /**
+   * What the client was answered: 400, 408, 414, 417, 431, 501 or 505; undefined when an HTTP/2 connection was ended with
+   * GOAWAY.
+   */
+  readonly status: number | undefined;
   /** The clause that was broken, for example `"RFC 9112 §3.2"`; undefined for a deadline. */
   readonly section: string | undefined;
   /** What the client did wrong. */
@@ -61,7 +64,7 @@ export const requestRefused: diagnostics_channel.Channel =
 export function publishRefusal(
   connection: Connection,
   error: ProtocolError | RequestTimeoutError,
-  status: number,
+  status: number | undefined,
 ): void {
   if (!requestRefused.hasSubscribers) return;
   const section = error instanceof ProtocolError ? error.section : undefined;

@@ -15,25 +15,25 @@
 //   upgraded    nothing here: another protocol has the connection
 
 import type { Buffer } from "node:buffer";
-import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
+import type { CloseReason, Connection, Protocol } from "@x/glisten";
 import type { Flow } from "@x/glisten/kit";
-import { BodyError, ProtocolError, RequestTimeoutError, UsageError } from "../../errors.ts";
+import { BodyError, ProtocolError, RequestTimeoutError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
 import { Http1Connection } from "../../http1/connection.ts";
 import type { Http1Event, SendEvent } from "../../http1/events.ts";
 import type { RequestHead } from "../../http1/request-head.ts";
 import type { UpgradeBody } from "../body/response-body.ts";
 import type { Channel, ResponseParts } from "../exchange/channel.ts";
-import { bodyTooSlow, ContentWait } from "../exchange/content-wait.ts";
+import { ContentWait } from "../exchange/content-wait.ts";
 import { currentDate } from "../exchange/current-date.ts";
 import { Exchange } from "../exchange/exchange.ts";
-import { answerFailure, type FailureResponse } from "../exchange/failure.ts";
+import { answerFailure, clientGone, type FailureResponse } from "../exchange/failure.ts";
 import type { IncomingBody } from "../exchange/request-body.ts";
 import type { Service } from "../exchange/service.ts";
 import { publishRefusal } from "../exchange/telemetry.ts";
+import { switchProtocol } from "../switch-protocol.ts";
 import { ConnectionDeadlines, type DeadlineKind } from "./deadlines.ts";
 import { Output } from "./output.ts";
-import { switchProtocol } from "./switch-protocol.ts";
 
 type Phase =
   | "fresh"
@@ -259,11 +259,10 @@ export class HttpConnection implements Protocol, Channel {
   #feed(body: IncomingBody): void {
     const wait = this.#wait;
     if (!body.waiting || wait === undefined) return;
-    wait.count();
     const { minBodyRate } = this.service.deadlines;
     const due = wait.bytesDue(minBodyRate);
     if (due > 0 && body.received + this.#core.retainedBytes < due)
-      this.#failBody(body, bodyTooSlow(minBodyRate, wait.totalMs));
+      this.#failBody(body, wait.tooSlow(minBodyRate));
     else body.resume();
   }
 
@@ -359,7 +358,7 @@ export class HttpConnection implements Protocol, Channel {
     } else {
       // The content is the connection's from here on. A reader left behind must not take the next request's.
       if (body.waiting) this.#core.giveUp();
-      body.fail(new UsageError("the response was complete before the request body was read"));
+      body.leaveUnread();
       this.#phase = "draining";
       this.#dropped = 0;
       // One deadline for all of it: nobody reads it.
@@ -483,9 +482,4 @@ export class HttpConnection implements Protocol, Channel {
 function unreadContent(body: IncomingBody): number {
   if (body.ended) return 0;
   return body.length === undefined ? Number.POSITIVE_INFINITY : body.length - body.received;
-}
-
-function clientGone(reason: CloseReason): TransportError {
-  const code = reason.type === "reset" ? reason.code : "closed";
-  return new TransportError(code, "the connection was closed before the response was complete");
 }
