@@ -11,7 +11,7 @@ import { performance } from "node:perf_hooks";
 import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
 import { LimitError, type ProtocolError } from "../../errors.ts";
 import { Http2Connection } from "../../http2/connection.ts";
-import { errorCodeName } from "../../http2/errors.ts";
+import { errorCodeName, SETTINGS_TIMEOUT } from "../../http2/errors.ts";
 import type { FailedEvent, ResetEvent } from "../../http2/events.ts";
 import type { Http2Limits } from "../../http2/limits.ts";
 import type { RequestHead } from "../../http2/request-head.ts";
@@ -196,15 +196,14 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     this.done(channel);
   }
 
-  #fail({ error }: FailedEvent): void {
+  #fail({ code, error }: FailedEvent): void {
     publishRefusal(this.connection, error, undefined);
     this.#abandonAll(new TransportError("closed", `the connection ended: ${error.message}`), false);
     this.#closing = true;
     this.#running = false;
     this.#flush(performance.now());
-    const deadline = error instanceof LimitError && error.limit.endsWith("Ms") ? error.limit : undefined;
     this.connection.resume();
-    this.connection.close(deadline);
+    this.connection.close(missedDeadline(code, error));
   }
 
   // ── what channels ask ───────────────────────────────────────────────────────────────────────────────────
@@ -294,6 +293,12 @@ export class Http2ServerConnection implements Protocol, StreamHost {
 
 function flushScheduled(connection: Http2ServerConnection): void {
   connection.runScheduledFlush();
+}
+
+/** The name of the deadline that the client has missed, if it was one. */
+function missedDeadline(code: number, error: ProtocolError): string | undefined {
+  if (code === SETTINGS_TIMEOUT) return "settingsAckMs";
+  return error instanceof LimitError && error.limit.endsWith("Ms") ? error.limit : undefined;
 }
 
 function callAll(callbacks: readonly (() => void)[]): void {
