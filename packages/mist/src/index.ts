@@ -67,7 +67,13 @@ export type { ContentCoding } from "./http/content-negotiation.ts";
 export type { Field, Fields, FieldsOption } from "./http/fields.ts";
 export { HttpError, type HttpErrorOptions } from "./http/http-error.ts";
 export type { Request, RequestBody } from "./http/request.ts";
-export { type EmptyBody, type Response, type ResponseOptions, response } from "./http/response.ts";
+export {
+  type EmptyBody,
+  type Response,
+  type ResponseOptions,
+  response,
+  type Trailers,
+} from "./http/response.ts";
 export type { Http1Limits } from "./http1/limits.ts";
 export {
   type AfterStart,
@@ -87,7 +93,6 @@ export {
   type BytesBody,
   bytes,
   type IterableBody,
-  type IterableBodyOptions,
   type ResponseBody,
   type ServerResponse,
   type SourceBody,

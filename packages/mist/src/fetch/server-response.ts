@@ -112,7 +112,6 @@ function streamBody(stream: ReadableStream<Uint8Array>): ResponseBody {
   return {
     kind: "iterable",
     chunks: new ByteChunks(stream),
-    trailers: undefined,
   };
 }
 

@@ -3,7 +3,7 @@
 // Names and values are checked here, once, when they are set: a CR, LF or NUL never gets as far as
 // the wire (RFC 9110 §5.5), and the serializer need not look a second time.
 
-import { checkNames, shown } from "@x/glisten/kit";
+import { checkFunction, checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
 import {
   type Field,
@@ -27,6 +27,9 @@ export interface BytesBody {
   /** Text leaves as UTF-8. */
   readonly data: string | Uint8Array;
 }
+
+/** Gives the fields of a trailer section, once the body is complete. */
+export type Trailers = () => Fields | Promise<Fields>;
 
 const emptyBody: EmptyBody = Object.freeze({ kind: "empty" });
 const noFields: Fields = Object.freeze([]);
@@ -54,12 +57,15 @@ export class Response<Body = unknown> {
   readonly headers: Fields;
   /** What follows the head. */
   readonly body: Body;
+  /** Gives the trailer section; see {@link Response.withTrailers}. */
+  readonly trailers: Trailers | undefined;
 
   /** Use {@link response}: fields given here are taken as checked. @internal */
-  constructor(status: number, headers: Fields, body: Body) {
+  constructor(status: number, headers: Fields, body: Body, trailers?: Trailers | undefined) {
     this.status = status;
     this.headers = headers;
     this.body = body;
+    this.trailers = trailers;
   }
 
   /**
@@ -73,7 +79,7 @@ export class Response<Body = unknown> {
     const headers: Field[] = [];
     for (const existing of this.headers) if (existing[0] !== added[0]) headers.push(existing);
     headers.push(added);
-    return new Response(this.status, headers, this.body);
+    return new Response(this.status, headers, this.body, this.trailers);
   }
 
   /**
@@ -83,7 +89,7 @@ export class Response<Body = unknown> {
    * @throws UsageError as {@link Response.setHeader} does.
    */
   prependHeader(name: string, value: string): Response<Body> {
-    return new Response(this.status, [field(name, value), ...this.headers], this.body);
+    return new Response(this.status, [field(name, value), ...this.headers], this.body, this.trailers);
   }
 
   /**
@@ -93,14 +99,14 @@ export class Response<Body = unknown> {
    * @throws UsageError as {@link Response.setHeader} does.
    */
   appendHeader(name: string, value: string): Response<Body> {
-    return new Response(this.status, [...this.headers, field(name, value)], this.body);
+    return new Response(this.status, [...this.headers, field(name, value)], this.body, this.trailers);
   }
 
   /** A response without any field of that name. @returns the new response; this one is unchanged. */
   removeHeader(name: string): Response<Body> {
     const lower = fieldName(name);
     const headers = this.headers.filter(([existing]) => existing !== lower);
-    return new Response(this.status, headers, this.body);
+    return new Response(this.status, headers, this.body, this.trailers);
   }
 
   /**
@@ -121,7 +127,7 @@ export class Response<Body = unknown> {
   /** A response with another body. @returns the new response; this one is unchanged. */
   setBody<NewBody>(body: NewBody): Response<NewBody>;
   setBody(body: unknown): Response<unknown> {
-    return new Response(this.status, this.headers, bodyOf(body));
+    return new Response(this.status, this.headers, bodyOf(body), this.trailers);
   }
 
   /**
@@ -131,7 +137,22 @@ export class Response<Body = unknown> {
    * @throws UsageError unless the status is an integer from 200 to 599.
    */
   setStatus(status: number): Response<Body> {
-    return new Response(checkedStatus(status), this.headers, this.body);
+    return new Response(checkedStatus(status), this.headers, this.body, this.trailers);
+  }
+
+  /**
+   * A response with a trailer section (RFC 9110 §6.5). `trailers` is called when the body is complete; if it fails, the
+   * response is broken off. They are left out where there is nowhere to put them: behind a body of known length in
+   * HTTP/1.1, in HTTP/1.0, and where no body is sent.
+   *
+   * @returns the new response; this one is unchanged.
+   * @throws UsageError unless `trailers` is a function.
+   *
+   * @example `mist.response(200).setBody(mist.chunked(lines())).withTrailers(() => [["x-lines", "3"]])`
+   */
+  withTrailers(trailers: Trailers): Response<Body> {
+    checkFunction("trailers", trailers);
+    return new Response(this.status, this.headers, this.body, trailers);
   }
 }
 

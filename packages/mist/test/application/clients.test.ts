@@ -141,7 +141,10 @@ describe.each(["TCP", "TLS"])("over %s", (transport) => {
 
   it("trailers come behind the content", async () => {
     const { client } = await begin(() =>
-      mist.response(200).setBody(mist.chunked(["a", "b"], { trailers: async () => [["x-sum", "2"]] })),
+      mist
+        .response(200)
+        .setBody(mist.chunked(["a", "b"]))
+        .withTrailers(async () => [["x-sum", "2"]]),
     );
     const { body, trailers } = await client().request({ path: "/", method: "GET" });
     expect(await body.text()).toBe("ab");

@@ -268,7 +268,9 @@ describe("a chunked response", () => {
   });
 
   test("may have trailers", async () => {
-    const { source, handler } = lines({ trailers: () => [["x-lines", "1"]] });
+    const { source, handler } = lines({
+      response: mist.response(200).withTrailers(() => [["x-lines", "1"]]),
+    });
     const { connect } = await serve(handler);
     const socket = await connect();
     await socket.send("GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\n\r\n");

@@ -215,14 +215,33 @@ describe("a response", () => {
     expect(answer.body.toString()).toBe("ok");
   });
 
-  test("chunked, with trailers behind", async () => {
-    const { url } = await serve(() =>
-      mist.response(200).setBody(mist.chunked(["a", "b", "c"], { trailers: () => [["x-sum", "3"]] })),
-    );
+  const trailing = (body: Parameters<mist.Response["setBody"]>[0]) =>
+    mist
+      .response(200)
+      .setBody(body as mist.BytesBody)
+      .withTrailers(async () => [["x-sum", "3"]]);
+
+  test.each([
+    ["chunked", () => trailing(mist.chunked(["a", "b", "c"]) as never)],
+    ["whole", () => trailing("abc")],
+  ])("%s, with trailers behind", async (_, handler) => {
+    const { url } = await serve(handler);
     const answer = await ask(await session(url), "/");
     expect(answer.body.toString()).toBe("abc");
     expect(answer.trailers).toMatchObject({ "x-sum": "3" });
     expect(answer.headers["transfer-encoding"]).toBeUndefined();
+    const head = await ask(await session(url), "/", { method: "HEAD" });
+    expect([head.status, head.trailers]).toEqual([200, undefined]);
+  });
+
+  test("trailers that fail reset the stream", async () => {
+    const { url, reports } = await serve(() =>
+      mist.response(200, { body: "abc" }).withTrailers(() => {
+        throw new Error("no sum");
+      }),
+    );
+    await expect(ask(await session(url), "/")).rejects.toThrow();
+    expect(reports).toMatchObject([{ during: "body", error: { message: "no sum" } }]);
   });
 
   test("a large one comes whole while small ones overtake it", async () => {

@@ -270,7 +270,10 @@ describe("framing of answers (RFC 9112 §6)", () => {
 
   it("sends trailers behind a chunked body", async () => {
     const { ask } = await serve(() =>
-      mist.response(200).setBody(mist.chunked(["a"], { trailers: () => [["x-sum", "1"]] })),
+      mist
+        .response(200)
+        .setBody(mist.chunked(["a"]))
+        .withTrailers(() => [["x-sum", "1"]]),
     );
     expect(await ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n")).toMatch(/0\r\nx-sum: 1\r\n\r\n$/);
   });

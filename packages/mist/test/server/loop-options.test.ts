@@ -31,7 +31,6 @@ test.each([
   ["chunked", { init: undefined }, "init must be a function, got undefined"],
   ["chunked", { loop: undefined }, "loop must be a function, got undefined"],
   ["chunked", { onShutdown: {} }, "onShutdown must be a function, got an object"],
-  ["chunked", { trailers: [] }, "trailers must be a function, got an array"],
   ["chunked", { trailer: nothing }, 'chunked has no option "trailer"'],
 ])("%s refuses %o", (maker, options, message) => {
   const call = () => makers[maker]!(options);

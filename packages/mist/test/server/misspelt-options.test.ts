@@ -30,7 +30,6 @@ const misspelt: [string, Call][] = [
   ["compress", () => mist.compress(ok, any({ coding: ["gzip"] }))],
   ["levels", () => mist.compress(ok, { levels: any({ brotli: 1 }) })],
   ["broadcast", () => mist.broadcast(any({ maxQueu: 1 }))],
-  ["chunked", () => mist.chunked([], any({ trailer: () => [] }))],
   ["response", () => mist.response(200, any({ header: {} }))],
   ["json", () => mist.json(1, any({ statuss: 200 }))],
   ["serve", () => mist.serve(any({ handler: ok, prot: 1 }))],
@@ -137,7 +136,7 @@ const wrong: [string, Call, string][] = [
     () => mist.chunked(any({ request, init: () => 0 })),
     "loop must be a function, got undefined",
   ],
-  ["trailers", () => mist.chunked([], { trailers: any([]) }), "trailers must be a function, got an array"],
+  ["trailers", () => mist.response(200).withTrailers(any([])), "trailers must be a function, got an array"],
   ["waitUntil", () => mist.waitUntil(request, any(undefined)), "waitUntil takes a promise, got undefined"],
   [
     "getConnectionInfo",

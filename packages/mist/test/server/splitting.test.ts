@@ -93,7 +93,10 @@ describe("framing fields by the back door", () => {
 
 describe("trailers", () => {
   const trailing = (trailers: readonly (readonly [string, string])[]) =>
-    mist.response(200).setBody(mist.chunked(["ok"], { trailers: () => trailers }));
+    mist
+      .response(200)
+      .setBody(mist.chunked(["ok"]))
+      .withTrailers(() => trailers);
 
   it.each([
     ...values.map((value) => ["x", value]),

@@ -2,7 +2,6 @@
 
 import { TransportError } from "@x/glisten";
 import { quietRejection } from "@x/glisten/kit";
-import type { Fields } from "../../http/fields.ts";
 import type { BodySink } from "./body-sink.ts";
 import type { BodyWriter } from "./body-writer.ts";
 import type { ActorBody, ActorBodyWriter } from "./response-body.ts";
@@ -18,6 +17,7 @@ export class ActorWriter implements BodyWriter, ResponseStream {
   readonly #body: ActorBody;
   readonly #maxBufferedBytes: number;
   #actor: ActorBodyWriter | undefined = undefined;
+  #ended = false;
   #closed = false;
 
   constructor(sink: BodySink, body: ActorBody) {
@@ -49,11 +49,11 @@ export class ActorWriter implements BodyWriter, ResponseStream {
   }
 
   get open(): boolean {
-    return !this.#sink.over;
+    return !this.#ended && !this.#sink.over;
   }
 
   send(data: string | Uint8Array): Promise<void> {
-    if (this.#sink.over) return quietRejection(responseOver());
+    if (!this.open) return quietRejection(responseOver());
     // A client that takes nothing costs this much and no more, however often the actor sends.
     if (this.#sink.bufferedAmount > this.#maxBufferedBytes) {
       this.#sink.breakOff("reset");
@@ -72,13 +72,10 @@ export class ActorWriter implements BodyWriter, ResponseStream {
     if (!this.#sink.over) this.#sink.setDeadline(ms);
   }
 
-  end(trailers?: Fields): void {
-    if (this.#sink.over) return;
-    try {
-      this.#sink.end(trailers);
-    } catch (error) {
-      this.#sink.fail(error);
-    }
+  end(): void {
+    if (!this.open) return;
+    this.#ended = true;
+    this.#sink.end();
   }
 
   abort(error?: unknown): void {

@@ -1,7 +1,6 @@
 // The port between a response body and the exchange it belongs to.
 
 import type { Flow } from "@x/glisten/kit";
-import type { Fields } from "../../http/fields.ts";
 
 /** Where a writer puts the content of a response. */
 export interface BodySink {
@@ -19,8 +18,8 @@ export interface BodySink {
   flush(): void;
   /** Writes a piece. `onSent` is called when the kernel has taken it, or never will. */
   write(data: string | Uint8Array, onSent?: () => void): void;
-  /** Ends the content. */
-  end(trailers?: Fields): void;
+  /** Ends the content; what the response has as trailers follows. */
+  end(): void;
   /** What produces the content has failed: reported, and the response is broken off. */
   fail(error: unknown): void;
   /** Breaks the response off; nobody is to blame. `"reset"`: without what the client has not taken yet. */

@@ -21,13 +21,11 @@ const pieceCost = 256;
 export class IterableWriter implements BodyWriter {
   readonly endsWithPeer = true;
   readonly #sink: BodySink;
-  readonly #body: IterableBody;
   readonly #reader: ChunkReader;
 
   constructor(sink: BodySink, body: IterableBody) {
     if (!isChunks(body.chunks)) throw new UsageError("a chunked body takes an iterable of pieces");
     this.#sink = sink;
-    this.#body = body;
     this.#reader = new ChunkReader(body.chunks);
   }
 
@@ -65,8 +63,7 @@ export class IterableWriter implements BodyWriter {
       }
       if (sink.over) return;
     }
-    const trailers = await this.#body.trailers?.();
-    if (!sink.over) sink.end(trailers);
+    sink.end();
   }
 }
 

@@ -5,9 +5,8 @@
 
 import { Buffer } from "node:buffer";
 import type { Connection, Protocol } from "@x/glisten";
-import { checkFunction, checkNames, shown } from "@x/glisten/kit";
+import { shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
-import type { Fields } from "../../http/fields.ts";
 import type { BytesBody, EmptyBody, Response } from "../../http/response.ts";
 import type { BodySource } from "./body-source.ts";
 import { type Chunks, isChunks } from "./chunk-reader.ts";
@@ -18,8 +17,6 @@ export interface IterableBody {
   readonly kind: "iterable";
   /** The pieces, pulled one at a time; text leaves as UTF-8. */
   readonly chunks: Chunks;
-  /** The trailer section, asked for after the last chunk (RFC 9110 §6.5). Left out where the coding has none. */
-  readonly trailers: (() => Fields | Promise<Fields>) | undefined;
 }
 
 /** A body pulled from something that must be opened and closed, such as a file. */
@@ -101,20 +98,12 @@ export function bytes(data: string | Uint8Array | readonly (string | Uint8Array)
   };
 }
 
-/** Options of an iterable body. */
-export interface IterableBodyOptions {
-  /** Fields to send behind the last chunk; asked for when the last chunk has been produced. */
-  readonly trailers?: (() => Fields | Promise<Fields>) | undefined;
-}
-
 /** A body of these chunks, pulled one by one as the client takes them. */
-export function iterableBody(chunks: Chunks, options: IterableBodyOptions = {}): IterableBody {
+export function iterableBody(chunks: Chunks): IterableBody {
   if (typeof chunks !== "object" || chunks === null || !isChunks(chunks)) {
     throw new UsageError(
       `chunked takes an iterable of text or bytes, or options with init and loop, got ${shown(chunks)}`,
     );
   }
-  checkNames("chunked", options, ["trailers"]);
-  if (options.trailers !== undefined) checkFunction("trailers", options.trailers);
-  return { kind: "iterable", chunks, trailers: options.trailers };
+  return { kind: "iterable", chunks };
 }

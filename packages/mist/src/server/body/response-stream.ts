@@ -21,8 +21,8 @@ export interface ResponseStream {
   readonly open: boolean;
   /** Has the writer's `deadline` called in that many milliseconds; 0 clears. One slot. */
   setDeadline(ms: number): void;
-  /** Ends the body in order; trailers are left out where the coding has none. */
-  end(trailers?: readonly (readonly [string, string])[]): void;
+  /** Ends the body in order. */
+  end(): void;
   /** Breaks the body off, so that the client sees a failure. */
   abort(error?: unknown): void;
   /** Reports a failure of the user's code that the response is not to suffer from. */

@@ -212,11 +212,11 @@ const dropped = new Set(["content-length", "content-encoding", "accept-ranges"])
 function coded(response: ServerResponse, coding: ContentCoding, body: ResponseBody): ServerResponse {
   const fields = weakened(varied(response.headers)).filter((field) => !dropped.has(field[0]));
   fields.push(["content-encoding", coding]);
-  return new Response(response.status, fields, body);
+  return new Response(response.status, fields, body, response.trailers);
 }
 
 function withFields(response: ServerResponse, fields: Fields): ServerResponse {
-  return new Response(response.status, fields, response.body);
+  return new Response(response.status, fields, response.body, response.trailers);
 }
 
 function varied(fields: Fields): Field[] {

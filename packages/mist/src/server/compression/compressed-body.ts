@@ -65,12 +65,11 @@ class CompressedSource implements BodySource {
   }
 }
 
-/** `body`, coded. Its trailers stay. */
+/** `body`, coded. */
 export function compressedIterable(body: IterableBody, coding: ContentCoding, level: number): IterableBody {
   return {
     kind: "iterable",
     chunks: new CompressedChunks(body.chunks, coding, level),
-    trailers: body.trailers,
   };
 }
 
@@ -211,7 +210,7 @@ class CompressedStream implements ResponseStream {
   /** Blocked while much waits for the coder, or the client. */
   readonly #room = new Flow();
   #pumping = false;
-  #ending: { trailers: Parameters<ResponseStream["end"]>[0] } | undefined;
+  #ending = false;
 
   constructor(stream: ResponseStream, coder: ContentCoder, maxBufferedBytes: number) {
     this.#stream = stream;
@@ -228,7 +227,7 @@ class CompressedStream implements ResponseStream {
   }
 
   get open(): boolean {
-    return this.#ending === undefined && this.#stream.open;
+    return !this.#ending && this.#stream.open;
   }
 
   setDeadline(ms: number): void {
@@ -247,9 +246,9 @@ class CompressedStream implements ResponseStream {
     return this.#room.whenRoom();
   }
 
-  end(trailers?: Parameters<ResponseStream["end"]>[0]): void {
+  end(): void {
     if (!this.open) return;
-    this.#ending = { trailers };
+    this.#ending = true;
     this.#pump();
   }
 
@@ -290,10 +289,10 @@ class CompressedStream implements ResponseStream {
       if (this.#queuedBytes < highWater) this.#room.open();
     }
     this.#pumping = false;
-    if (this.#ending === undefined) return;
+    if (!this.#ending) return;
     await this.#coder.end();
     await this.#sendCoded();
-    this.#stream.end(this.#ending.trailers);
+    this.#stream.end();
   }
 
   async #sendCoded(): Promise<void> {

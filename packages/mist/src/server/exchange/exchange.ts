@@ -16,11 +16,11 @@ import type { Flow } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, NO_FIELDS } from "../../http/fields.ts";
 import { Request, type RequestContext, type RequestParts } from "../../http/request.ts";
-import { Response } from "../../http/response.ts";
+import { Response, type Trailers } from "../../http/response.ts";
 import { isBodyless } from "../../http/status.ts";
 import type { BodySink } from "../body/body-sink.ts";
 import type { BodyWriter } from "../body/body-writer.ts";
-import { noResponse, type ServerResponse, type UpgradeBody } from "../body/response-body.ts";
+import { iterableBody, noResponse, type ServerResponse, type UpgradeBody } from "../body/response-body.ts";
 import { bodyWriter, discardBody } from "../body/writers.ts";
 import type { Channel } from "./channel.ts";
 import { answerFailure, isPeersFault } from "./failure.ts";
@@ -51,6 +51,7 @@ export class Exchange implements RequestContext, BodySink {
   /** Content bytes sent. */
   #sent = 0;
   #writer: BodyWriter | undefined = undefined;
+  #trailers: Trailers | undefined = undefined;
   #abort: AbortController | undefined = undefined;
   #gone: unknown = undefined;
   #startedAt = 0;
@@ -129,13 +130,16 @@ export class Exchange implements RequestContext, BodySink {
   }
 
   #send(response: ServerResponse): void {
-    const { body } = response;
+    const { body, trailers } = response;
+    if (trailers !== undefined) this.#trailers = trailers;
     switch (body.kind) {
       case "empty":
-        this.#respond(response, "");
+        if (trailers === undefined) this.#respond(response, "");
+        else this.#stream(response.setBody(iterableBody([])));
         return;
       case "bytes":
-        this.#respond(response, body.data);
+        if (trailers === undefined) this.#respond(response, body.data);
+        else this.#stream(response.setBody(iterableBody([body.data])));
         return;
       case "upgrade":
         this.#upgrade(response, body);
@@ -163,7 +167,7 @@ export class Exchange implements RequestContext, BodySink {
       } finally {
         this.#discard(response);
       }
-      this.end();
+      this.#complete(NO_FIELDS);
       return;
     }
     // A client that has half-closed waits for what is there, not for what is yet to be produced.
@@ -233,9 +237,28 @@ export class Exchange implements RequestContext, BodySink {
     this.channel.flush();
   }
 
-  end(trailers: Fields = NO_FIELDS): void {
+  end(): void {
     if (this.over) return;
-    this.channel.sendEnd(trailers);
+    if (this.#trailers === undefined) this.#complete(NO_FIELDS);
+    else void this.#completeWith(this.#trailers);
+  }
+
+  async #completeWith(trailers: Trailers): Promise<void> {
+    try {
+      this.#complete(await trailers());
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #complete(trailers: Fields): void {
+    if (this.over) return;
+    try {
+      this.channel.sendEnd(trailers);
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
     this.#finish(true);
     this.channel.finished();
   }

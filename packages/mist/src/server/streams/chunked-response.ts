@@ -1,27 +1,17 @@
 // `chunked(…)`: a response whose length is not known beforehand, from an iterable or written by a loop.
 
 import type { AnyIfUnknown } from "@x/glisten/actor";
-import { checkFunctions } from "@x/glisten/kit";
-import type { Fields } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
 import type { Response } from "../../http/response.ts";
-import {
-  type IterableBody,
-  type IterableBodyOptions,
-  iterableBody,
-  type ServerResponse,
-} from "../body/response-body.ts";
+import { type IterableBody, iterableBody, type ServerResponse } from "../body/response-body.ts";
 import type { ResponseStream } from "../body/response-stream.ts";
 import { checkStreamOptions, StreamActor, type StreamHandler } from "./stream-actor.ts";
 
 /** A response being written in chunks, as its loop holds it. */
 export class ChunkedStream<Message = never, State = unknown> extends StreamActor<State, Message> {
-  readonly #trailers: (() => Fields) | undefined;
-
   /** @internal Use {@link chunked}. */
   constructor(stream: ResponseStream, options: ChunkedOptions<State, Message>) {
     super(stream, options);
-    this.#trailers = options.trailers;
     this.run(options as unknown as StreamHandler<State, Message, this>);
   }
 
@@ -36,7 +26,7 @@ export class ChunkedStream<Message = never, State = unknown> extends StreamActor
 
   protected finish(stopping: boolean): void {
     // A server that stops lets a download finish, up to its deadline; only the loop can end it.
-    if (this.open && !(stopping && this.running)) this.stream.end(this.#trailers?.());
+    if (this.open && !(stopping && this.running)) this.stream.end();
   }
 }
 
@@ -48,10 +38,8 @@ export interface ChunkedOptions<State, Message = never, Self = Message>
   extends StreamHandler<State, Message, ChunkedStream<Message>, ChunkedStream<Self>> {
   /** The request that is answered. */
   readonly request: Request<unknown>;
-  /** Status and fields; its body is not looked at. */
+  /** Status, fields and trailers; its body is not looked at. */
   readonly response: Response;
-  /** The trailer section, asked for when the loop has said `stop()` (RFC 9110 §6.5). */
-  readonly trailers?: (() => Fields) | undefined;
   /** Bytes sent and not taken by the client, above which the next send cuts it off. Default 16 MiB. */
   readonly maxBufferedBytes?: number | undefined;
 }
@@ -87,15 +75,12 @@ export function chunked<State, Message = never, Self = AnyIfUnknown<Message>>(
  */
 export function chunked(
   chunks: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
-  options?: IterableBodyOptions,
 ): IterableBody;
 export function chunked<State, Message>(
   source: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array> | ChunkedOptions<State, Message>,
-  options?: IterableBodyOptions,
 ): IterableBody | ServerResponse {
-  if (!isOptions(source)) return iterableBody(source, options);
-  checkStreamOptions("chunked", source, ["response", "trailers"]);
-  checkFunctions(source, [], ["trailers"]);
+  if (!isOptions(source)) return iterableBody(source);
+  checkStreamOptions("chunked", source, ["response"]);
   const start = (stream: ResponseStream) => new ChunkedStream(stream, source);
   return source.response.setBody({ kind: "actor", start, maxBufferedBytes: source.maxBufferedBytes });
 }
