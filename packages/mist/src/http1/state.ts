@@ -31,10 +31,7 @@
  * guessing is request smuggling. The writer may still say why, once, and therefore goes from IDLE to HEAD on a fault.
  */
 
-declare const machine: unique symbol;
-
-/** States are numbers, so that a step is one load from a flat table; the brand keeps the machines apart. */
-type State<Machine extends string> = number & { readonly [machine]: Machine };
+import { IMPOSSIBLE, type State, StateTable, type Step as StepOf } from "../http/state-table.ts";
 
 export type ReaderState = State<"reader">;
 export const R_IDLE = 0 as ReaderState;
@@ -61,10 +58,8 @@ export type InputState = State<"input">;
 export const OPEN = 0 as InputState;
 export const ENDED = 1 as InputState;
 
-declare const step: unique symbol;
-
 /** Something that happens on the connection. Every machine takes it, or it is a bug here. */
-export type Step = number & { readonly [step]: true };
+export type Step = StepOf<"connection">;
 
 /** A request head without a body. */
 export const REQUEST = 0 as Step;
@@ -98,9 +93,8 @@ export const NEXT_CYCLE = 13 as Step;
 export const CYCLES_OVER = 14 as Step;
 
 const steps = 15;
-const impossible = 255;
 
-const reader = transitions<ReaderState>([
+const reader = new StateTable<ReaderState, Step>(7, steps, [
   [REQUEST, [R_IDLE, R_DONE]],
   [REQUEST_WITH_BODY, [R_IDLE, R_BODY]],
   [REQUEST_EXPECTING, [R_IDLE, R_EXPECTING]],
@@ -121,7 +115,7 @@ const reader = transitions<ReaderState>([
   ],
 ]);
 
-const writer = transitions<WriterState>([
+const writer = new StateTable<WriterState, Step>(6, steps, [
   [REQUEST, [W_IDLE, W_HEAD]],
   [REQUEST_WITH_BODY, [W_IDLE, W_HEAD]],
   [REQUEST_EXPECTING, [W_IDLE, W_HEAD]],
@@ -140,7 +134,7 @@ const writer = transitions<WriterState>([
   [NEXT_CYCLE, [W_DONE, W_IDLE]],
 ]);
 
-const persistence = transitions<PersistenceState>([
+const persistence = new StateTable<PersistenceState, Step>(2, steps, [
   [NO_MORE_REQUESTS, [KEEP, LAST], [LAST, LAST]],
   [READ_FAULT, [KEEP, LAST], [LAST, LAST]],
   [LAST_CYCLE, [KEEP, LAST], [LAST, LAST]],
@@ -149,7 +143,7 @@ const persistence = transitions<PersistenceState>([
   [NEXT_CYCLE, [KEEP, KEEP]],
 ]);
 
-const input = transitions<InputState>([
+const input = new StateTable<InputState, Step>(2, steps, [
   [FIN, [OPEN, ENDED], [ENDED, ENDED]],
   [NO_MORE_REQUESTS, [ENDED, ENDED]],
 ]);
@@ -163,11 +157,11 @@ export class ConnectionState {
 
   /** Takes a step in all machines. Throws, and changes nothing, if one of them cannot: that is a bug here. */
   take(step: Step): void {
-    const nextReader = reader[this.reader * steps + step] as number;
-    const nextWriter = writer[this.writer * steps + step] as number;
-    const nextPersistence = persistence[this.persistence * steps + step] as number;
-    const nextInput = input[this.input * steps + step] as number;
-    if ((nextReader | nextWriter | nextPersistence | nextInput) >= impossible) {
+    const nextReader = reader.next(this.reader, step);
+    const nextWriter = writer.next(this.writer, step);
+    const nextPersistence = persistence.next(this.persistence, step);
+    const nextInput = input.next(this.input, step);
+    if ((nextReader | nextWriter | nextPersistence | nextInput) >= IMPOSSIBLE) {
       throw new Error(
         `step ${step} cannot be taken by reader ${this.reader}, writer ${this.writer}, persistence ${this.persistence}, input ${this.input}`,
       );
@@ -184,16 +178,4 @@ export function writerStateName(state: WriterState): string {
   return ["not due", "due", "in its body", "complete", "switched to another protocol", "broken off"][
     state
   ] as string;
-}
-
-/** One row for each step that concerns the machine; it stays where it is for every other. */
-function transitions<S extends number>(
-  rows: readonly (readonly [step: Step, ...moves: (readonly [from: S, to: S])[]])[],
-): Uint8Array {
-  const table = Uint8Array.from({ length: 7 * steps }, (_, at) => Math.floor(at / steps));
-  for (const [step, ...moves] of rows) {
-    for (let from = 0; from < 7; from++) table[from * steps + step] = impossible;
-    for (const [from, to] of moves) table[from * steps + step] = to;
-  }
-  return table;
 }

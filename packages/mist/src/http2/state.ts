@@ -21,57 +21,53 @@
  * were is the stream table's knowledge (stream-table.ts).
  */
 
-import { StateTable } from "../http/state-table.ts";
+import { type State, StateTable, type Step } from "../http/state-table.ts";
 
-/** Reader states. */
-export const R_OPEN = 0;
-export const R_ENDED = 1;
-export const R_RESET = 2;
+export type ReaderState = State<"stream's reader">;
+export const R_OPEN = 0 as ReaderState;
+export const R_ENDED = 1 as ReaderState;
+export const R_RESET = 2 as ReaderState;
 
-/** Reader steps. */
-export const PEER_END = 0;
-export const READ_RESET = 1;
+export type ReaderStep = Step<"stream's reader">;
+export const PEER_END = 0 as ReaderStep;
+export const READ_RESET = 1 as ReaderStep;
 
-const READER = new StateTable("stream's reader", [
-  [R_OPEN, PEER_END, R_ENDED],
-  [R_OPEN, READ_RESET, R_RESET],
-  [R_ENDED, READ_RESET, R_RESET],
+const reader = new StateTable<ReaderState, ReaderStep>(3, 2, [
+  [PEER_END, [R_OPEN, R_ENDED]],
+  [READ_RESET, [R_OPEN, R_RESET], [R_ENDED, R_RESET]],
 ]);
 
 /** The reader's next state. Throws when the step cannot happen in this one: that is a bug here. */
-export function readerAfter(state: number, step: number): number {
-  return READER.after(state, step);
+export function readerAfter(state: ReaderState, step: ReaderStep): ReaderState {
+  return reader.after(state, step);
 }
 
-/** Writer states. */
-export const W_HEAD = 0;
-export const W_BODY = 1;
-export const W_ENDING = 2;
-export const W_ENDED = 3;
-export const W_RESET = 4;
+export type WriterState = State<"stream's writer">;
+export const W_HEAD = 0 as WriterState;
+export const W_BODY = 1 as WriterState;
+export const W_ENDING = 2 as WriterState;
+export const W_ENDED = 3 as WriterState;
+export const W_RESET = 4 as WriterState;
 
-/** Writer steps. */
-export const HEAD_SENT = 0;
-export const END_QUEUED = 1;
-export const END_SENT = 2;
-export const WRITE_RESET = 3;
+export type WriterStep = Step<"stream's writer">;
+export const HEAD_SENT = 0 as WriterStep;
+export const END_QUEUED = 1 as WriterStep;
+export const END_SENT = 2 as WriterStep;
+export const WRITE_RESET = 3 as WriterStep;
 
-const WRITER = new StateTable("stream's writer", [
-  [W_HEAD, HEAD_SENT, W_BODY],
-  [W_HEAD, WRITE_RESET, W_RESET],
-  [W_BODY, END_QUEUED, W_ENDING],
-  [W_BODY, WRITE_RESET, W_RESET],
-  [W_ENDING, END_SENT, W_ENDED],
-  [W_ENDING, WRITE_RESET, W_RESET],
-  [W_ENDED, WRITE_RESET, W_RESET],
+const writer = new StateTable<WriterState, WriterStep>(5, 4, [
+  [HEAD_SENT, [W_HEAD, W_BODY]],
+  [END_QUEUED, [W_BODY, W_ENDING]],
+  [END_SENT, [W_ENDING, W_ENDED]],
+  [WRITE_RESET, [W_HEAD, W_RESET], [W_BODY, W_RESET], [W_ENDING, W_RESET], [W_ENDED, W_RESET]],
 ]);
 
 /** The writer's next state. Throws when the step cannot happen in this one: that is a bug here. */
-export function writerAfter(state: number, step: number): number {
-  return WRITER.after(state, step);
+export function writerAfter(state: WriterState, step: WriterStep): WriterState {
+  return writer.after(state, step);
 }
 
 /** What the writer is doing, for messages. */
-export function writerStateName(state: number): string {
+export function writerStateName(state: WriterState): string {
   return ["due", "in its body", "ending", "complete", "reset"][state] as string;
 }

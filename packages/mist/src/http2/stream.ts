@@ -44,7 +44,7 @@ export class Stream<Owner = unknown> {
   priority: Priority;
 
   // The request's side.
-  reader: number = state.R_OPEN;
+  reader: state.ReaderState = state.R_OPEN;
   readonly content: ContentQueue;
   /** Undefined when the request had no body. */
   readonly receiveWindow: StreamWindow | undefined;
@@ -56,7 +56,7 @@ export class Stream<Owner = unknown> {
   counted = true;
 
   // The response's side.
-  writer: number = state.W_HEAD;
+  writer: state.WriterState = state.W_HEAD;
   /** What the peer lets us send; negative when it has changed its mind (RFC 9113 §6.9.2). */
   sendWindow: number;
   /** Made when something has to wait. */
@@ -130,7 +130,7 @@ export class Stream<Owner = unknown> {
   }
 
   /** @internal */
-  write(step: number): void {
+  write(step: state.WriterStep): void {
     this.writer = writerAfter(this.writer, step);
   }
 

@@ -8,7 +8,9 @@ import { serve } from "../server/serve.ts";
 import { answerOf, ask, session } from "./client.ts";
 
 test("Hono and H3 answer", async () => {
-  const hono = new Hono().post("/echo", async (c) => c.text(`hono ${await c.req.text()}`, 201, { "x-a": "1" }));
+  const hono = new Hono().post("/echo", async (c) =>
+    c.text(`hono ${await c.req.text()}`, 201, { "x-a": "1" }),
+  );
   const h3 = new H3().post("/echo", async (event) => `h3 ${await event.req.text()}`);
   for (const [name, handler] of [
     ["hono", fromFetch(hono.fetch)],

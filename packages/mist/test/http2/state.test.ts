@@ -6,8 +6,8 @@ import { parsePriority } from "../../src/http2/priority.ts";
 import * as state from "../../src/http2/state.ts";
 import { PREFACE } from "./frames.ts";
 
-function allowed(after: (state: number, step: number) => number, from: number, steps: number): number[] {
-  return Array.from({ length: steps }, (_, step) => step).filter((step) => {
+function allowed<S, T extends number>(after: (state: S, step: T) => S, from: S, steps: number): T[] {
+  return Array.from({ length: steps }, (_, step) => step as T).filter((step) => {
     try {
       after(from, step);
       return true;
