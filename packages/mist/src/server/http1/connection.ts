@@ -30,7 +30,7 @@ import { Exchange } from "../exchange/exchange.ts";
 import { answerFailure, clientGone, type FailureResponse } from "../exchange/failure.ts";
 import type { IncomingBody } from "../exchange/request-body.ts";
 import type { Service } from "../exchange/service.ts";
-import { publishRefusal } from "../exchange/telemetry.ts";
+import { noteRefusal } from "../exchange/telemetry.ts";
 import { switchProtocol } from "../switch-protocol.ts";
 import { ConnectionDeadlines, type DeadlineKind } from "./deadlines.ts";
 import { Output } from "./output.ts";
@@ -228,7 +228,7 @@ export class HttpConnection implements Protocol, Channel {
       close: true,
       date: currentDate(),
     });
-    publishRefusal(this.connection, error, status);
+    noteRefusal(this.service.refusedBy, this.connection, error, status);
   }
 
   // ── content ─────────────────────────────────────────────────────────────────────────────────────────────
