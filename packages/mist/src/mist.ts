@@ -33,6 +33,9 @@ export interface ReadRequestBodyOptions {
   readonly failureResponse?: ServerResponse | undefined;
 }
 
+/** A timer of Node's takes no more. */
+const longestMs = 2 ** 31 - 1;
+
 interface Settings {
   readonly handler: Handler;
   readonly port: number;
@@ -268,10 +271,15 @@ export class Builder<in Body = RequestBody> {
   #transport(service: Service): glisten.Builder {
     const { deadlines, transport, http2 = true } = this.#settings;
     const { sendMs, minSendRate } = deadlines;
-    const below = glisten.protocol(httpProtocol(service, http2)).withSendDeadline({
-      sendMs: sendMs === 0 ? Number.POSITIVE_INFINITY : sendMs,
-      minSendRate: Math.max(1, minSendRate),
-    });
+    const endless = sendMs === 0;
+    const below = glisten
+      .protocol(httpProtocol(service, http2))
+      .withSendDeadline({
+        sendMs: endless ? Number.POSITIVE_INFINITY : sendMs,
+        minSendRate: Math.max(1, minSendRate),
+      })
+      // A response with `connection: close` is taken no faster than another.
+      .withLinger({ stallMs: endless ? longestMs : sendMs });
     return transport(below, offeredProtocols(this.#settings));
   }
 

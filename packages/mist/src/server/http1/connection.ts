@@ -467,6 +467,9 @@ export class HttpConnection implements Protocol, Channel {
       this.#core.giveUp();
       const deadline = this.shuttingDown ? "stopGraceMs" : "headMs";
       this.#refuse(new RequestTimeoutError(deadline, this.#headMs), deadline);
+    } else if (this.#phase === "idle" && !this.shuttingDown && this.connection.bufferedAmount > 0) {
+      // The client still takes the last response, within glisten's send deadline: it is not idle yet.
+      this.#deadlines.set("read", this.service.deadlines.keepAliveMs);
     } else this.#close(true, this.#missedDeadline);
   }
 
