@@ -55,6 +55,12 @@ export function refusePromise(role: string, answer: unknown): void {
   throw new UsageError(`${role} must answer at once, got a promise`);
 }
 
+/** A promise for one who may look at it late or never: its rejection alone does not end the process. */
+export function harmless<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(ignore);
+  return promise;
+}
+
 function reportFailure(report: (error: unknown) => unknown, error: unknown): void {
   if (report === warn) warn(error);
   else void callUser(report, error);
