@@ -3,6 +3,8 @@
 // One instance stands between one producer side and one consumer. It holds no bytes: whoever writes decides when the
 // flow is blocked, whoever drains opens it again. An unblocked flow allocates nothing.
 
+import { harmless } from "./actor/user-code.ts";
+
 /** The promise that {@link Flow.whenRoom} gives while nothing is blocked: already resolved, and shared. */
 const roomNow: Promise<void> = Promise.resolve();
 
@@ -66,9 +68,7 @@ export class Flow {
 
 /** A promise that is rejected with `error`, and does no harm when nobody looks at it. */
 export function quietRejection(error: unknown): Promise<never> {
-  const promise = Promise.reject(error);
-  promise.catch(ignore);
-  return promise;
+  return harmless(Promise.reject(error));
 }
 
 function newWaiting(): Waiting {
@@ -78,8 +78,5 @@ function newWaiting(): Waiting {
     resolve = yes;
     reject = no;
   });
-  promise.catch(ignore);
-  return { promise, resolve, reject };
+  return { promise: harmless(promise), resolve, reject };
 }
-
-function ignore(): void {}

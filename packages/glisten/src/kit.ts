@@ -1,7 +1,7 @@
 // `@x/glisten/kit`: what a protocol built on glisten shares with it. Opens no socket and starts no timer.
 
 export { checkMailboxLimits, mailboxOptions } from "./actor/mailbox.ts";
-export { callUser, isPromiseLike, warn } from "./actor/user-code.ts";
+export { callUser, harmless, isPromiseLike, refusePromise, warn } from "./actor/user-code.ts";
 export {
   CertificateError,
   type CertificateErrorReason,

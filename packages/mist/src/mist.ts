@@ -33,6 +33,9 @@ export interface ReadRequestBodyOptions {
   readonly failureResponse?: ServerResponse | undefined;
 }
 
+/** A timer of Node's takes no more. */
+const longestMs = 2 ** 31 - 1;
+
 interface Settings {
   readonly handler: Handler;
   readonly port: number;
@@ -233,10 +236,7 @@ export class Builder<in Body = RequestBody> {
     target: ListenTarget = this.#settings.port,
     options: glisten.SupervisedOptions = {},
   ): ServerSpecification {
-    const { shutdownMs, id } = this.#transport(new BackgroundWork(), new StreamCount()).supervised(
-      target,
-      options,
-    );
+    const { shutdownMs, id } = this.#transport(this.#service()).supervised(target, options);
     return {
       // glisten's own says `glisten:4000`.
       id: options.id ?? id.replace("glisten", "mist"),
@@ -248,10 +248,9 @@ export class Builder<in Body = RequestBody> {
 
   async #launch(target: ListenTarget, signal: AbortSignal): Promise<Server> {
     const { secure, afterStart } = this.#settings;
-    const background = new BackgroundWork();
-    const streams = new StreamCount();
-    const running = await this.#transport(background, streams).supervised(target).start(signal);
-    const server = new Server(running, secure ? "https" : "http", background, streams);
+    const service = this.#service();
+    const running = await this.#transport(service).supervised(target).start(signal);
+    const server = new Server(running, secure ? "https" : "http", service);
     try {
       await afterStart(server.address);
     } catch (error) {
@@ -262,14 +261,25 @@ export class Builder<in Body = RequestBody> {
     return server;
   }
 
-  #transport(background: BackgroundWork, streams: StreamCount): glisten.Builder {
-    const { handler, limits, deadlines, onError, onFailure, transport, http2 = true } = this.#settings;
-    const service: Service = { handler, limits, deadlines, background, streams, onError, onFailure };
+  /** What the connections of one run share. */
+  #service(): Service {
+    const { handler, limits, deadlines, onError, onFailure } = this.#settings;
+    const background = new BackgroundWork();
+    return { handler, limits, deadlines, background, streams: new StreamCount(), refusedBy: {}, onError, onFailure };
+  }
+
+  #transport(service: Service): glisten.Builder {
+    const { deadlines, transport, http2 = true } = this.#settings;
     const { sendMs, minSendRate } = deadlines;
-    const below = glisten.protocol(httpProtocol(service, http2)).withSendDeadline({
-      sendMs: sendMs === 0 ? Number.POSITIVE_INFINITY : sendMs,
-      minSendRate: Math.max(1, minSendRate),
-    });
+    const endless = sendMs === 0;
+    const below = glisten
+      .protocol(httpProtocol(service, http2))
+      .withSendDeadline({
+        sendMs: endless ? Number.POSITIVE_INFINITY : sendMs,
+        minSendRate: Math.max(1, minSendRate),
+      })
+      // A response with `connection: close` is taken no faster than another.
+      .withLinger({ stallMs: endless ? longestMs : sendMs });
     return transport(below, offeredProtocols(this.#settings));
   }
 

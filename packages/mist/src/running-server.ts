@@ -2,8 +2,7 @@
 
 import * as glisten from "@x/glisten";
 import type { Child, ExitReason, Supervisor } from "@x/glisten/actor";
-import type { BackgroundWork } from "./server/exchange/background-work.ts";
-import type { StreamCount } from "./server/exchange/stream-count.ts";
+import type { Service } from "./server/exchange/service.ts";
 
 /** Where a server listens. */
 export interface ServerAddress {
@@ -21,6 +20,10 @@ export interface ServerAddress {
 export type ServerInfo = glisten.ServerInfo & {
   /** Requests on HTTP/2 streams that are being answered. */
   readonly streams: number;
+  /** Requests so far that were refused before a handler saw them: malformed, too long, too late, or not supported. */
+  readonly refused: number;
+  /** The same, by the status they were answered with; `connection`: HTTP/2 connections that broke the protocol. */
+  readonly refusedBy: Readonly<Record<string, number>>;
 };
 
 /** What became of the connections, and of the HTTP/2 streams on them, that were open when the server stopped. */
@@ -38,21 +41,18 @@ export class Server implements Child, AsyncDisposable {
   readonly closed: Promise<ExitReason>;
   readonly #server: glisten.Server;
   readonly #scheme: "http" | "https";
-  readonly #background: BackgroundWork;
-  readonly #streams: StreamCount;
+  readonly #service: Pick<Service, "background" | "streams" | "refusedBy">;
   #connectionsEnded = false;
 
   /** @internal */
   constructor(
     server: glisten.Server,
     scheme: "http" | "https",
-    background: BackgroundWork,
-    streams: StreamCount,
+    service: Pick<Service, "background" | "streams" | "refusedBy">,
   ) {
-    this.#streams = streams;
     this.#server = server;
     this.#scheme = scheme;
-    this.#background = background;
+    this.#service = service;
     this.closed = this.#end();
   }
 
@@ -81,9 +81,11 @@ export class Server implements Child, AsyncDisposable {
     return this.address.url;
   }
 
-  /** Connections by state, HTTP/2 streams, accepted, rejected, bytes. */
+  /** Connections by state, HTTP/2 streams, accepted, rejected, bytes, and requests that were refused. */
   info(): ServerInfo {
-    return { ...this.#server.info(), streams: this.#streams.open };
+    const refusedBy = { ...this.#service.refusedBy };
+    const refused = Object.values(refusedBy).reduce((sum, count) => sum + count, 0);
+    return { ...this.#server.info(), streams: this.#service.streams.open, refused, refusedBy };
   }
 
   /** The same promise under the name a supervisor looks for. */
@@ -111,7 +113,7 @@ export class Server implements Child, AsyncDisposable {
     const stopped = this.#server.stop(deadline);
     if (this.#connectionsEnded) void this.#settle();
     return this.closed.then(async () => {
-      const { drained, killed } = this.#streams;
+      const { drained, killed } = this.#service.streams;
       return { ...(await stopped), streams: { drained, killed } };
     });
   }
@@ -130,7 +132,7 @@ export class Server implements Child, AsyncDisposable {
   }
 
   #settle(): Promise<void> {
-    return this.#background.settle(this.#server.stopLeftMs ?? 0);
+    return this.#service.background.settle(this.#server.stopLeftMs ?? 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

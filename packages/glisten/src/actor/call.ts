@@ -7,6 +7,7 @@ import { normalExit } from "./exit.ts";
 import type { Unsubscribe } from "./selector.ts";
 import { OwnedSubject, type Subject } from "./subject.ts";
 import { after } from "./timer.ts";
+import { harmless } from "./user-code.ts";
 
 /**
  * Why a {@link call} brought no answer.
@@ -31,7 +32,7 @@ export class CallError extends Error {
 /**
  * Sends a request that carries an address for the answer, and waits for it.
  *
- * `timeoutMs` may be `Infinity`. Rejects with a {@link CallError}.
+ * `timeoutMs` may be `Infinity`. Rejects with a {@link CallError}; a promise nobody looks at does no harm.
  *
  * ```ts
  * const count = await call(counter.subject, (reply: Subject<number>) => ({ type: "get", reply }), 100);
@@ -42,7 +43,7 @@ export function call<Message, Reply>(
   makeRequest: (reply: Subject<Reply>) => Message,
   timeoutMs: number,
 ): Promise<Reply> {
-  return new Promise<Reply>((resolve, reject) => {
+  const answered = new Promise<Reply>((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
     let unwatch: Unsubscribe | undefined;
     let settled = false;
@@ -69,4 +70,5 @@ export function call<Message, Reply>(
     if (settled) return unwatch?.();
     timer = after(timeoutMs, () => fail(new CallError("timeout", `no answer within ${timeoutMs} ms`)));
   });
+  return harmless(answered);
 }

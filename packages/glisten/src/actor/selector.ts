@@ -5,7 +5,7 @@
  * listener keeps or drops them as it sees fit. A selector is a value; `select`, `merge` and `map` make new ones.
  */
 
-import { callUser } from "./user-code.ts";
+import { callUser, refusePromise } from "./user-code.ts";
 
 /** Takes one message. */
 export type Receiver<Message> = (message: Message) => void;
@@ -77,7 +77,9 @@ class SourceSet<Message> implements Selector<Message> {
     };
     try {
       for (const { source, convert } of this.#branches) {
-        leave.push(source.subscribe(listener(receiver, convert, onError), onError));
+        const unsubscribe = source.subscribe(listener(receiver, convert, onError), onError);
+        refusePromise("a source's subscribe", unsubscribe);
+        leave.push(unsubscribe);
       }
     } catch (error) {
       leaveAll();

@@ -6,6 +6,7 @@
  */
 
 import { inspect } from "node:util";
+import { UsageError } from "../errors.ts";
 
 /** Whether a value is a promise, or anything else with a `then`. Throws only what a getter named `then` throws. */
 export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
@@ -41,6 +42,23 @@ export function callUser<Argument>(
     reportFailure(report, error);
     return undefined;
   }
+}
+
+/**
+ * Refuses a promise where an answer is wanted at once. What becomes of the promise harms nobody.
+ *
+ * @throws UsageError
+ */
+export function refusePromise(role: string, answer: unknown): void {
+  if (!isPromiseLike(answer)) return;
+  void callUser(() => answer, undefined, ignore);
+  throw new UsageError(`${role} must answer at once, got a promise`);
+}
+
+/** A promise for one who may look at it late or never: its rejection alone does not end the process. */
+export function harmless<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(ignore);
+  return promise;
 }
 
 function reportFailure(report: (error: unknown) => unknown, error: unknown): void {

@@ -400,6 +400,18 @@ describe("call", () => {
     await expect(asking).rejects.toMatchObject({ reason: "callee-down", exit: { type: "shutdown" } });
   });
 
+  it("does no harm when it fails and nobody looks", async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown) => void unhandled.push(error);
+    process.on("unhandledRejection", note);
+    const it = await startCounter();
+    await it.stop();
+    void call(it.subject, (get: Subject<number>) => ({ get }), 60_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("unhandledRejection", note);
+    expect(unhandled).toEqual([]);
+  });
+
   it("fails when the callee dies over it, with the cause", async () => {
     const boom = new Error("boom");
     const it = await start({

@@ -5,10 +5,11 @@
 // incoming one as a stream. `instanceof Request` holds either way; `globals.ts` has `fetch` and `new Request` take it.
 
 import { Buffer } from "node:buffer";
+import { harmless } from "@x/glisten/kit";
 import { BodyError, RequestTimeoutError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
 import { reasonPhrase } from "../http/status.ts";
-import { harmless, readBody, stream } from "../server/exchange/request-body.ts";
+import { readBody, stream } from "../server/exchange/request-body.ts";
 import { waitUntil } from "../server/exchange/request-services.ts";
 import { addressOfClient } from "./client-address.ts";
 import { toHeaders, toLazyHeaders } from "./request-headers.ts";

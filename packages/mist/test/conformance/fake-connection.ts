@@ -128,6 +128,7 @@ export function pump(handler: Handler, limits: Partial<Limits> = {}): FakeConnec
       deadlines: defaultDeadlines,
       background: new BackgroundWork(),
       streams: new StreamCount(),
+      refusedBy: {},
       onError: ({ error }) => {
         connection.failure ??= error;
       },

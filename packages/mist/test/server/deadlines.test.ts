@@ -113,6 +113,33 @@ describe("a peer that takes a large answer slowly", () => {
   });
 });
 
+describe("a connection whose peer still takes a response is not idle", () => {
+  it.each([
+    ["headMs", "the first response"],
+    ["keepAliveMs", "a later one"],
+  ])("%s does not end it: %s", async (deadline, which) => {
+    const size = 24 * 1024 * 1024;
+    const whole = Buffer.alloc(size, "x");
+    const { connect } = await serve(
+      (request) => (request.path === "/large" ? mist.response(200, { body: whole }) : ok()),
+      (builder) => builder.withDeadlines({ [deadline]: 400 }),
+    );
+    const socket = await connect();
+    if (which === "a later one") {
+      await socket.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+      await readAnswer(socket);
+    }
+    await socket.send("GET /large HTTP/1.1\r\nhost: a\r\n\r\n");
+    await socket.receiveUntil("\r\n\r\n", { timeout: 5000 });
+    for (let received = 0; received < size; received += 1024 * 1024) {
+      await socket.receiveExact(1024 * 1024, { timeout: 5000 });
+      if (received < size / 2) await new Promise((resolve) => setTimeout(resolve, 60));
+    }
+    await socket.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    expect((await readAnswer(socket)).body).toBe("ok");
+  });
+});
+
 describe("a pipelining peer that reads no answers", () => {
   it("is not read on without bound, and is served when it reads", async () => {
     let handled = 0;

@@ -194,15 +194,28 @@ describe("mist:request:refused", () => {
     expect(events[0]?.error).toBeInstanceOf(mist.ProtocolError);
   });
 
+  it.each(refused)(
+    "is counted for %s, of which nobody need hear",
+    async (_name, status, _section, request) => {
+      const { ask, server } = await serve(() => own(200));
+      expect(server.info()).toMatchObject({ refused: 0, refusedBy: {} });
+      await ask(get);
+      await ask(request);
+      await ask(request);
+      expect(server.info()).toMatchObject({ refused: 2, refusedBy: { [status]: 2 } });
+    },
+  );
+
   it("is published for a head that does not come in time", async () => {
     const events = refusals();
-    const { connect } = await serve(
+    const { connect, server } = await serve(
       () => own(200),
       (builder) => builder.withDeadlines({ headMs: 100 }),
     );
     const socket = await connect();
     await socket.send("GET / HT");
     expect((await readAnswer(socket)).status).toBe(408);
+    expect(server.info().refusedBy).toEqual({ 408: 1 });
     expect(events).toMatchObject([
       { status: 408, section: undefined, error: { name: "RequestTimeoutError" } },
     ]);

@@ -46,9 +46,17 @@ const readingFetch =
       { maxBodyLimit: 3 },
     );
 
+/** Asks for two pieces at once: the second is the one that fails. */
+function readOn(request: mist.Request): Promise<unknown> {
+  const pieces = mist.stream(request)[Symbol.asyncIterator]();
+  void pieces.next();
+  return pieces.next();
+}
+
 describe.each<[string, Reading]>([
   ["readBody", readingMist((request) => mist.readBody(request, { maxBodyLimit: 3 }))],
   ["consume", readingMist((request) => mist.stream(request).consume(1000))],
+  ["the iterator of a stream", readingMist(readOn)],
   ["a Request's text()", readingFetch((request) => request.text())],
   ["a Request's json()", readingFetch((request) => request.json())],
   ["a Request's arrayBuffer()", readingFetch((request) => request.arrayBuffer())],
@@ -56,7 +64,7 @@ describe.each<[string, Reading]>([
 ])("%s", (_, reading) => {
   it.each([
     ["too long or cut off", post("longer", 10)],
-    ["malformed", chunked("x\r\n")],
+    ["malformed", chunked("3\r\nabc\r\nx\r\n")],
   ])("begun early and awaited later: %s", async (_name, text) => {
     const seen = unhandled();
     const { ask, server } = await serve(reading(true));

@@ -146,3 +146,92 @@ function leaveBehind(request: mist.Request, fail: () => unknown): mist.ServerRes
   mist.waitUntil(request, fail() as Promise<unknown>);
   return mist.response(200);
 }
+
+const unreadable = new Proxy(new Error("unreadable"), {
+  get() {
+    throw boom;
+  },
+});
+
+describe.each<[what: string, error: unknown]>([
+  ["undefined", undefined],
+  ["an error whose properties cannot be read", unreadable],
+])("%s, thrown or rejected with, is reported once", (_what, error) => {
+  const rejected = (): Promise<never> => Promise.reject(error);
+  const told = (writer: mist.ChunkedStream<string>): void => writer.subject.send("go");
+  const next = () => ({ [Symbol.asyncIterator]: () => ({ next: rejected }) });
+
+  test.each<[string, mist.Handler]>([
+    ["by a handler", rejected],
+    [
+      "by a handler at once",
+      () => {
+        throw error;
+      },
+    ],
+    [
+      "by init",
+      (request) => mist.chunked({ request, response: mist.response(200), init: rejected, loop() {} }),
+    ],
+    [
+      "by a loop",
+      (request) => mist.chunked({ request, response: mist.response(200), init: told, loop: rejected }),
+    ],
+    ["by an iterator", () => mist.response(200).setBody(mist.chunked(next()))],
+  ])("%s", async (_where, handler) => {
+    const served = await serve(handler);
+    await served.ask(get);
+    await soon(served.reports);
+    expect(served.reports).toHaveLength(1);
+    expect(served.reports[0]!.error === error).toBe(true);
+  });
+});
+
+test("a handler that returns what cannot be looked at is reported once, and answered 500", async () => {
+  const { ask, reports } = await serve(() => unreadable as never);
+  expect(await ask(get)).toContain("HTTP/1.1 500 ");
+  expect(reports.map(({ error }) => error)).toEqual([boom]);
+});
+
+describe.each<[string, () => Promise<never>]>([
+  ["a promise", () => new Promise(() => {})],
+  ["a promise that rejects", () => Promise.reject(boom)],
+])("%s where an answer is wanted at once is refused, and harms nobody", (_what, promise) => {
+  test.each<[string, mist.Handler, string]>([
+    [
+      "checkOrigin",
+      (request) =>
+        mist.websocket({ request, onInit: nothing, handler: nothing, checkOrigin: promise as () => never }),
+      handshake(),
+    ],
+    [
+      "a source's subscribe",
+      (request) =>
+        mist.chunked({
+          request,
+          response: mist.response(200),
+          init: () => [0, mist.selector<never>().select({ subscribe: promise as () => never })],
+          loop: nothing,
+        }),
+      get,
+    ],
+  ])("%s", async (name, handler, request) => {
+    const { ask, reports } = await serve(handler);
+    expect(await ask(request)).not.toContain("HTTP/1.1 101 ");
+    await soon(reports);
+    expect(reports.map(({ error }) => String(error))).toEqual([
+      `UsageError: ${name} must answer at once, got a promise`,
+    ]);
+  });
+
+  test("onFailure", async () => {
+    const { ask, reports } = await serve(
+      () => {
+        throw boom;
+      },
+      (builder) => builder.onFailure(promise as () => never),
+    );
+    expect(await ask(get)).toContain("HTTP/1.1 500 ");
+    expect(reports.map(({ during }) => during)).toEqual(["handler", "failure"]);
+  });
+});

@@ -78,9 +78,9 @@ export class ActorWriter implements BodyWriter, ResponseStream {
     this.#sink.end();
   }
 
-  abort(error?: unknown): void {
-    if (error === undefined) this.#sink.breakOff();
-    else this.#sink.fail(error);
+  abort(...failure: readonly [error?: unknown]): void {
+    if (failure.length === 0) this.#sink.breakOff();
+    else this.#sink.fail(failure[0]);
   }
 
   report(error: unknown): void {

@@ -23,8 +23,8 @@ export interface ResponseStream {
   setDeadline(ms: number): void;
   /** Ends the body in order. */
   end(): void;
-  /** Breaks the body off, so that the client sees a failure. */
-  abort(error?: unknown): void;
+  /** Breaks the body off, so that the client sees a failure. An error given, even undefined, is reported. */
+  abort(...failure: readonly [error?: unknown]): void;
   /** Reports a failure of the user's code that the response is not to suffer from. */
   report(error: unknown): void;
 }

@@ -256,9 +256,9 @@ class CompressedStream implements ResponseStream {
     this.#stream.report(error);
   }
 
-  abort(error?: unknown): void {
+  abort(...failure: readonly [error?: unknown]): void {
     this.#coder.close();
-    this.#stream.abort(error);
+    this.#stream.abort(...failure);
   }
 
   /** The response is over, whoever ended it. */

@@ -12,7 +12,7 @@
 import { Buffer } from "node:buffer";
 import { performance } from "node:perf_hooks";
 import { TransportError } from "@x/glisten";
-import type { Flow } from "@x/glisten/kit";
+import { type Flow, isPromiseLike } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, NO_FIELDS } from "../../http/fields.ts";
 import { Request, type RequestContext, type RequestParts } from "../../http/request.ts";
@@ -101,19 +101,21 @@ export class Exchange implements RequestContext, BodySink {
     if (requestStart.hasSubscribers)
       requestStart.publish({ request: this.request } satisfies RequestStartEvent);
     let result: ServerResponse | Promise<ServerResponse>;
+    let pending: boolean;
     try {
       result = this.channel.service.handler(this.request);
+      pending = !(result instanceof Response) && isPromiseLike(result);
     } catch (error) {
       this.fail(error);
       return;
     }
-    if (result instanceof Response) this.#answer(result);
-    else if (typeof result?.then === "function") {
+    if (!pending) this.#answer(result as ServerResponse);
+    else {
       Promise.resolve(result).then(
         (response) => this.#answer(response),
         (error) => this.fail(error),
       );
-    } else this.fail(noResponse(result));
+    }
   }
 
   /** Sends the final response, unless one is on its way or nobody is left to take it. */

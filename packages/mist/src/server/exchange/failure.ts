@@ -1,6 +1,7 @@
 // Failures as responses: which status an error stands for, whose fault it is, and what the client is told.
 
 import { type CloseReason, TransportError } from "@x/glisten";
+import { refusePromise } from "@x/glisten/kit";
 import { FileError, ProtocolError } from "../../errors.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { Request } from "../../http/request.ts";
@@ -18,7 +19,12 @@ export type FailureResponse = Response<EmptyBody | BytesBody>;
  * broken protocol without one, 500 for anything else.
  */
 export function statusOfError(error: unknown): number {
-  const status = (error as { readonly status?: unknown } | null | undefined)?.status;
+  let status: unknown;
+  try {
+    status = (error as { readonly status?: unknown } | null | undefined)?.status;
+  } catch {
+    return 500; // a getter of the user's, or a proxy
+  }
   if (typeof status === "number" && Number.isInteger(status) && status >= 400 && status <= 599) return status;
   return error instanceof ProtocolError ? 400 : 500;
 }
@@ -42,6 +48,7 @@ export function answerFailure(
   if (onFailure !== undefined) {
     try {
       const made: unknown = onFailure(error, request);
+      refusePromise("onFailure", made);
       if (!isWhole(made))
         throw new TypeError("onFailure must return a mist.response(…) whose body is empty or mist.bytes(…)");
       send(endsConnection(error) ? made.setHeader("connection", "close") : made);

@@ -4,7 +4,7 @@
 // (`maxBuffered`). A pull that finds bytes at hand answers without a promise.
 
 import { Buffer } from "node:buffer";
-import { checkNames, shown } from "@x/glisten/kit";
+import { checkNames, harmless, shown } from "@x/glisten/kit";
 import { BodyError, UsageError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
 import type { Request, RequestBody } from "../../http/request.ts";
@@ -257,7 +257,14 @@ class PullReader implements BodyReader {
     return { type: "chunk", data: this.#take(size) };
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    const pieces = this.#pieces();
+    const next = pieces.next.bind(pieces);
+    pieces.next = () => harmless(next());
+    return pieces;
+  }
+
+  async *#pieces(): AsyncGenerator<Buffer, void, undefined> {
     for (const piece of this.#takeAll()) yield piece;
     for (;;) {
       const pulled = this.#body.pull();
@@ -298,12 +305,6 @@ class PullReader implements BodyReader {
     this.#heldBytes = rest.length;
     return all.subarray(0, size);
   }
-}
-
-/** A promise for a reader who may look at it late or never: its rejection alone does not end the process. */
-export function harmless<Value>(promise: Promise<Value>): Promise<Value> {
-  promise.catch(() => {});
-  return promise;
 }
 
 function incoming(request: Request<unknown>): IncomingBody {

@@ -44,6 +44,8 @@ export interface Service {
   readonly background: BackgroundWork;
   /** HTTP/2 streams. */
   readonly streams: StreamCount;
+  /** How many requests have been refused, by the status they were answered with, or `connection`. */
+  readonly refusedBy: Record<string, number>;
   readonly onError: (report: ErrorReport) => unknown;
   /** Makes the response to a failure; `undefined`: the server's own. */
   readonly onFailure: FailureHandler | undefined;

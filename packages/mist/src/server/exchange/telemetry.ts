@@ -60,12 +60,15 @@ export const requestError: diagnostics_channel.Channel = diagnostics_channel.cha
 export const requestRefused: diagnostics_channel.Channel =
   diagnostics_channel.channel("mist:request:refused");
 
-/** Tells of bytes on `connection` that never became a request. */
-export function publishRefusal(
+/** Counts, and tells of, bytes on `connection` that never became a request. */
+export function noteRefusal(
+  refusedBy: Record<string, number>,
   connection: Connection,
   error: ProtocolError | RequestTimeoutError,
   status: number | undefined,
 ): void {
+  const by = status ?? "connection";
+  refusedBy[by] = (refusedBy[by] ?? 0) + 1;
   if (!requestRefused.hasSubscribers) return;
   const section = error instanceof ProtocolError ? error.section : undefined;
   requestRefused.publish({

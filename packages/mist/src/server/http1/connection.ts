@@ -30,7 +30,7 @@ import { Exchange } from "../exchange/exchange.ts";
 import { answerFailure, clientGone, type FailureResponse } from "../exchange/failure.ts";
 import type { IncomingBody } from "../exchange/request-body.ts";
 import type { Service } from "../exchange/service.ts";
-import { publishRefusal } from "../exchange/telemetry.ts";
+import { noteRefusal } from "../exchange/telemetry.ts";
 import { switchProtocol } from "../switch-protocol.ts";
 import { ConnectionDeadlines, type DeadlineKind } from "./deadlines.ts";
 import { Output } from "./output.ts";
@@ -228,7 +228,7 @@ export class HttpConnection implements Protocol, Channel {
       close: true,
       date: currentDate(),
     });
-    publishRefusal(this.connection, error, status);
+    noteRefusal(this.service.refusedBy, this.connection, error, status);
   }
 
   // ── content ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -467,6 +467,9 @@ export class HttpConnection implements Protocol, Channel {
       this.#core.giveUp();
       const deadline = this.shuttingDown ? "stopGraceMs" : "headMs";
       this.#refuse(new RequestTimeoutError(deadline, this.#headMs), deadline);
+    } else if (this.#phase === "idle" && !this.shuttingDown && this.connection.bufferedAmount > 0) {
+      // The client still takes the last response, within glisten's send deadline: it is not idle yet.
+      this.#deadlines.set("read", this.service.deadlines.keepAliveMs);
     } else this.#close(true, this.#missedDeadline);
   }
 

@@ -19,7 +19,7 @@ import type { Stream } from "../../http2/stream.ts";
 import { orNever } from "../../options.ts";
 import { answerFailure, clientGone } from "../exchange/failure.ts";
 import type { Service } from "../exchange/service.ts";
-import { publishRefusal } from "../exchange/telemetry.ts";
+import { noteRefusal } from "../exchange/telemetry.ts";
 import { type Core, Http2Channel, type StreamHost, sendWhole } from "./channel.ts";
 
 /** Bytes of data handed to the socket at a time: what is urgent waits behind no more. */
@@ -183,7 +183,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     answerFailure(this.service, error, undefined, (response) => {
       const { body } = response;
       sendWhole(this.core, stream, response, body.kind === "bytes" ? body.data : "");
-      publishRefusal(this.connection, error, response.status);
+      noteRefusal(this.service.refusedBy, this.connection, error, response.status);
     });
     this.core.stopReading(stream);
   }
@@ -197,7 +197,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   }
 
   #fail({ code, error }: FailedEvent): void {
-    publishRefusal(this.connection, error, undefined);
+    noteRefusal(this.service.refusedBy, this.connection, error, undefined);
     this.#abandonAll(new TransportError("closed", `the connection ended: ${error.message}`), false);
     this.#closing = true;
     this.#running = false;

@@ -5,7 +5,7 @@
 
 import type { Protocol } from "@x/glisten";
 import type { AnyIfUnknown } from "@x/glisten/actor";
-import { checkFunctions, checkNames } from "@x/glisten/kit";
+import { checkFunctions, checkNames, refusePromise } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, field } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
@@ -136,7 +136,14 @@ function subprotocolChoice(
 function originCheck(
   check: WebSocketOptions<unknown>["checkOrigin"],
 ): ((origin: string | undefined) => boolean) | undefined {
-  if (check === undefined || typeof check === "function") return check;
+  if (check === undefined) return undefined;
+  if (typeof check === "function") {
+    return (origin) => {
+      const welcome = check(origin);
+      refusePromise("checkOrigin", welcome); // which would be as good as true
+      return welcome;
+    };
+  }
   return (origin) => origin !== undefined && check.includes(origin);
 }
 
