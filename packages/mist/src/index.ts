@@ -10,6 +10,7 @@ export {
   type CertificateErrorReason,
   type CertificateOptions,
   type ClientVerificationOptions,
+  type CloseReason,
   type ClusterInfo,
   type ClusterOptions,
   type ClusterPrimary,
@@ -33,7 +34,9 @@ export {
 } from "@x/glisten";
 export {
   type ExitReason,
+  type MailboxLimits,
   type Next,
+  type OverflowPolicy,
   type Receiver,
   type Selector,
   type Source,
@@ -81,6 +84,7 @@ export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./
 export type { Server, ServerAddress, ServerInfo, StopReport } from "./running-server.ts";
 export { type ServeOptions, type ServerOptions, serve } from "./serve.ts";
 export type { BodySource } from "./server/body/body-source.ts";
+export type { Chunks } from "./server/body/chunk-reader.ts";
 export {
   type ActorBody,
   type ActorBodyWriter,

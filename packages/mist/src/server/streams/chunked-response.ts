@@ -1,10 +1,11 @@
 // `chunked(…)`: a response whose length is not known beforehand, from an iterable or written by a loop.
 
 import type { AnyIfUnknown } from "@x/glisten/actor";
-import { checkFunctions } from "@x/glisten/kit";
+import { checkFunctions, shown } from "@x/glisten/kit";
+import { UsageError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
-import type { Response } from "../../http/response.ts";
+import { Response } from "../../http/response.ts";
 import {
   type IterableBody,
   type IterableBodyOptions,
@@ -96,6 +97,9 @@ export function chunked<State, Message>(
   if (!isOptions(source)) return iterableBody(source, options);
   checkStreamOptions("chunked", source, ["response", "trailers"]);
   checkFunctions(source, [], ["trailers"]);
+  if (!(source.response instanceof Response)) {
+    throw new UsageError(`response must be a response, got ${shown(source.response)}`);
+  }
   const start = (stream: ResponseStream) => new ChunkedStream(stream, source);
   return source.response.setBody({ kind: "actor", start, maxBufferedBytes: source.maxBufferedBytes });
 }
