@@ -72,6 +72,7 @@ export { HttpError, type HttpErrorOptions } from "./http/http-error.ts";
 export type { Request, RequestBody } from "./http/request.ts";
 export { type EmptyBody, type Response, type ResponseOptions, response } from "./http/response.ts";
 export type { Http1Limits } from "./http1/limits.ts";
+export type { Http2Limits } from "./http2/limits.ts";
 export {
   type AfterStart,
   type Builder,
@@ -80,7 +81,7 @@ export {
   type ReadRequestBodyOptions,
   type ServerSpecification,
 } from "./mist.ts";
-export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
+export { type Deadlines, defaultDeadlines, defaultLimits, type Http2Sizes, type Limits } from "./options.ts";
 export type { Server, ServerAddress, ServerInfo, StopReport } from "./running-server.ts";
 export { type ServeOptions, type ServerOptions, serve } from "./serve.ts";
 export type { BodySource } from "./server/body/body-source.ts";
