@@ -115,11 +115,10 @@ function checkTarball(name, tarball) {
   );
   const needed = [
     "package/package.json",
-    "package/README.md",
-    "package/LICENSE",
     "package/dist/index.js",
     "package/dist/index.d.ts",
-  ];
+    ...(manifest(join("packages", name)).files ?? []).map((file) => `package/${file}`),
+  ].filter((file) => file !== "package/dist");
   const lacking = needed.filter((file) => !files.includes(file));
   check(
     `@x/${name}: the tarball is complete`,

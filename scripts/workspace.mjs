@@ -16,6 +16,7 @@ import { fileURLToPath } from "node:url";
  * @typedef {object} Manifest
  * @property {string} name
  * @property {string} version
+ * @property {string[]} [files]
  * @property {Record<string, string | { types: string }>} exports
  * @property {Record<string, string>} [dependencies]
  * @property {Record<string, string>} [devDependencies]

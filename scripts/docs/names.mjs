@@ -64,5 +64,5 @@ function cells(text) {
 function identifiers(cell) {
   return [...cell.matchAll(/`([^`]+)`/g)]
     .map(([, code = ""]) => code.replaceAll(/"[^"]*"|…|\.\.\./g, " "))
-    .flatMap((code) => [...code.matchAll(/[A-Za-z_$][\w$]*/g)].map(([name]) => name));
+    .flatMap((code) => [...code.matchAll(/(?<![\w$])[A-Za-z_$][\w$]*/g)].map(([name]) => name));
 }

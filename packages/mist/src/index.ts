@@ -10,6 +10,7 @@ export {
   type CertificateErrorReason,
   type CertificateOptions,
   type ClientVerificationOptions,
+  type CloseReason,
   type ClusterInfo,
   type ClusterOptions,
   type ClusterPrimary,
@@ -33,7 +34,9 @@ export {
 } from "@x/glisten";
 export {
   type ExitReason,
+  type MailboxLimits,
   type Next,
+  type OverflowPolicy,
   type Receiver,
   type Selector,
   type Source,
@@ -75,6 +78,7 @@ export {
   type Trailers,
 } from "./http/response.ts";
 export type { Http1Limits } from "./http1/limits.ts";
+export type { Http2Limits } from "./http2/limits.ts";
 export {
   type AfterStart,
   type Builder,
@@ -83,10 +87,11 @@ export {
   type ReadRequestBodyOptions,
   type ServerSpecification,
 } from "./mist.ts";
-export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./options.ts";
+export { type Deadlines, defaultDeadlines, defaultLimits, type Http2Sizes, type Limits } from "./options.ts";
 export type { Server, ServerAddress, ServerInfo, StopReport } from "./running-server.ts";
 export { type ServeOptions, type ServerOptions, serve } from "./serve.ts";
 export type { BodySource } from "./server/body/body-source.ts";
+export type { Chunks } from "./server/body/chunk-reader.ts";
 export {
   type ActorBody,
   type ActorBodyWriter,

@@ -6,7 +6,7 @@ import type { ChildSpecification } from "@x/glisten/actor";
 import { checkFunction, checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
 import type { RequestBody } from "./http/request.ts";
-import { Response } from "./http/response.ts";
+import { type BytesBody, type EmptyBody, Response } from "./http/response.ts";
 import { type Deadlines, defaultDeadlines, defaultLimits, type Limits, withOverrides } from "./options.ts";
 import { Server, type ServerAddress } from "./running-server.ts";
 import type { ServerResponse } from "./server/body/response-body.ts";
@@ -15,6 +15,7 @@ import { checkedLimit, readBody } from "./server/exchange/request-body.ts";
 import type { ErrorReport, FailureHandler, Handler, Service } from "./server/exchange/service.ts";
 import { StreamCount } from "./server/exchange/stream-count.ts";
 import { httpProtocol } from "./server/negotiation.ts";
+import { refusalBytes } from "./server/refusal.ts";
 
 /** Called when the server listens, with where that is; awaited by `start`. */
 export type AfterStart = (address: ServerAddress) => unknown;
@@ -132,6 +133,22 @@ export class Builder<in Body = RequestBody> {
   /** The maximum number of connections; further ones are closed at once and counted. Default 16 384. */
   withMaxConnections(count: number): Builder<Body> {
     return this.#below((builder) => builder.withMaxConnections(count));
+  }
+
+  /**
+   * What a connection over `withMaxConnections` is answered before it is closed. Default: nothing. With TLS nothing is
+   * sent: no handshake has taken place.
+   *
+   * @throws UsageError unless `refusal` is a response with a status from 500 to 599 and a body that is there as a whole.
+   *
+   * @example
+   * ```ts
+   * mist.new(handler).withRefusal(mist.text("Busy.\n", { status: 503, headers: { "retry-after": "5" } }));
+   * ```
+   */
+  withRefusal(refusal: Response<EmptyBody | BytesBody>): Builder<Body> {
+    const bytes = refusalBytes(refusal);
+    return this.#below((builder) => builder.withRefusal(bytes));
   }
 
   /** The number of acceptors: how many connections can be set up at the same time. Default 10. */
@@ -265,7 +282,16 @@ export class Builder<in Body = RequestBody> {
   #service(): Service {
     const { handler, limits, deadlines, onError, onFailure } = this.#settings;
     const background = new BackgroundWork();
-    return { handler, limits, deadlines, background, streams: new StreamCount(), refusedBy: {}, onError, onFailure };
+    return {
+      handler,
+      limits,
+      deadlines,
+      background,
+      streams: new StreamCount(),
+      refusedBy: {},
+      onError,
+      onFailure,
+    };
   }
 
   #transport(service: Service): glisten.Builder {

@@ -7,14 +7,14 @@ import { UsageError } from "./errors.ts";
 import { DEFAULT_LIMITS as HTTP1_LIMITS, type Http1Limits } from "./http1/limits.ts";
 import { DEFAULT_LIMITS as HTTP2_LIMITS, type Http2Limits } from "./http2/limits.ts";
 
-/** What the core of HTTP/2 counts in milliseconds: deadlines here. */
-type Http2Deadline = "settingsAckMs" | "headMs" | "sendMs";
+/** What one HTTP/2 connection may make the server hold: its limits without its deadlines. */
+export type Http2Sizes = Omit<Http2Limits, "settingsAckMs" | "headMs" | "sendMs">;
 
 /**
  * Limits on what one request may cost, on its parts and on its content, and on what one HTTP/2 connection may. Bytes or
  * counts.
  */
-export interface Limits extends Http1Limits, Omit<Http2Limits, Http2Deadline> {
+export interface Limits extends Http1Limits, Http2Sizes {
   /** Bytes of an unread body that are drained to keep the connection. Default 1 MiB; beyond, the connection closes. */
   readonly maxDrain: number;
   /** Bytes received ahead of the handler, above which the socket is not read. Default 64 KiB. */
@@ -67,7 +67,7 @@ export const defaultDeadlines: Deadlines = Object.freeze({
   settingsAckMs: 10_000,
 });
 
-function http2Sizes(limits: Http2Limits): Omit<Http2Limits, Http2Deadline> {
+function http2Sizes(limits: Http2Limits): Http2Sizes {
   const { settingsAckMs: _ack, headMs: _head, sendMs: _send, ...sizes } = limits;
   return sizes;
 }

@@ -7,6 +7,7 @@ import type * as glisten from "@x/glisten";
 import { checkNames, placeNames, shown, targetOf } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
 import type { RequestBody } from "./http/request.ts";
+import type { BytesBody, EmptyBody, Response } from "./http/response.ts";
 import { type AfterStart, type Builder, create, type ReadRequestBodyOptions } from "./mist.ts";
 import type { Deadlines, Limits } from "./options.ts";
 import type { Server } from "./running-server.ts";
@@ -28,6 +29,8 @@ export interface ServerOptions {
   readonly proxyProtocol?: glisten.ProxyProtocolOptions | undefined;
   /** The maximum number of connections; further ones are closed at once and counted. Default 16 384. */
   readonly maxConnections?: number | undefined;
+  /** What a connection over `maxConnections` is answered before it is closed, with a status from 500. Default: nothing. */
+  readonly refusal?: Response<EmptyBody | BytesBody> | undefined;
   /** The number of acceptors: how many connections can be set up at the same time. Default 10. */
   readonly poolSize?: number | undefined;
   /** Stops the server when it aborts. Default: none. */
@@ -66,6 +69,7 @@ const steps: Steps = {
   clientVerification: (builder, options) => builder.withClientVerification(options),
   proxyProtocol: (builder, options) => builder.withProxyProtocol(options),
   maxConnections: (builder, count) => builder.withMaxConnections(count),
+  refusal: (builder, refusal) => builder.withRefusal(refusal),
   poolSize: (builder, size) => builder.withPoolSize(size),
   signal: (builder, signal) => builder.withSignal(signal),
   limits: (builder, limits) => builder.withLimits(limits),

@@ -107,3 +107,31 @@ export const takesRead: mist.Handler<Buffer> = (request) => {
   void mist.readBody(request, { maxBodyLimit: 1 });
   return mist.text(request.body.toString());
 };
+
+/** Fields are given in one shape everywhere. */
+export function fields(request: mist.Request, error: Error): void {
+  const headers = { "set-cookie": ["a=1", "b=2"], link: "</a.css>; rel=preload", vary: undefined };
+  mist.response(200, { headers });
+  mist.json({}, { headers });
+  void new mist.HttpError(503, { headers, cause: error });
+  mist.sendInformational(request, 103, headers);
+  mist.sendInformational(request, 103, [["link", "</a.css>; rel=preload"]]);
+  mist.websocket({ request, headers, onInit: () => 0, handler: () => undefined });
+}
+
+/** Bytes are typed as what they are. */
+export function binary(request: mist.Request): void {
+  mist.websocket({
+    request,
+    onInit: () => 0,
+    handler: (_, message) => void (message.type === "binary" && message.data.readUInt32BE(0)),
+  });
+}
+
+/** What the options of mist are made of can be named by who depends on mist alone. */
+export const bounded: mist.MailboxLimits & { overflow: mist.OverflowPolicy } = {
+  maxMailbox: 1,
+  overflow: "stop",
+};
+export const ended = (reason: mist.CloseReason): boolean => reason.type === "normal";
+export const chunks = (pieces: mist.Chunks): mist.IterableBody => mist.chunked(pieces);

@@ -33,8 +33,12 @@ export function checkOptions<Options>(options: Options, checks: Checks<Options>,
 }
 
 function unknownOption(key: string, checks: object, name: string): UsageError {
-  const known = Object.keys(checks).join(", ");
-  return new UsageError(`${name} has no ${JSON.stringify(key)}; it takes ${known || "nothing"}`);
+  const known = Object.keys(checks);
+  const where = name === "options" ? "there is" : `${name} has`;
+  const are = known.length === 1 ? "is" : "are";
+  return new UsageError(
+    `${where} no option ${JSON.stringify(key)}; there ${are} ${known.join(", ") || "none"}`,
+  );
 }
 
 export const isBoolean: Check = (value, name) => {

@@ -77,7 +77,7 @@ export interface ConnectFailure {
   readonly unix?: MugError | undefined;
   /** The cause that came last, when both families failed. */
   readonly last?: MugError | undefined;
-  readonly attempts?: readonly ConnectAttempt[];
+  readonly attempts?: readonly ConnectAttempt[] | undefined;
 }
 
 function familyOf(failure: ConnectFailure): FailedFamily {

@@ -33,8 +33,8 @@ export interface TlsOptions {
   readonly serverName?: string | undefined;
   /** ALPN protocols to offer, preferred first. */
   readonly alpnProtocols?: readonly string[] | undefined;
-  /** Client certificate (chain); requires `key`. */
-  readonly cert?: string | Uint8Array | undefined;
+  /** Client certificate with its chain, or an array: the certificate, then its chain. Requires `key`. */
+  readonly cert?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
   /** Private key of `cert`: PEM, or DER (PKCS #8). */
   readonly key?: string | Uint8Array | undefined;
   /** Passphrase of an encrypted `key`. */
@@ -152,6 +152,8 @@ const socketChecks: Checks<SocketOptions> = {
   tap: isTap,
 };
 
+const isCertificates: Check = (value, name) => (Array.isArray(value) ? isListOf(isPem) : isPem)(value, name);
+
 export const connectChecks: Checks<ConnectOptions> = {
   host: isText,
   port: isInteger(1, 65_535),
@@ -172,10 +174,10 @@ export const connectChecks: Checks<ConnectOptions> = {
 };
 
 export const tlsChecks: Checks<TlsOptions> = {
-  ca: (value, name) => (Array.isArray(value) ? isListOf(isPem)(value, name) : isPem(value, name)),
+  ca: isCertificates,
   serverName: isText,
   alpnProtocols: isListOf(isText),
-  cert: isPem,
+  cert: isCertificates,
   key: isPem,
   passphrase: isText,
   minVersion: isOneOf("TLSv1.2", "TLSv1.3"),

@@ -117,7 +117,7 @@ describe("misspelt and missing", () => {
     const builder = mug.new("x", { port: 1 });
     refused(
       () => mug.connect("x", any({ port: 1, timeuot: 5 })),
-      'options has no "timeuot"; it takes host, port,',
+      'there is no option "timeuot"; there are host, port,',
     );
     refused(() => mug.connect(any(undefined)), "host must be a non-empty string, got undefined");
     refused(() => mug.connect("x", any(undefined)), "port is required");
@@ -128,7 +128,7 @@ describe("misspelt and missing", () => {
     );
     refused(() => mug.new(any(undefined), { port: 1 }), "host must be");
     refused(() => mug.new("x", any(undefined)), "port is required");
-    refused(() => mug.new("x", any({ port: 1, atempts: 1 })), 'no "atempts"');
+    refused(() => mug.new("x", any({ port: 1, atempts: 1 })), 'no option "atempts"');
     refused(() => mug.unix(any(undefined)), "path must be a non-empty string, got undefined");
     refused(() => mug.unix("/x", any({ port: 5 })), "port does not apply to a unix socket");
     refused(
@@ -141,17 +141,20 @@ describe("misspelt and missing", () => {
     refused(() => builder.tap(any(undefined)), "tap must be an object, got undefined");
     refused(
       () => builder.tap(any({ recieved() {} })),
-      'tap has no "recieved"; it takes received, sent, event',
+      'tap has no option "recieved"; there are received, sent, event',
     );
     refused(() => builder.tap(any({ sent: true })), "tap.sent must be a function, got true");
-    refused(() => builder.limits(any({ highWatermark: 5 })), 'no "highWatermark"');
-    refused(() => builder.limits(any({ timeout: 5 })), 'no "timeout"');
+    refused(() => builder.limits(any({ highWatermark: 5 })), 'no option "highWatermark"');
+    refused(() => builder.limits(any({ timeout: 5 })), 'no option "timeout"');
     refused(() => builder.withTls(any("cert.pem")), 'tls must be an object, got "cert.pem"');
     refused(
       () => builder.withTls({ ca: "ca.pem" }),
       'tls.ca must be PEM text or bytes, not the name of a file, got "ca.pem"',
     );
-    refused(() => builder.withTls(any({ caFile: "x" })), 'tls has no "caFile"; it takes ca, serverName,');
+    refused(
+      () => builder.withTls(any({ caFile: "x" })),
+      'tls has no option "caFile"; there are ca, serverName,',
+    );
     refused(
       () => builder.withTls({ alpnProtocols: any(["h2", 5]) }),
       "tls.alpnProtocols[1] must be a non-empty string, got 5",
@@ -172,26 +175,26 @@ describe("misspelt and missing", () => {
     await using server = await serve();
     await using socket = await mug.connect("127.0.0.1", { port: server.port });
     const typo = any({ timeuot: 5 });
-    refused(() => socket.receive(typo), 'options has no "timeuot"; it takes timeout, signal');
-    refused(() => socket.receive(any({ max: 5 })), 'no "max"');
+    refused(() => socket.receive(typo), 'there is no option "timeuot"; there are timeout, signal');
+    refused(() => socket.receive(any({ max: 5 })), 'no option "max"');
     refused(() => socket.receive(any(null)), "options must be an object, got null");
-    refused(() => socket.receiveExact(5, typo), 'no "timeuot"');
+    refused(() => socket.receiveExact(5, typo), 'no option "timeuot"');
     refused(
       () => socket.receiveExact(any(undefined)),
       "size must be an integer from 0 to 67108864, got undefined",
     );
-    refused(() => socket.receiveUntil("\n", typo), "it takes timeout, signal, max");
-    refused(() => socket.receiveLine(typo), 'no "timeuot"');
-    refused(() => socket.receiveToEnd(typo), 'no "timeuot"');
-    refused(() => socket.send("x", typo), 'no "timeuot"');
-    refused(() => socket.flush(typo), 'no "timeuot"');
-    refused(() => socket.close(typo), 'options has no "timeuot"; it takes timeout');
+    refused(() => socket.receiveUntil("\n", typo), "there are timeout, signal, max");
+    refused(() => socket.receiveLine(typo), 'no option "timeuot"');
+    refused(() => socket.receiveToEnd(typo), 'no option "timeuot"');
+    refused(() => socket.send("x", typo), 'no option "timeuot"');
+    refused(() => socket.flush(typo), 'no option "timeuot"');
+    refused(() => socket.close(typo), 'there is no option "timeuot"; there is timeout');
     refused(() => socket.close(any(5)), "options must be an object, got 5");
-    refused(() => socket.close(any({ signal: AbortSignal.abort() })), 'no "signal"');
-    refused(() => socket.startTls(typo), 'no "timeuot"');
+    refused(() => socket.close(any({ signal: AbortSignal.abort() })), 'no option "signal"');
+    refused(() => socket.startTls(typo), 'no option "timeuot"');
     refused(() => socket.startTls(any(null)), "options must be an object");
     refused(() => socket.subscribe(any(undefined)), "receiver must be a function, got undefined");
-    refused(() => mug.tcpMessages(any(undefined)), "takes a socket");
+    refused(() => mug.tcpMessages(any(undefined)), "socket must be a socket of mug, got undefined");
     refused(() => mug.selectTcpMessages(any({}), socket, String), "selector.selectMap must be a function");
     refused(
       () => mug.selectTcpMessages(any({ selectMap() {} }), socket, any(undefined)),
@@ -204,37 +207,37 @@ describe("misspelt and missing", () => {
     await using server = await testing.listen();
     await using peer = await testing.connect(server.host, { port: server.port, expectTimeoutMs: 1000 });
     const typo = any({ timeuot: 5 });
-    refused(() => testing.connect("x", any({ port: 1, expectTimeout: 5 })), 'no "expectTimeout"');
+    refused(() => testing.connect("x", any({ port: 1, expectTimeout: 5 })), 'no option "expectTimeout"');
     refused(() => testing.connect("x", { port: 1, expectTimeoutMs: -1 }), "expectTimeoutMs must be");
     refused(() => testing.connect(any(undefined)), "host must be");
-    refused(() => testing.over(any(undefined)), "over takes a Duplex stream");
+    refused(() => testing.over(any(undefined)), "stream must be a Duplex, got undefined");
     refused(() => testing.listen(any("script")), 'script must be a function, got "script"');
-    refused(() => testing.listen([], typo), 'no "timeuot"');
+    refused(() => testing.listen([], typo), 'no option "timeuot"');
     refused(() => testing.listen([], { port: 65_536 }), "port must be an integer");
     refused(() => testing.listen([], { path: "/x", port: 5 }), "do not apply to a unix socket");
     refused(() => testing.listen([], { tls: any({}) }), "tls.cert and tls.key are required");
-    refused(() => server.accept(typo), 'no "timeuot"');
-    refused(() => peer.send(any(undefined)), "send takes a string, bytes, or an array of them");
+    refused(() => server.accept(typo), 'no option "timeuot"');
+    refused(() => peer.send(any(undefined)), "data must be text, bytes or an array of them, got undefined");
     refused(() => peer.expect(any(undefined)), "message must be a string or bytes, got undefined");
-    refused(() => peer.expect("x", typo), 'no "timeuot"');
+    refused(() => peer.expect("x", typo), 'no option "timeuot"');
     refused(() => peer.expectMatch(any("x")), 'pattern must be a RegExp, got "x"');
-    refused(() => peer.expectMatch(/x/, typo), 'no "timeuot"');
+    refused(() => peer.expectMatch(/x/, typo), 'no option "timeuot"');
     refused(() => peer.expectSilence(any(undefined)), "ms must be from 0");
     refused(
       () => peer.expectClose({ kind: any("fni") }),
       'kind must be one of "fin", "reset", "any", got "fni"',
     );
-    refused(() => peer.expectClose(any({ discards: true })), 'no "discards"');
+    refused(() => peer.expectClose(any({ discards: true })), 'no option "discards"');
     refused(() => peer.cutShort("abc", 1, any("hang")), 'how must be one of "half-close"');
     refused(() => peer.cutShort("abc", 4, "stall"), "at must be an integer from 0 to 3, got 4");
-    refused(() => peer.dribble("abc", any({ every: 5 })), 'no "every"');
+    refused(() => peer.dribble("abc", any({ every: 5 })), 'no option "every"');
     refused(() => peer.dribble("abc", { size: 0 }), "size must be an integer");
     refused(() => peer.sendSplit("abc", any(1)), "offsets must be an array of byte offsets");
     refused(() => peer.sendPieces(any("abc")), "pieces must be an array");
     refused(() => peer.stall(any(undefined)), "until must be milliseconds or a promise");
     refused(() => testing.everySplit("abc", { cuts: any(3) }), "cuts must be one of 1, 2, got 3");
     refused(() => testing.forEverySplit("abc", any(undefined)), "run must be a function");
-    refused(() => testing.forEverySplit("abc", async () => {}, any({ paralel: 2 })), 'no "paralel"');
+    refused(() => testing.forEverySplit("abc", async () => {}, any({ paralel: 2 })), 'no option "paralel"');
   });
 });
 

@@ -222,7 +222,9 @@ test.each<[string, () => unknown, string]>([
 
 test("over refuses a misspelt option", () => {
   const options = { highWatermark: 5 } as mug.SocketOptions;
-  expect(() => mug.over(new PassThrough(), options)).toThrow(/no "highWatermark"; it takes highWaterMark/);
+  expect(() => mug.over(new PassThrough(), options)).toThrow(
+    /no option "highWatermark"; there are highWaterMark/,
+  );
 });
 
 describe("TLS over a Duplex", () => {

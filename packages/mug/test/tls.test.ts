@@ -105,6 +105,21 @@ describe("from the first byte", () => {
     expect((await next).getPeerCertificate().subject.CN).toBe("client");
   });
 
+  test("a client certificate as an array, its chain behind it", async () => {
+    const { port, next } = await echoTls({
+      requestCert: true,
+      rejectUnauthorized: true,
+      ca: certificates.ca,
+    });
+    const { cert, key } = certificates.client;
+    const chain = [new X509Certificate(cert).raw, certificates.ca];
+    await using _socket = await mug.connect({
+      ...local(port),
+      tls: { ca: certificates.ca, cert: chain, key },
+    });
+    expect((await next).getPeerCertificate().subject.CN).toBe("client");
+  });
+
   test("ALPN, client certificate, an authority among several, PEM bytes, TLS 1.2", async () => {
     const { port, next } = await echoTls({
       ALPNProtocols: ["two", "three"],

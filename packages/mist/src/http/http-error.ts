@@ -1,14 +1,15 @@
 // The error that a handler throws to answer with a status of its own.
 
+import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
-import { type Fields, field } from "./fields.ts";
+import { type Fields, type FieldsOption, fieldLines } from "./fields.ts";
 
 /** Options of {@link HttpError}. */
 export interface HttpErrorOptions {
   /** What went wrong. Sent to the client as the body if the status is below 500. */
   readonly message?: string | undefined;
   /** Further fields of the response, such as `retry-after`. */
-  readonly headers?: Readonly<Record<string, string>> | Fields | undefined;
+  readonly headers?: FieldsOption | undefined;
   /** The error behind this one. Not sent. */
   readonly cause?: unknown;
 }
@@ -26,14 +27,14 @@ export class HttpError extends Error {
   /** Fields of the response, names in lower case. */
   readonly headers: Fields;
 
-  /** @throws UsageError for a status outside of 400 to 599, or a malformed field. */
+  /** @throws UsageError for a status outside of 400 to 599, an unknown option, or a malformed field. */
   constructor(status: number, options: HttpErrorOptions = {}) {
+    checkNames("HttpError", options, ["message", "headers", "cause"]);
     const { message = "", headers = [], cause } = options;
     super(message, cause === undefined ? undefined : { cause });
     if (!Number.isInteger(status) || status < 400 || status > 599)
-      throw new UsageError(`the status of an error must be an integer from 400 to 599, got ${status}`);
+      throw new UsageError(`the status of an error must be an integer from 400 to 599, got ${shown(status)}`);
     this.status = status;
-    const given = Array.isArray(headers) ? (headers as Fields) : Object.entries(headers);
-    this.headers = given.map(([name, value]) => field(name, value));
+    this.headers = fieldLines(headers);
   }
 }

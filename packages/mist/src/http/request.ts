@@ -203,3 +203,10 @@ function isDots(segment: string, count: number): boolean {
   if (segment.length > 3 * count) return false;
   return segment === ".".repeat(count) || segment.replaceAll(/%2e/gi, ".") === ".".repeat(count);
 }
+
+/** Refuses what is not a request. @throws UsageError */
+export function checkRequest(request: unknown): void {
+  if (!(request instanceof Request)) {
+    throw new UsageError(`request must be one that a handler was called with, got ${shown(request)}`);
+  }
+}

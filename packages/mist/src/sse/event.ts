@@ -3,6 +3,7 @@
 // A line ends with CR, LF or CRLF, so data with any of them becomes several `data` lines, which the client joins with
 // LF; an id or a name cannot hold one. An id with NUL would be ignored by the client: it is refused here.
 
+import { shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
 
 /** An event to be sent. Immutable: the setters give new events. Made by {@link event}. */
@@ -26,13 +27,21 @@ export class ServerSentEvent {
 
   /** This event with an id. @throws UsageError if it holds CR, LF or NUL */
   eventId(id: string): ServerSentEvent {
-    if (/[\r\n\0]/.test(id)) throw new UsageError("an event id holds no CR, LF or NUL (WHATWG HTML §9.2.6)");
+    if (typeof id !== "string" || /[\r\n\0]/.test(id)) {
+      throw new UsageError(
+        `an event id must be text without CR, LF and NUL (WHATWG HTML §9.2.6), got ${shown(id)}`,
+      );
+    }
     return new ServerSentEvent(this.data, id, this.name, this.retry);
   }
 
   /** This event with a name. @throws UsageError if it holds CR or LF */
   eventName(name: string): ServerSentEvent {
-    if (/[\r\n]/.test(name)) throw new UsageError("an event name holds no CR or LF (WHATWG HTML §9.2.5)");
+    if (typeof name !== "string" || /[\r\n]/.test(name)) {
+      throw new UsageError(
+        `an event name must be text without CR and LF (WHATWG HTML §9.2.5), got ${shown(name)}`,
+      );
+    }
     return new ServerSentEvent(this.data, this.id, name, this.retry);
   }
 
@@ -48,7 +57,7 @@ export class ServerSentEvent {
  * @example `event("42").eventName("answer").eventId("7")`
  */
 export function event(data: string): ServerSentEvent {
-  if (typeof data !== "string") throw new UsageError("an event's data is a string");
+  if (typeof data !== "string") throw new UsageError(`an event's data must be text, got ${shown(data)}`);
   return new ServerSentEvent(data, undefined, undefined, undefined);
 }
 
@@ -83,5 +92,5 @@ function prefixLines(prefix: string, text: string): string {
 function checkedRetry(ms: number): number {
   // The client takes ASCII digits only: no sign, no fraction, no exponent.
   if (Number.isSafeInteger(ms) && ms >= 0) return ms;
-  throw new UsageError(`a reconnection time is an integer from 0, not ${ms}`);
+  throw new UsageError(`a reconnection time must be an integer of at least 0, got ${shown(ms)}`);
 }

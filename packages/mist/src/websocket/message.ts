@@ -25,7 +25,7 @@ export interface TextMessage {
 /** A binary message. The bytes are the receiver's to keep. */
 export interface BinaryMessage {
   readonly type: "binary";
-  readonly data: Uint8Array;
+  readonly data: Buffer;
 }
 
 /** A message compressed by permessage-deflate, still to be inflated (and, if text, checked). */

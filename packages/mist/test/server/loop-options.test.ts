@@ -5,9 +5,10 @@ import { WebSocket } from "ws";
 import * as mist from "../../src/index.ts";
 import { defaultMaxMailbox } from "../../src/options.ts";
 import { open } from "../application/websocket-peer.ts";
+import { fakeRequest } from "./file-request.ts";
 import { serve } from "./serve.ts";
 
-const request = {} as mist.Request;
+const request = fakeRequest("/");
 const nothing = (): undefined => undefined;
 
 const makers: Record<string, (options: object) => unknown> = {
@@ -23,12 +24,33 @@ test.each([
   ["websocket", { onClose: 1 }, "onClose must be a function, got 1"],
   ["websocket", { pingInterval: 1 }, 'websocket has no option "pingInterval"'],
   ["websocket", { maxMailbox: 0 }, "maxMailbox must be an integer of at least 1, got 0"],
+  ["websocket", { request: undefined }, "request must be one that a handler was called with, got undefined"],
+  ["websocket", { maxMessageBytes: -1 }, "maxMessageBytes must be a number of at least 1, got -1"],
+  [
+    "websocket",
+    { checkOrigin: "https://a.example" },
+    'checkOrigin must be a list of strings or a function, got "https',
+  ],
+  [
+    "websocket",
+    { subprotocols: "chat.v2" },
+    'subprotocols must be a list of strings or a function, got "chat.v2"',
+  ],
+  ["websocket", { compression: 5 }, "compression takes an object of options, got 5"],
+  ["websocket", { compression: { leve: 1 } }, 'compression has no option "leve"'],
+  ["websocket", { compression: { level: 20 } }, "compression.level must be a number from 0 to 9, got 20"],
+  ["websocket", { compression: { synchronous: 1 } }, "compression.synchronous must be true or false, got 1"],
+  ["websocket", { headers: { "sec-websocket-key": "a" } }, "headers must not name sec-websocket-key"],
+  ["serverSentEvents", { request: {} }, "request must be one that a handler was called with, got an object"],
+  ["serverSentEvents", { initialResponse: 200 }, "initialResponse must be a response, got 200"],
   ["serverSentEvents", { init: undefined }, "init must be a function, got undefined"],
   ["serverSentEvents", { loop: null }, "loop must be a function, got null"],
   ["serverSentEvents", { keepAlive: 1 }, 'serverSentEvents has no option "keepAlive"'],
   ["serverSentEvents", { keepAliveMs: -1 }, "keepAliveMs must be an integer from 0, got -1"],
   ["serverSentEvents", { overflow: "drop" }, "overflow must be"],
   ["chunked", { init: undefined }, "init must be a function, got undefined"],
+  ["chunked", { request: undefined }, "request must be one that a handler was called with, got undefined"],
+  ["chunked", { response: undefined }, "response must be a response, got undefined"],
   ["chunked", { loop: undefined }, "loop must be a function, got undefined"],
   ["chunked", { onShutdown: {} }, "onShutdown must be a function, got an object"],
   ["chunked", { trailer: nothing }, 'chunked has no option "trailer"'],

@@ -1,6 +1,7 @@
 // A socket over a stream that somebody else made.
 
 import type { Duplex } from "node:stream";
+import { refuse } from "../checks.ts";
 import { UsageError } from "../errors.ts";
 import { checkSocket, type SocketOptions } from "../options.ts";
 import { Socket } from "../socket/socket.ts";
@@ -27,7 +28,7 @@ function checkStream(stream: ByteStream): void {
     stream === null ||
     methods.some((name) => typeof stream[name] !== "function")
   ) {
-    throw new UsageError("over takes a Duplex stream");
+    refuse("stream", "a Duplex", stream);
   }
   if (stream.connecting === true || stream.destroyed) throw new UsageError("the stream is not connected");
   if (!stream.readable || !stream.writable) throw new UsageError("the stream has already ended");

@@ -11,7 +11,7 @@ export interface MessageSource<Message> {
 }
 
 /** How a socket delivers packets: on demand, the next one as a message, or all as messages. */
-export type ActiveState = "passive" | "once" | "all";
+export type ActiveState = "passive" | "once" | "active";
 
 /** What the machine below needs of its socket. */
 export interface ActivePort<Message> {

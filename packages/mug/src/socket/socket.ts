@@ -158,7 +158,7 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
 
   /** Arms the socket for every packet. Nothing then holds the peer back. */
   receiveAllPacketsAsMessages(): void {
-    this.#arm("all");
+    this.#arm("active");
   }
 
   /** Makes the socket passive; packets not delivered yet can be received. */
@@ -166,7 +166,7 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
     this.#arm("passive");
   }
 
-  /** Whether packets come as messages: none (`"passive"`), the next one (`"once"`), or `"all"`. */
+  /** Whether packets come as messages: none (`"passive"`), the next one (`"once"`), or all (`"active"`). */
   get activeState(): ActiveState {
     return this.#active.state;
   }

@@ -1,8 +1,7 @@
 // A socket's messages as a source. The source is structural (`{ subscribe(receiver) => unsubscribe }`): any selector
 // that takes such a source takes a socket. Without a selector, the source is an async iterable.
 
-import { isFunction } from "../checks.ts";
-import { UsageError } from "../errors.ts";
+import { isFunction, refuse } from "../checks.ts";
 import type { MessageSource } from "./active-mode.ts";
 import { Socket, type TcpMessage } from "./socket.ts";
 
@@ -17,7 +16,7 @@ export interface TcpMessages extends MessageSource<TcpMessage>, AsyncIterable<Tc
 
 /** The source of a socket's messages. Arm the socket to start it; an iterator arms the socket itself. */
 export function tcpMessages(socket: Socket): TcpMessages {
-  if (!(socket instanceof Socket)) throw new UsageError("tcpMessages takes a socket of mug");
+  if (!(socket instanceof Socket)) refuse("socket", "a socket of mug", socket);
   return {
     subscribe: (receiver) => socket.subscribe(receiver),
     [Symbol.asyncIterator]: () => new MessageIterator(socket),

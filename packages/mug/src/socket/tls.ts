@@ -25,8 +25,8 @@ export function readCredentials(options: TlsOptions): Credentials {
   const { ca, cert, key, passphrase, minVersion, maxVersion } = options;
   try {
     const context = createSecureContext({
-      ...(ca === undefined ? {} : { ca: (Array.isArray(ca) ? ca : [ca]).map(certificatePem) }),
-      ...(cert === undefined ? {} : { cert: certificatePem(cert) }),
+      ...(ca === undefined ? {} : { ca: certificatesPem(ca) }),
+      ...(cert === undefined ? {} : { cert: certificatesPem(cert).join("\n") }),
       ...(key === undefined ? {} : { key: keyPem(key) }),
       ...(passphrase === undefined ? {} : { passphrase }),
       ...(minVersion === undefined ? {} : { minVersion }),
@@ -43,11 +43,13 @@ export function readCredentials(options: TlsOptions): Credentials {
 /** DER begins with the tag of an ASN.1 SEQUENCE; PEM text never does. */
 const derSequence = 0x30;
 
-function certificatePem(certificate: string | Uint8Array): string | Buffer {
-  if (typeof certificate === "string") return certificate;
-  return certificate[0] === derSequence
-    ? new X509Certificate(certificate).toString()
-    : Buffer.from(certificate);
+function certificatesPem(given: string | Uint8Array | readonly (string | Uint8Array)[]): string[] {
+  const certificates = typeof given === "string" || given instanceof Uint8Array ? [given] : given;
+  return certificates.map((certificate) => {
+    if (typeof certificate === "string") return certificate;
+    if (certificate[0] === derSequence) return new X509Certificate(certificate).toString();
+    return Buffer.from(certificate).toString("latin1");
+  });
 }
 
 function keyPem(key: string | Uint8Array): string | Buffer {

@@ -1,8 +1,9 @@
 // The sending half of a socket: what may be sent when. The bytes and the waiting are the flow's.
 
 import type { Duplex } from "node:stream";
+import { refuse } from "../checks.ts";
 import { Deadline } from "../deadline.ts";
-import { abortedError, MugError, renewed, toMugError, UsageError } from "../errors.ts";
+import { abortedError, MugError, renewed, toMugError } from "../errors.ts";
 import type { WaitOptions } from "../options.ts";
 import { handled, rejected } from "../unhandled.ts";
 import { Flow } from "./flow.ts";
@@ -93,10 +94,10 @@ function piecesOf(data: Sendable): readonly (string | Uint8Array)[] {
 /** Refuses what cannot be sent, before anything leaves. */
 export function checkSendable(data: unknown): void {
   if (typeof data === "string" || data instanceof Uint8Array) return;
-  if (!Array.isArray(data)) throw new UsageError("send takes a string, bytes, or an array of them");
+  if (!Array.isArray(data)) refuse("data", "text, bytes or an array of them", data);
   for (const piece of data) {
     if (typeof piece !== "string" && !(piece instanceof Uint8Array)) {
-      throw new UsageError("send takes an array of strings and bytes only");
+      refuse("an element of data", "text or bytes", piece);
     }
   }
 }

@@ -3,7 +3,7 @@
 import type { ConnectionInfo } from "@x/glisten";
 import { shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
-import type { Fields } from "../../http/fields.ts";
+import { type FieldsOption, fieldLines } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
 import { Exchange } from "./exchange.ts";
 
@@ -12,10 +12,10 @@ import { Exchange } from "./exchange.ts";
  * gets none.
  *
  * @param status 100 to 199, but not 101.
- * @throws UsageError if the final response is under way or a field is malformed.
+ * @throws UsageError for another status, a malformed field, and once the final response is under way.
  */
-export function sendInformational(request: Request<unknown>, status: number, fields: Fields): void {
-  exchangeOf(request).inform(status, fields);
+export function sendInformational(request: Request<unknown>, status: number, fields: FieldsOption): void {
+  exchangeOf(request).inform(status, fieldLines(fields));
 }
 
 /**

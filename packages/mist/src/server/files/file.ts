@@ -19,7 +19,7 @@ import {
   parseRange,
   unsatisfiedRange,
 } from "../../http/range.ts";
-import type { Request } from "../../http/request.ts";
+import { checkRequest, type Request } from "../../http/request.ts";
 import { Response } from "../../http/response.ts";
 import type { BytesBody, ServerResponse, SourceBody } from "../body/response-body.ts";
 import { type FileSegment, fileBody, readSegments, totalLength } from "./file-body.ts";
@@ -101,6 +101,7 @@ export async function sendFile(path: string, options: SendFileOptions = {}): Pro
   checkCount("offset", offset);
   checkCount("limit", limit);
   checkCount("maxRanges", maxRanges);
+  if (request !== undefined) checkRequest(request);
   const filePath = root === undefined ? path : pathBelowRoot(root, path, dotfiles ?? "ignore");
   const contentType =
     options.contentType === undefined

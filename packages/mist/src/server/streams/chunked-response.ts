@@ -1,8 +1,10 @@
 // `chunked(…)`: a response whose length is not known beforehand, from an iterable or written by a loop.
 
 import type { AnyIfUnknown } from "@x/glisten/actor";
+import { shown } from "@x/glisten/kit";
+import { UsageError } from "../../errors.ts";
 import type { Request } from "../../http/request.ts";
-import type { Response } from "../../http/response.ts";
+import { Response } from "../../http/response.ts";
 import { type IterableBody, iterableBody, type ServerResponse } from "../body/response-body.ts";
 import type { ResponseStream } from "../body/response-stream.ts";
 import { checkStreamOptions, StreamActor, type StreamHandler } from "./stream-actor.ts";
@@ -81,6 +83,9 @@ export function chunked<State, Message>(
 ): IterableBody | ServerResponse {
   if (!isOptions(source)) return iterableBody(source);
   checkStreamOptions("chunked", source, ["response"]);
+  if (!(source.response instanceof Response)) {
+    throw new UsageError(`response must be a response, got ${shown(source.response)}`);
+  }
   const start = (stream: ResponseStream) => new ChunkedStream(stream, source);
   return source.response.setBody({ kind: "actor", start, maxBufferedBytes: source.maxBufferedBytes });
 }

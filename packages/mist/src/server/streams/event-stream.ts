@@ -8,7 +8,7 @@ import type { AnyIfUnknown } from "@x/glisten/actor";
 import { shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { Request } from "../../http/request.ts";
-import { type Response, response } from "../../http/response.ts";
+import { Response, response } from "../../http/response.ts";
 import { encodeComment, encodeEvent, encodeRetry, type ServerSentEvent } from "../../sse/event.ts";
 import type { ServerResponse } from "../body/response-body.ts";
 import type { ResponseStream } from "../body/response-stream.ts";
@@ -122,7 +122,11 @@ export function serverSentEvents<State, Message = never, Self = AnyIfUnknown<Mes
       throw new UsageError(`${name} must be an integer from 0, got ${shown(value)}`);
     }
   }
-  let head: Response = options.initialResponse ?? response(200);
+  const { initialResponse } = options;
+  if (initialResponse !== undefined && !(initialResponse instanceof Response)) {
+    throw new UsageError(`initialResponse must be a response, got ${shown(initialResponse)}`);
+  }
+  let head: Response = initialResponse ?? response(200);
   if (head.getHeader("cache-control") === undefined) head = head.setHeader("cache-control", "no-cache");
   return head.setHeader("content-type", "text/event-stream").setBody({
     kind: "actor",

@@ -15,6 +15,7 @@ import {
 } from "@x/glisten/actor";
 import { checkFunctions, checkMailboxLimits, checkNames, mailboxOptions, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
+import { checkRequest } from "../../http/request.ts";
 import { defaultMaxMailbox } from "../../options.ts";
 import type { ResponseStream } from "../body/response-stream.ts";
 
@@ -45,12 +46,16 @@ const commonOptions = ["request", "init", "loop", "onShutdown", "onClose", "maxB
 /** Refuses a handler that lacks a function, and options that are none of these. @throws UsageError */
 export function checkStreamOptions(where: string, options: object, own: readonly string[]): void {
   checkNames(where, options, [...own, ...commonOptions, ...mailboxOptions]);
-  const { maxBufferedBytes } = options as { readonly maxBufferedBytes?: unknown };
+  const { request, maxBufferedBytes } = options as {
+    readonly request?: unknown;
+    readonly maxBufferedBytes?: unknown;
+  };
   if (
     maxBufferedBytes !== undefined &&
     !(Number.isSafeInteger(maxBufferedBytes) && Number(maxBufferedBytes) >= 0)
   )
     throw new UsageError(`maxBufferedBytes must be an integer of at least 0, got ${shown(maxBufferedBytes)}`);
+  checkRequest(request);
   checkFunctions(options, ["init", "loop"], ["onShutdown", "onClose"]);
   checkMailboxLimits(options as MailboxLimits);
 }

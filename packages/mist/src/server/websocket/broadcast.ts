@@ -66,8 +66,15 @@ export class Broadcast {
     return this.#topics.get(topic)?.size ?? 0;
   }
 
-  /** Has this client hear the topic until it leaves or its connection ends. Returns what makes it leave. */
+  /**
+   * Has this client hear the topic until it leaves or its connection ends. Returns what makes it leave.
+   *
+   * @throws UsageError unless `client` is a WebSocket.
+   */
   join(client: Listener, topic: string = wholeTopic): () => void {
+    if (typeof client?.sendPrepared !== "function") {
+      throw new UsageError(`a broadcast takes WebSockets, got ${shown(client)}`);
+    }
     const leave = (): void => this.leave(client, topic);
     let members = this.#topics.get(topic);
     if (members === undefined) {
@@ -94,10 +101,10 @@ export class Broadcast {
 
   /** Sends to everybody in the topic. Never waits. Returns to how many. */
   publish(message: string | Uint8Array | PreparedFrame, topic: string = wholeTopic): number {
+    const frame = message instanceof PreparedFrame ? message : prepareFrame(message);
     const members = this.#topics.get(topic);
     if (members === undefined) return 0;
     const { size } = members;
-    const frame = message instanceof PreparedFrame ? message : prepareFrame(message);
     for (const member of members.values()) this.#hand(member, frame, topic);
     return size;
   }

@@ -1,5 +1,6 @@
 // What a WebSocket's handler sees: its messages, and the connection in its hand.
 
+import type { Buffer } from "node:buffer";
 import type { ConnectionInfo } from "@x/glisten";
 import type { Initialised, Subject, UserResult } from "@x/glisten/actor";
 import type { PreparedFrame } from "./prepared-frame.ts";
@@ -9,7 +10,7 @@ export type WebSocketMessage<Message = never> =
   /** A text message from the client. */
   | { readonly type: "text"; readonly data: string }
   /** A binary message from the client; the bytes are yours. */
-  | { readonly type: "binary"; readonly data: Uint8Array }
+  | { readonly type: "binary"; readonly data: Buffer }
   /** A message from another actor: sent to `websocket.subject`, or by a source of the selector. */
   | { readonly type: "user"; readonly message: Message }
   /** The server is stopping; the connection closes with 1001 when this has been handled. */

@@ -1,7 +1,7 @@
 // Every limit, deadline and wish of a WebSocket: its default, its unit, what happens when it is exceeded.
 
 import type { OverflowPolicy } from "@x/glisten/actor";
-import { checkMailboxLimits, mailboxOptions } from "@x/glisten/kit";
+import { checkMailboxLimits, checkNames, mailboxOptions, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { defaultMaxMailbox } from "../../options.ts";
 import type { DeflateParameters } from "../../websocket/extension.ts";
@@ -105,6 +105,9 @@ const compressionRanges = {
   maxInflateRatio: [200, 1, Number.POSITIVE_INFINITY],
 } as const;
 
+const compressionSwitches = ["serverNoContextTakeover", "clientNoContextTakeover", "synchronous"] as const;
+const compressionNames = [...Object.keys(compressionRanges), ...compressionSwitches];
+
 /** Settings made before, newest first. A server gives every request the same few: its connections share them. */
 const known: WebSocketSettings[] = [];
 const maxKnown = 8;
@@ -155,8 +158,7 @@ function complete(tuning: WebSocketTuning): WebSocketSettings {
     const [fallback, min] = websocketDefaults[name];
     return inRange(name, tuning[name], fallback, min, Number.POSITIVE_INFINITY);
   };
-  const given = tuning.compression;
-  const compression = given === undefined || given === false ? undefined : given === true ? {} : given;
+  const compression = givenCompression(tuning.compression);
   return Object.freeze({
     maxMessageBytes: number("maxMessageBytes"),
     maxFrames: number("maxFrames"),
@@ -170,6 +172,18 @@ function complete(tuning: WebSocketTuning): WebSocketSettings {
     threshold: compressionNumber(compression ?? {}, "threshold"),
     compression: compression === undefined ? undefined : completeCompression(compression),
   });
+}
+
+function givenCompression(given: boolean | CompressionOptions | undefined): CompressionOptions | undefined {
+  if (given === undefined || given === false) return undefined;
+  if (given === true) return {};
+  checkNames("compression", given, compressionNames);
+  for (const name of compressionSwitches) {
+    const value = given[name];
+    if (value === undefined || typeof value === "boolean") continue;
+    throw new UsageError(`compression.${name} must be true or false, got ${shown(value)}`);
+  }
+  return given;
 }
 
 function completeCompression(options: CompressionOptions): CompressionSettings {
@@ -199,5 +213,6 @@ function inRange(
 ): number {
   if (value === undefined) return fallback;
   if (typeof value === "number" && value >= min && value <= max) return value;
-  throw new UsageError(`${name} is a number from ${min} to ${max}, not ${String(value)}`);
+  const range = max === Number.POSITIVE_INFINITY ? `of at least ${min}` : `from ${min} to ${max}`;
+  throw new UsageError(`${name} must be a number ${range}, got ${shown(value)}`);
 }

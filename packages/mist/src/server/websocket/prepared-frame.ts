@@ -1,6 +1,8 @@
 // A message encoded once and sent to many.
 
 import { Buffer } from "node:buffer";
+import { shown } from "@x/glisten/kit";
+import { UsageError } from "../../errors.ts";
 import { BINARY, encodeFrame, FIN, RSV1, TEXT } from "../../websocket/frame.ts";
 import type { PermessageDeflate } from "./permessage-deflate.ts";
 
@@ -49,7 +51,14 @@ export class PreparedFrame {
   }
 }
 
-/** Encodes a message once, to be sent to any number of clients with `sendPrepared`. */
+/**
+ * Encodes a message once, to be sent to any number of clients with `sendPrepared`.
+ *
+ * @throws UsageError unless `data` is text or bytes.
+ */
 export function prepareFrame(data: string | Uint8Array): PreparedFrame {
+  if (typeof data !== "string" && !(data instanceof Uint8Array)) {
+    throw new UsageError(`a message must be text or bytes, got ${shown(data)}`);
+  }
   return new PreparedFrame(data);
 }

@@ -13,7 +13,7 @@ import {
   UserLoop,
   type UserResult,
 } from "@x/glisten/actor";
-import { isPromiseLike } from "@x/glisten/kit";
+import { isPromiseLike, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import {
   INTERNAL_ERROR,
@@ -93,12 +93,12 @@ export class WebSocketSession<S, M>
   }
 
   sendText(data: string): Promise<void> {
-    if (typeof data !== "string") throw new UsageError("sendText takes a string");
+    if (typeof data !== "string") throw new UsageError(`sendText takes text, got ${shown(data)}`);
     return this.#host.writer.text(data);
   }
 
   sendBinary(data: Uint8Array): Promise<void> {
-    if (!(data instanceof Uint8Array)) throw new UsageError("sendBinary takes a Uint8Array");
+    if (!(data instanceof Uint8Array)) throw new UsageError(`sendBinary takes bytes, got ${shown(data)}`);
     return this.#host.writer.binary(data);
   }
 
@@ -108,16 +108,18 @@ export class WebSocketSession<S, M>
 
   ping(data: Uint8Array = noBytes): Promise<void> {
     if (data.length > maxControlPayload) {
-      throw new UsageError(`a ping carries at most ${maxControlPayload} bytes (RFC 6455 §5.5)`);
+      throw new UsageError(
+        `a ping must have at most ${maxControlPayload} bytes (RFC 6455 §5.5), got ${data.length}`,
+      );
     }
     return this.#host.writer.ping(data);
   }
 
   close(code: number = NORMAL_CLOSURE, reason = ""): void {
     if (!isSendableCloseCode(code))
-      throw new UsageError(`close code ${code} may not be sent (RFC 6455 §7.4)`);
+      throw new UsageError(`a close code must be one that may be sent (RFC 6455 §7.4), got ${shown(code)}`);
     if (Buffer.byteLength(reason) > maxCloseReasonBytes) {
-      throw new UsageError(`a close reason has at most ${maxCloseReasonBytes} bytes (RFC 6455 §5.5)`);
+      throw new UsageError(`a close reason must have at most ${maxCloseReasonBytes} bytes (RFC 6455 §5.5)`);
     }
     this.#host.beginClose(code, reason);
   }

@@ -5,10 +5,12 @@
 
 import type { Protocol } from "@x/glisten";
 import type { AnyIfUnknown } from "@x/glisten/actor";
-import { checkFunctions, checkNames, refusePromise } from "@x/glisten/kit";
+
+import { checkFunctions, checkNames, refusePromise, shown } from "@x/glisten/kit";
+
 import { UsageError } from "../../errors.ts";
-import { type Fields, field } from "../../http/fields.ts";
-import type { Request } from "../../http/request.ts";
+import { type Fields, type FieldsOption, fieldLines } from "../../http/fields.ts";
+import { checkRequest, type Request } from "../../http/request.ts";
 import { Response, response } from "../../http/response.ts";
 import { type HandshakeAccepted, type HandshakeRejected, judgeHandshake } from "../../websocket/handshake.ts";
 import { bytes, type ServerResponse, type UpgradeBody } from "../body/response-body.ts";
@@ -41,7 +43,7 @@ export interface WebSocketOptions<State, Message = never, Self = Message>
    */
   readonly checkOrigin?: readonly string[] | ((origin: string | undefined) => boolean) | undefined;
   /** Further fields of the 101 response, such as `set-cookie`. */
-  readonly headers?: Readonly<Record<string, string>> | Fields | undefined;
+  readonly headers?: FieldsOption | undefined;
 }
 
 /**
@@ -66,6 +68,7 @@ export function websocket<State, Message = never, Self = AnyIfUnknown<Message>>(
   options: WebSocketOptions<State, Message, Self>,
 ): ServerResponse {
   checkNames("websocket", options, optionNames);
+  checkRequest(options.request);
   checkFunctions(options, ["onInit", "handler"], ["onClose"]);
   const settings = websocketSettings(options);
   const handshake = judgeHandshake(options.request, {
@@ -122,6 +125,7 @@ function subprotocolChoice(
   subprotocols: WebSocketOptions<unknown>["subprotocols"],
 ): ((offered: readonly string[]) => string | undefined) | undefined {
   if (subprotocols === undefined) return undefined;
+  checkList("subprotocols", subprotocols);
   if (typeof subprotocols !== "function")
     return (offered) => offered.find((name) => subprotocols.includes(name));
   return (offered) => {
@@ -137,6 +141,7 @@ function originCheck(
   check: WebSocketOptions<unknown>["checkOrigin"],
 ): ((origin: string | undefined) => boolean) | undefined {
   if (check === undefined) return undefined;
+  checkList("checkOrigin", check);
   if (typeof check === "function") {
     return (origin) => {
       const welcome = check(origin);
@@ -147,14 +152,19 @@ function originCheck(
   return (origin) => origin !== undefined && check.includes(origin);
 }
 
+/** A string would do for a list of its own parts: `includes` finds them all. */
+function checkList(name: string, value: unknown): void {
+  if (typeof value === "function") return;
+  if (Array.isArray(value) && value.every((entry) => typeof entry === "string")) return;
+  throw new UsageError(`${name} must be a list of strings or a function, got ${shown(value)}`);
+}
+
 const ownFields = /^(?:upgrade|connection|content-length|transfer-encoding|sec-websocket-.*)$/;
 
 function furtherFields(headers: WebSocketOptions<unknown>["headers"]): Fields {
   if (headers === undefined) return [];
-  const entries: Fields = Array.isArray(headers) ? headers : Object.entries(headers);
-  return entries.map(([name, value]) => {
-    const further = field(name, value);
-    if (!ownFields.test(further[0])) return further;
-    throw new UsageError(`${further[0]} is the handshake's own`);
-  });
+  const further = fieldLines(headers);
+  for (const [name] of further)
+    if (ownFields.test(name)) throw new UsageError(`headers must not name ${name}, which the handshake sets`);
+  return further;
 }
