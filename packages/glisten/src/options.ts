@@ -81,9 +81,9 @@ export interface ServerOptions {
   readonly clientVerification: ClientVerification | undefined;
   /** Expects a PROXY header in front of everything else; undefined: none is expected. */
   readonly proxyProtocol: ProxyProtocolOptions | undefined;
-  /** Stops the server when aborted. */
   /** What a peer is sent that is turned away because there are too many connections. */
   readonly refusal: string | Uint8Array | undefined;
+  /** Stops the server when aborted. */
   readonly signal: AbortSignal | undefined;
   /** Hears of every failure of user code once. */
   readonly onError: ErrorHandler | undefined;

@@ -10,14 +10,15 @@ import type { Child, Restart, Shutdown } from "./child-specification.ts";
 import type { ExitReason } from "./exit.ts";
 import type { RestartIntensity, RestartIntensityError } from "./intensity.ts";
 import type { ProcessDown } from "./monitor.ts";
-import type { Placed } from "./roster.ts";
 import type { Receiver, Unsubscribe } from "./selector.ts";
 
 /**
  * A child without promises, for {@link FactorySupervisor.adopt}. It tells its end by calling the supervisor's
  * `childExited`.
  */
-export interface LightChild extends Placed {
+export interface LightChild {
+  /** The supervisor's own: where it keeps the child. */
+  place?: number | undefined;
   /** Asked to end within `deadlineMs` (which may be `Infinity`). */
   shutdown(deadlineMs: number): void;
   /** Told to end now. */

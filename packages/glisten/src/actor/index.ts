@@ -12,23 +12,16 @@ export { continue_ as continue, type LoopResult, type Next, stop, stopAbnormal }
 // Where messages come from.
 
 export { CallError, call } from "./call.ts";
-export {
-  Mailbox,
-  type MailboxLimits,
-  MailboxOverflowError,
-  type OverflowPolicy,
-} from "./mailbox.ts";
+export { type MailboxLimits, MailboxOverflowError, type OverflowPolicy } from "./mailbox.ts";
 export {
   type Initialised,
-  isSelector,
   type Receiver,
   type Selector,
   type Source,
   selector,
-  splitInitialised,
   type Unsubscribe,
 } from "./selector.ts";
-export { type FreeSubject, OwnedSubject, ReceiveError, type Subject, subject } from "./subject.ts";
+export { type FreeSubject, ReceiveError, type Subject, subject } from "./subject.ts";
 
 // How a process ends, and who hears of it.
 
@@ -41,7 +34,7 @@ export {
   normalExit,
   shutdownExit,
 } from "./exit.ts";
-export { type Monitored, Monitors, monitor, type ProcessDown } from "./monitor.ts";
+export { type Monitored, monitor, type ProcessDown } from "./monitor.ts";
 
 // Who looks after it.
 
@@ -65,7 +58,6 @@ export type {
   SupervisorOptions,
 } from "./supervisor.ts";
 
-// The engine below, for those who bring their own source of messages.
+// The loop below handlers, for protocols that bring their own source of messages.
 
-export { Loop, type LoopOptions } from "./loop.ts";
 export { type AnyIfUnknown, type LoopHost, UserLoop, type UserResult } from "./user-loop.ts";

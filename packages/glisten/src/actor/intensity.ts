@@ -53,14 +53,18 @@ export class RestartIntensityError extends Error {
   readonly withinMs: number;
 
   /** `cause` is that child's last error, where it had one. */
-  constructor(childId: string | undefined, window: RestartWindow, cause: unknown) {
+  constructor(
+    childId: string | undefined,
+    { restarts, withinMs }: { readonly restarts: number; readonly withinMs: number },
+    cause: unknown,
+  ) {
     const child = childId === undefined ? "a child" : `child ${childId}`;
     super(
-      `${child} failed again after ${window.restarts} restarts within ${window.withinMs} ms: giving up`,
+      `${child} failed again after ${restarts} restarts within ${withinMs} ms: giving up`,
       cause === undefined ? undefined : { cause },
     );
     this.childId = childId;
-    this.restarts = window.restarts;
-    this.withinMs = window.withinMs;
+    this.restarts = restarts;
+    this.withinMs = withinMs;
   }
 }

@@ -19,8 +19,6 @@ import { callUser, isPromiseLike, raiseUncaught } from "./user-code.ts";
  * one pair of functions.
  */
 export interface LoopOptions<State, Message, Owner = unknown> extends MailboxLimits {
-  /** The first state. Left out, messages wait until `begin` brings it. */
-  readonly state?: State;
   /** Passed on to `handle` and `onExit`. */
   readonly owner?: Owner | undefined;
   /**
@@ -34,8 +32,6 @@ export interface LoopOptions<State, Message, Owner = unknown> extends MailboxLim
     posted: boolean,
     owner: Owner,
   ) => LoopResult<State, Message> | PromiseLike<LoopResult<State, Message>>;
-  /** Sources to listen to besides `deliver` and `post`. */
-  readonly selector?: Selector<Message> | undefined;
   /**
    * Told exactly once that the loop has ended, with its last state (undefined if it had not begun); never while a
    * handler is on the stack.
@@ -122,31 +118,30 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
   /** The message to end with, which `finish` was given. */
   #last: Message | undefined;
 
-  /**
-   * Given a state, begins, and listens to the selector. Nothing is handled before the constructor has returned.
-   *
-   * Throws a UsageError for mailbox limits out of range, and what a source's `subscribe` throws.
-   */
+  /** Throws a UsageError for mailbox limits out of range. */
   constructor(options: LoopOptions<State, Message, Owner>) {
-    // Not the options themselves, which would keep the first state and the first selector alive.
     this.#limits = copyLimits(options);
     this.#owner = options.owner;
     this.#handle = options.handle;
     this.#onExit = options.onExit;
-    if ("state" in options) this.#listenFirst(options.state as State, options.selector);
   }
 
   /**
-   * Brings the first state to a loop that was made without one, and the sources to listen to. What has been sent in the
-   * meantime is handled before this returns, as far as `post` would; what the sources have in store comes behind it. A
-   * source whose `subscribe` throws ends the loop with `abnormal`. Does nothing once the loop has ended.
+   * Brings the first state, and the sources to listen to besides `deliver` and `post`; messages have waited for it. What
+   * has been sent in the meantime is handled before this returns, as far as `post` would; what the sources have in store
+   * comes behind it. A source whose `subscribe` throws ends the loop with `abnormal`. Does nothing once the loop has
+   * ended.
    */
   begin(state: State, selector?: Selector<Message>): void {
     if (this.#status !== UNBORN) return;
+    this.#state = state;
+    this.#status = RUNNING;
     scheduler.hold(() => {
       try {
-        this.#listenFirst(state, selector);
-        if (this.#endReason !== undefined && this.alive) this.#rest();
+        if (selector !== undefined && this.#endReason === undefined) this.#subscribe(selector);
+        this.#begun = true;
+        if (this.alive) this.#rest();
+        else setImmediate(() => this.#tell());
       } catch (error) {
         this.#fail(error);
       }
@@ -171,21 +166,6 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
   /** False as soon as the loop has been stopped, by whomever. */
   get alive(): boolean {
     return this.#status < DEAD;
-  }
-
-  /** Whether a handler is at work: on the stack, or with a promise that has not settled. */
-  get busy(): boolean {
-    return this.#status === RUNNING || this.#status === PENDING;
-  }
-
-  /** How many messages wait. */
-  get mailboxLength(): number {
-    return (this.#mailbox?.length ?? 0) + (this.#deliveries?.length ?? 0);
-  }
-
-  /** How many messages a `drop-…` policy has forgotten. */
-  get dropped(): number {
-    return this.#mailbox?.dropped ?? 0;
   }
 
   /**
@@ -434,20 +414,6 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
     return new Promise<void>((settle) => {
       this.#settle = settle;
     });
-  }
-
-  /** The state is there. What waits, and what the sources have in store, is handled when this has returned. */
-  #listenFirst(state: State, selector: Selector<Message> | undefined): void {
-    this.#state = state;
-    this.#status = RUNNING;
-    if (selector !== undefined && this.#endReason === undefined) this.#subscribe(selector);
-    this.#begun = true;
-    if (!this.alive) {
-      setImmediate(() => this.#tell());
-      return;
-    }
-    this.#status = IDLE;
-    if (this.#mailbox?.length || this.#deliveries?.length) this.#queueUp();
   }
 
   #listen(next: Next<State, Message>): void {

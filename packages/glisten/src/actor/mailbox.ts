@@ -45,7 +45,6 @@ export class Mailbox<Message> {
   readonly #queue: Queue<Message> = new Queue<Message>();
   readonly #max: number;
   readonly #overflow: OverflowPolicy;
-  #dropped = 0;
 
   /** Throws a UsageError for limits out of range. */
   constructor(limits: MailboxLimits = {}) {
@@ -59,11 +58,6 @@ export class Mailbox<Message> {
     return this.#queue.length;
   }
 
-  /** How many messages a `drop-…` policy has forgotten so far. */
-  get dropped(): number {
-    return this.#dropped;
-  }
-
   /** Takes a message in, as the policy has it; false: the mailbox is full and its owner must stop. */
   offer(message: Message): boolean {
     if (this.#queue.length < this.#max) {
@@ -71,7 +65,6 @@ export class Mailbox<Message> {
       return true;
     }
     if (this.#overflow === "stop") return false;
-    this.#dropped += 1;
     if (this.#overflow === "drop-oldest") {
       this.#queue.shift();
       this.#queue.push(message);
@@ -84,12 +77,7 @@ export class Mailbox<Message> {
     return this.#queue.shift();
   }
 
-  /** Takes out, oldest first, all messages there are. */
-  *drain(): IterableIterator<Message> {
-    while (this.#queue.length > 0) yield this.#queue.shift();
-  }
-
-  /** Forgets all messages, without counting them as dropped. */
+  /** Forgets all messages. */
   clear(): void {
     this.#queue.clear();
   }

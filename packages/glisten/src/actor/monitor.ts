@@ -58,11 +58,6 @@ export class Monitors {
     return this.#receivers !== undefined && this.#receivers.size > 0;
   }
 
-  /** Why the process ended, once it has. */
-  get reason(): ExitReason | undefined {
-    return this.#down?.reason;
-  }
-
   /** Adds one who watches; tells at once when the process has already ended. */
   add(receiver: Receiver<ProcessDown>): Unsubscribe {
     if (this.#down !== undefined) {

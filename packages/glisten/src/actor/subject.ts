@@ -65,11 +65,6 @@ export class OwnedSubject<Message> implements Subject<Message> {
     this.#receiver = receiver;
   }
 
-  /** Whether the owner lives. */
-  get alive(): boolean {
-    return this.#receiver !== undefined;
-  }
-
   /** Whether anybody watches the owner through this subject. */
   get watched(): boolean {
     return this.#monitors?.watched ?? false;
