@@ -1,6 +1,4 @@
-/**
- * What happens to connections, told on `node:diagnostics_channel`. Nobody listening: one property read per event.
- */
+// What happens to connections, told on `node:diagnostics_channel`. Nobody listening: one property read per event.
 
 import { channel } from "node:diagnostics_channel";
 import type { Connection } from "./connection/connection.ts";

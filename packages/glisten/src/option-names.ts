@@ -1,4 +1,4 @@
-/** Checks that every function with options shares: a misspelt name would be ignored in silence. */
+// Checks that every function with options shares: a misspelt name would be ignored in silence.
 
 import { UsageError } from "./errors.ts";
 

@@ -1,4 +1,4 @@
-/** What values of options must be. */
+// What values of options must be.
 
 /** What is wrong with a value, as the words that follow "must be"; undefined: nothing. */
 export type Check<Value = unknown> = (value: Value) => string | undefined;

@@ -1,9 +1,5 @@
-/**
- * An HTTP/1.1, WebSocket and Server-Sent Events server on glisten. A handler takes a
- * `Request` and returns a `Response`; `new` and `serve` make a server of it.
- *
- * @module
- */
+// An HTTP/1.1, WebSocket and Server-Sent Events server on glisten. A handler takes a
+// `Request` and returns a `Response`; `new` and `serve` make a server of it.
 
 export {
   CertificateError,
@@ -81,6 +77,7 @@ export { type Deadlines, defaultDeadlines, defaultLimits, type Limits } from "./
 export type { Server, ServerAddress, ServerInfo, StopReport } from "./running-server.ts";
 export { type ServeOptions, type ServerOptions, serve } from "./serve.ts";
 export type { BodySource } from "./server/body/body-source.ts";
+export type { Chunks } from "./server/body/chunk-reader.ts";
 export {
   type ActorBody,
   type ActorBodyWriter,

@@ -1,12 +1,10 @@
-/**
- * An actor: a state, a loop that handles one message at a time, and an address.
- *
- * Owns the life of one: init with its timeout, the loop, stop with its deadline, the exit and who is told.
- */
+// An actor: a state, a loop that handles one message at a time, and an address.
+//
+// Owns the life of one: init with its timeout, the loop, stop with its deadline, the exit and who is told.
 
 import { UsageError } from "../errors.ts";
 import { checkFunctions, checkNames, shown } from "../option-names.ts";
-import { DEFAULT_SHUTDOWN_MS } from "./child-specification.ts";
+import { defaultShutdownMs } from "./child-specification.ts";
 import { abnormalExit, type ExitReason, isFailure, killedExit, shutdownExit } from "./exit.ts";
 import { checkMailboxLimits, type MailboxLimits, mailboxOptions } from "./mailbox.ts";
 import { Monitors, type ProcessDown } from "./monitor.ts";
@@ -118,7 +116,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
     return this.#exited;
   }
 
-  stop(deadlineMs: number = DEFAULT_SHUTDOWN_MS): Promise<ExitReason> {
+  stop(deadlineMs: number = defaultShutdownMs): Promise<ExitReason> {
     const { exited } = this;
     if (this.#user.begun) this.#user.finish(shutdownExit);
     else this.#giveUp("init-stopped", "was stopped during init", shutdownExit);

@@ -1,6 +1,4 @@
-/**
- * A request to an actor, and its answer.
- */
+// A request to an actor, and its answer.
 
 import type { ExitReason } from "./exit.ts";
 import { normalExit } from "./exit.ts";

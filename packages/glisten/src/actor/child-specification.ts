@@ -1,6 +1,4 @@
-/**
- * What a supervisor needs to know of a child: how to start it, when to start it again, how to end it.
- */
+// What a supervisor needs to know of a child: how to start it, when to start it again, how to end it.
 
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
@@ -66,14 +64,14 @@ export function exitOf(child: Child): Promise<ExitReason> {
 }
 
 /** The time a child has for stopping when nothing else is said, in milliseconds. */
-export const DEFAULT_SHUTDOWN_MS: number = 5000;
+export const defaultShutdownMs: number = 5000;
 
 /** How long a child may take to stop: `Infinity` for `infinity`, 0 for `brutal-kill`. */
 export function shutdownLimit(specification: Pick<ChildSpecification, "shutdownMs" | "type">): number {
   const { shutdownMs, type } = specification;
   if (shutdownMs === "brutal-kill") return 0;
   if (shutdownMs === "infinity") return Number.POSITIVE_INFINITY;
-  return shutdownMs ?? (type === "supervisor" ? Number.POSITIVE_INFINITY : DEFAULT_SHUTDOWN_MS);
+  return shutdownMs ?? (type === "supervisor" ? Number.POSITIVE_INFINITY : defaultShutdownMs);
 }
 
 /** Throws a UsageError for a specification that makes no sense. */

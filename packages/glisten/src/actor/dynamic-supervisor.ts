@@ -1,9 +1,7 @@
-/**
- * The life of a factory supervisor.
- *
- * Owns the set of children, their restarts, and their common end. An adopted child costs one entry in a set; a
- * started one a promise and what its own `stop` takes.
- */
+// The life of a factory supervisor.
+//
+// Owns the set of children, their restarts, and their common end. An adopted child costs one entry in a set; a
+// started one a promise and what its own `stop` takes.
 
 import { UsageError } from "../errors.ts";
 import { checkFunctions, checkNames } from "../option-names.ts";

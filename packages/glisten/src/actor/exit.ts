@@ -1,8 +1,6 @@
-/**
- * Why an actor, a supervisor or any other supervised thing ended.
- *
- * Owns the four reasons and the one question supervision asks of them: was this a failure?
- */
+// Why an actor, a supervisor or any other supervised thing ended.
+//
+// Owns the four reasons and the one question supervision asks of them: was this a failure?
 
 /**
  * Why a process ended.

@@ -1,10 +1,8 @@
-/**
- * A supervisor of many children of one kind, started on demand.
- *
- * Owns the set of children and their common end: all are asked at once, and killed together at the deadline.
- * Two ways in: `startChild` for processes with promises, restarted by policy; `adopt` for tens of thousands of
- * short-lived ones, at the cost of one entry in a set.
- */
+// A supervisor of many children of one kind, started on demand.
+//
+// Owns the set of children and their common end: all are asked at once, and killed together at the deadline.
+// Two ways in: `startChild` for processes with promises, restarted by policy; `adopt` for tens of thousands of
+// short-lived ones, at the cost of one entry in a set.
 
 import type { Child, Restart, Shutdown } from "./child-specification.ts";
 import type { ExitReason } from "./exit.ts";

@@ -1,8 +1,4 @@
-/**
- * The actor library: what runs, how it is addressed, how it is answered, and who looks after it.
- *
- * @module
- */
+// The actor library: what runs, how it is addressed, how it is answered, and who looks after it.
 
 // An actor, and what its loop answers.
 

@@ -1,6 +1,4 @@
-/**
- * How many restarts are too many: a sliding window over the recent ones.
- */
+// How many restarts are too many: a sliding window over the recent ones.
 
 import { UsageError } from "../errors.ts";
 import { checkNames, shown } from "../option-names.ts";

@@ -1,9 +1,7 @@
-/**
- * The engine under everything that handles one message at a time; `user-loop.ts` is what stands on it.
- *
- * Owns the state, the order of messages, and the one exit. A handler that answers synchronously costs no promise, no
- * microtask and no allocation beyond its own. Knows nothing of names, monitors or supervisors.
- */
+// The engine under everything that handles one message at a time; `user-loop.ts` is what stands on it.
+//
+// Owns the state, the order of messages, and the one exit. A handler that answers synchronously costs no promise, no
+// microtask and no allocation beyond its own. Knows nothing of names, monitors or supervisors.
 
 import { UsageError } from "../errors.ts";
 import { abnormalExit, type ExitReason, normalExit } from "./exit.ts";

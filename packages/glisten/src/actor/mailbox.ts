@@ -1,8 +1,6 @@
-/**
- * Messages that wait their turn, with a bound on request.
- *
- * Owns the count and the overflow policy. Refuses nothing else: who sends and who receives is not its affair.
- */
+// Messages that wait their turn, with a bound on request.
+//
+// Owns the count and the overflow policy. Refuses nothing else: who sends and who receives is not its affair.
 
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";

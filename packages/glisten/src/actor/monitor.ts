@@ -1,8 +1,6 @@
-/**
- * Watching a process end.
- *
- * Owns the shape of the news, and the list of those who want to hear it.
- */
+// Watching a process end.
+//
+// Owns the shape of the news, and the list of those who want to hear it.
 
 import type { ExitReason } from "./exit.ts";
 import type { Receiver, Source, Unsubscribe } from "./selector.ts";

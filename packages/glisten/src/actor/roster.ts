@@ -1,10 +1,8 @@
-/**
- * A set of children that come and go by the ten thousand.
- *
- * A `Set` would do, but its table is replaced time and again, each old table points to the next, and once one of
- * them has reached the old generation the garbage collector keeps the whole chain, with every child in it, until
- * the next full collection. Here each child knows its place in one array, and the last one fills a gap.
- */
+// A set of children that come and go by the ten thousand.
+//
+// A `Set` would do, but its table is replaced time and again, each old table points to the next, and once one of
+// them has reached the old generation the garbage collector keeps the whole chain, with every child in it, until
+// the next full collection. Here each child knows its place in one array, and the last one fills a gap.
 
 /** Something that can stand in a roster. In one only. */
 export interface Placed {

@@ -1,10 +1,8 @@
-/**
- * Turns: who handles a message when several loops have something to do.
- *
- * Owns two rules. A send from inside a handler never runs another handler before the first has returned: the
- * receiving loop waits in line and runs as soon as the outermost handler is done. And no chain of messages,
- * however long, keeps the process from its sockets: after a batch the rest waits for `setImmediate`.
- */
+// Turns: who handles a message when several loops have something to do.
+//
+// Owns two rules. A send from inside a handler never runs another handler before the first has returned: the
+// receiving loop waits in line and runs as soon as the outermost handler is done. And no chain of messages,
+// however long, keeps the process from its sockets: after a batch the rest waits for `setImmediate`.
 
 import { Queue } from "./queue.ts";
 
@@ -14,7 +12,7 @@ export interface Runnable {
 }
 
 /** Messages handled before the process looks at its sockets again. */
-const BATCH = 128;
+const batchSize = 128;
 
 class Scheduler {
   /** How many handlers are on the stack. */
@@ -24,7 +22,7 @@ class Scheduler {
   #ready = new Queue<Runnable>();
   #flushing = false;
   #yielded = false;
-  #completions = BATCH;
+  #completions = batchSize;
   #deferred: (() => void)[] = [];
 
   /** Puts a loop in line. It runs when the outermost handler returns, or in the next turn. */
@@ -50,7 +48,7 @@ class Scheduler {
     if (this.#flushing || this.#yielded) return;
     this.#flushing = true;
     try {
-      for (let budget = BATCH; budget > 0 && this.#ready.length > 0; budget -= 1) {
+      for (let budget = batchSize; budget > 0 && this.#ready.length > 0; budget -= 1) {
         this.#ready.shift().step();
       }
     } finally {
@@ -82,7 +80,7 @@ class Scheduler {
   }
 
   #nextTurn(): void {
-    this.#completions = BATCH;
+    this.#completions = batchSize;
     const deferred = this.#deferred;
     this.#deferred = [];
     for (const complete of deferred) complete();

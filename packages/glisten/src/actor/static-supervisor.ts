@@ -1,9 +1,7 @@
-/**
- * The life of a supervisor with a fixed list of children.
- *
- * Semantics are those of Erlang/OTP's `supervisor`. One thing happens at a time: while a restart is under way
- * other exits wait, and an exit of a child that has meanwhile been replaced is void.
- */
+// The life of a supervisor with a fixed list of children.
+//
+// Semantics are those of Erlang/OTP's `supervisor`. One thing happens at a time: while a restart is under way
+// other exits wait, and an exit of a child that has meanwhile been replaced is void.
 
 import { UsageError } from "../errors.ts";
 import {

@@ -1,9 +1,7 @@
-/**
- * Typed addresses: where a message is sent to.
- *
- * Owns two kinds. A subject with an owner hands each message to it (an actor's, a connection's). A free-standing
- * one keeps messages until somebody subscribes or calls `receive`.
- */
+// Typed addresses: where a message is sent to.
+//
+// Owns two kinds. A subject with an owner hands each message to it (an actor's, a connection's). A free-standing
+// one keeps messages until somebody subscribes or calls `receive`.
 
 import { type ExitReason, normalExit } from "./exit.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";

@@ -1,6 +1,4 @@
-/**
- * Starting a supervisor, by itself or as the child of another.
- */
+// Starting a supervisor, by itself or as the child of another.
 
 import { UsageError } from "../errors.ts";
 import { checkFunctions, checkNames, shown } from "../option-names.ts";

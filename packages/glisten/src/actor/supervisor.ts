@@ -1,7 +1,5 @@
-/**
- * A supervisor with a fixed list of children: starts them in order, restarts them by its strategy, ends them in
- * reverse order. What it is made of and what it shows; `supervise.ts` starts it.
- */
+// A supervisor with a fixed list of children: starts them in order, restarts them by its strategy, ends them in
+// reverse order. What it is made of and what it shows; `supervise.ts` starts it.
 
 import type { Child, ChildSpecification, Restart } from "./child-specification.ts";
 import type { ExitReason } from "./exit.ts";

@@ -1,13 +1,13 @@
-/** Timers that know infinity. */
+// Timers that know infinity.
 
 /** The longest delay a timer of the platform takes, in milliseconds. */
-const LONGEST = 0x7fffffff;
+const longestMs = 0x7fffffff;
 
 /**
  * Like `setTimeout`, but a delay that is infinite, or longer than the platform can count (24 days), never comes.
  */
 export function after(ms: number, run: () => void): NodeJS.Timeout | undefined {
-  return ms > LONGEST ? undefined : setTimeout(run, Math.max(0, ms));
+  return ms > longestMs ? undefined : setTimeout(run, Math.max(0, ms));
 }
 
 /**

@@ -1,9 +1,7 @@
-/**
- * The one place where a failure of user code stops.
- *
- * A callback whose outcome nothing depends on (`onClose`, `onError`, a subscriber, an event listener) is called through
- * {@link callUser}: a throw or a rejection is reported once, and nothing else happens.
- */
+// The one place where a failure of user code stops.
+//
+// A callback whose outcome nothing depends on (`onClose`, `onError`, a subscriber, an event listener) is called through
+// {@link callUser}: a throw or a rejection is reported once, and nothing else happens.
 
 import { inspect } from "node:util";
 

@@ -1,10 +1,8 @@
-/**
- * The loop that user code runs in: under an actor, a connection's handler, a WebSocket, a streamed response.
- *
- * Owns `init` before the first message, the messages that come before it is done, the address for other actors, the
- * notice that the server is stopping, the grace of a handler that outlives its connection, and `onClose` exactly once
- * for every state that `init` has made. What carries the messages, and what an end means for it, is the host's.
- */
+// The loop that user code runs in: under an actor, a connection's handler, a WebSocket, a streamed response.
+//
+// Owns `init` before the first message, the messages that come before it is done, the address for other actors, the
+// notice that the server is stopping, the grace of a handler that outlives its connection, and `onClose` exactly once
+// for every state that `init` has made. What carries the messages, and what an end means for it, is the host's.
 
 import { abnormalExit, type ExitReason } from "./exit.ts";
 import { Loop } from "./loop.ts";
@@ -15,7 +13,7 @@ import { OwnedSubject, type Subject } from "./subject.ts";
 import { callUser, isPromiseLike } from "./user-code.ts";
 
 /** How long a handler's open promise may outlive what it handles messages of, in milliseconds. */
-export const GRACE_MS = 5_000;
+export const graceMs = 5_000;
 
 /** What a handler answers, now or later. */
 export type UserResult<State, Message> = LoopResult<State, Message> | PromiseLike<LoopResult<State, Message>>;
@@ -163,7 +161,7 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
   }
 
   /**
-   * What the loop handles messages of has ended. A handler at work may finish, within {@link GRACE_MS} unless `exit` is
+   * What the loop handles messages of has ended. A handler at work may finish, within {@link graceMs} unless `exit` is
    * `killed`; then `last`, if given, is handled; then `onClose` is called with `reason`, unless it has been. Returns a
    * promise unless all is done; it never rejects. An `init` that is still pending is not waited for: `onClose` follows
    * when it is done.
@@ -239,7 +237,7 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
   #outlive(exit: ExitReason): void {
     const end = this.#end!;
     if (end.timer !== undefined) return;
-    end.timer = setTimeout(() => this.#loop.stop(exit), GRACE_MS);
+    end.timer = setTimeout(() => this.#loop.stop(exit), graceMs);
     end.promise = new Promise<void>((resolve) => {
       end.resolve = resolve;
     });

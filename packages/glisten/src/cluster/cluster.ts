@@ -1,13 +1,11 @@
-/**
- * Several processes that serve one address: n supervised workers over node:cluster.
- *
- *   cluster (one-for-one)
- *   └── worker slots   each a process that runs the same module and listens on the same address
- *
- * node:cluster, not threads with `reusePort`: the primary holds the listening socket as long as a worker listens, so
- * that no connection is refused or reset while workers come and go. A socket closed under SO_REUSEPORT takes its accept
- * queue with it.
- */
+// Several processes that serve one address: n supervised workers over node:cluster.
+//
+//   cluster (one-for-one)
+//   └── worker slots   each a process that runs the same module and listens on the same address
+//
+// node:cluster, not threads with `reusePort`: the primary holds the listening socket as long as a worker listens, so
+// that no connection is refused or reset while workers come and go. A socket closed under SO_REUSEPORT takes its accept
+// queue with it.
 
 import nodeCluster from "node:cluster";
 import { availableParallelism } from "node:os";

@@ -1,4 +1,4 @@
-/** One worker process as the primary sees it. */
+// One worker process as the primary sees it.
 
 import cluster, { type Worker } from "node:cluster";
 import { abnormalExit, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";

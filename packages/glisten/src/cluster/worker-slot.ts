@@ -1,4 +1,4 @@
-/** A place in the cluster that a worker fills: what the supervisor restarts, and where a reload swaps workers. */
+// A place in the cluster that a worker fills: what the supervisor restarts, and where a reload swaps workers.
 
 import type { Child, ExitReason } from "../actor/index.ts";
 import { StartError } from "../errors.ts";

@@ -1,4 +1,4 @@
-/** What lies between a connection and its server: what each needs of the other. */
+// What lies between a connection and its server: what each needs of the other.
 
 import type { HandlerError } from "../errors.ts";
 import type { TimerWheel } from "../server/timer-wheel.ts";

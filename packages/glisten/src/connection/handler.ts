@@ -1,9 +1,7 @@
-/**
- * `glisten.new(init, loop)`: the protocol that hands packets and user messages, one at a time, to a handler.
- *
- * Owns what an end of the handler means for its connection, and the other way round. The handler's own life is the
- * user loop's.
- */
+// `glisten.new(init, loop)`: the protocol that hands packets and user messages, one at a time, to a handler.
+//
+// Owns what an end of the handler means for its connection, and the other way round. The handler's own life is the
+// user loop's.
 
 import { type ExitReason, killedExit, shutdownExit } from "../actor/exit.ts";
 import type { MailboxLimits } from "../actor/mailbox.ts";

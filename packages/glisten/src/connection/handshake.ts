@@ -1,9 +1,7 @@
-/**
- * What comes between an accepted socket and its protocol: first a PROXY header, then TLS.
- *
- * Owns the order of the steps. The connection owns the deadline over all of them: when it passes, the socket is
- * destroyed and whatever step was under way fails. A peer that sends garbage costs its own connection only.
- */
+// What comes between an accepted socket and its protocol: first a PROXY header, then TLS.
+//
+// Owns the order of the steps. The connection owns the deadline over all of them: when it passes, the socket is
+// destroyed and whatever step was under way fails. A peer that sends garbage costs its own connection only.
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";

@@ -1,11 +1,9 @@
-/**
- * A connection while it lives: one socket, one protocol, from the handshake to the last word.
- *
- * Owns the phases (`phase.ts`), the answer to "is the socket read?", the closing dance, and the promise that the
- * protocol hears `closed` exactly once. Its collaborators exist only while they are needed, so an idle connection has
- * none of them: `inbound.ts` while the protocol's promise is open, `outbound.ts` once the peer takes less than it is
- * given, `send-deadline.ts` while bytes wait for the peer. The socket's listeners are shared by all connections.
- */
+// A connection while it lives: one socket, one protocol, from the handshake to the last word.
+//
+// Owns the phases (`phase.ts`), the answer to "is the socket read?", the closing dance, and the promise that the
+// protocol hears `closed` exactly once. Its collaborators exist only while they are needed, so an idle connection has
+// none of them: `inbound.ts` while the protocol's promise is open, `outbound.ts` once the peer takes less than it is
+// given, `send-deadline.ts` while bytes wait for the peer. The socket's listeners are shared by all connections.
 
 import type { Socket } from "node:net";
 import type { PeerCertificate, TLSSocket } from "node:tls";

@@ -1,10 +1,8 @@
-/**
- * What the peer has not taken yet: who waits for room, and the bytes that the socket is not to have yet.
- *
- * A connection gets one when its peer first takes less than it is given. Large writes reach the socket in pieces: of a
- * single write nobody can see how far it has come, and a peer that takes it slowly would look like one that takes
- * nothing (see `send-deadline.ts`).
- */
+// What the peer has not taken yet: who waits for room, and the bytes that the socket is not to have yet.
+//
+// A connection gets one when its peer first takes less than it is given. Large writes reach the socket in pieces: of a
+// single write nobody can see how far it has come, and a peer that takes it slowly would look like one that takes
+// nothing (see `send-deadline.ts`).
 
 import type { Socket } from "node:net";
 import { TransportError } from "../errors.ts";

@@ -1,4 +1,4 @@
-/** Who is on the other side of a socket. */
+// Who is on the other side of a socket.
 
 import type { Socket } from "node:net";
 import { TransportError } from "../errors.ts";

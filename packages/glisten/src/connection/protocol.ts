@@ -1,9 +1,7 @@
-/**
- * What stands on a connection: the seam between the server's shell and the thing that understands the bytes.
- *
- * `glisten.new(init, loop)` puts the handler loop here; a server for another protocol puts its own object
- * here with `glisten.protocol(create)`. One object per connection, one call at a time.
- */
+// What stands on a connection: the seam between the server's shell and the thing that understands the bytes.
+//
+// `glisten.new(init, loop)` puts the handler loop here; a server for another protocol puts its own object
+// here with `glisten.protocol(create)`. One object per connection, one call at a time.
 
 import type { Subject } from "../actor/subject.ts";
 import type { SocketReason } from "../errors.ts";

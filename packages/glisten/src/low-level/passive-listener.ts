@@ -1,14 +1,12 @@
-/**
- * A listening socket that gives connections when asked.
- *
- * Owns: accepted connections nobody has asked for yet, at most `backlog`; and who waits for one. Refuses: reading
- * from them. One connection too many is closed at once and counted.
- */
+// A listening socket that gives connections when asked.
+//
+// Owns: accepted connections nobody has asked for yet, at most `backlog`; and who waits for one. Refuses: reading
+// from them. One connection too many is closed at once and counted.
 
 import type { Socket } from "node:net";
 import { TransportError, UsageError } from "../errors.ts";
 import type { BoundAddress } from "../transport/address.ts";
-import { DEFAULT_BACKLOG, interfaceOf, type TcpOptions, unixPathOf } from "../transport/socket-options.ts";
+import { defaultBacklog, interfaceOf, type TcpOptions, unixPathOf } from "../transport/socket-options.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
 import { type Waiter, type WaitOptions, wait } from "./wait.ts";
 
@@ -133,7 +131,7 @@ export async function listenPassively<S>(
   options: TcpOptions,
   wrap: ListenerParts<S>["wrap"],
 ): Promise<ListenerParts<S>> {
-  const backlog = options.backlog ?? DEFAULT_BACKLOG;
+  const backlog = options.backlog ?? defaultBacklog;
   const arrivals = new Arrivals(backlog);
   const open = await openListener(targetOf(port, options), {
     backlog,

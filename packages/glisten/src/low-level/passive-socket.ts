@@ -1,10 +1,8 @@
-/**
- * A connected socket that gives bytes when asked.
- *
- * Owns: what has arrived and who waits for it, in order; sends and their timeout; half-close, close; active
- * mode. Refuses: parsing. Nothing is read from the kernel while nobody waits, so a slow reader slows its peer; a
- * wait that times out takes nothing with it.
- */
+// A connected socket that gives bytes when asked.
+//
+// Owns: what has arrived and who waits for it, in order; sends and their timeout; half-close, close; active
+// mode. Refuses: parsing. Nothing is read from the kernel while nobody waits, so a slow reader slows its peer; a
+// wait that times out takes nothing with it.
 
 import type { Socket } from "node:net";
 import { TransportError, UsageError } from "../errors.ts";
@@ -39,7 +37,7 @@ interface Receiver extends Waiter<Buffer> {
 }
 
 /** The most `receive` can be asked for at once: 64 MiB. */
-export const MAX_RECEIVE_BYTES = 0x4000000;
+export const maxReceiveBytes = 0x4000000;
 
 /** A passive socket: accepted, and driven by its owner's calls. `tcp` and `tls` sockets are such. */
 export class PassiveSocket {
@@ -101,7 +99,7 @@ export class PassiveSocket {
     if (!Number.isInteger(length) || length < 0) {
       throw new UsageError(`receive takes an integer of at least 0, got ${shown(length)}`);
     }
-    if (length > MAX_RECEIVE_BYTES) return Promise.reject(new TransportError("enomem"));
+    if (length > maxReceiveBytes) return Promise.reject(new TransportError("enomem"));
     if (!this.attached) return Promise.reject(new TransportError("enotconn"));
     if (this.#settings.activeMode !== "passive") return Promise.reject(new TransportError("einval"));
     return wait("receive", options, (waiter) => {

@@ -1,9 +1,7 @@
-/**
- * Waiting for something with a timeout and an AbortSignal.
- *
- * Owns: whichever comes first wins, once, and nothing is left behind (no timer, no listener). Refuses: knowing
- * what is waited for.
- */
+// Waiting for something with a timeout and an AbortSignal.
+//
+// Owns: whichever comes first wins, once, and nothing is left behind (no timer, no listener). Refuses: knowing
+// what is waited for.
 
 import { DeadlineError, UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
@@ -23,7 +21,7 @@ export interface Waiter<T> {
 }
 
 // Node fires longer timers at once.
-const LONGEST_MS = 0x7fffffff;
+const longestMs = 0x7fffffff;
 
 /**
  * Waits.
@@ -82,8 +80,6 @@ function afterOnePoll(passed: () => void): () => void {
 
 function checkTimeout(timeout: number | undefined): void {
   if (timeout === undefined || timeout === Number.POSITIVE_INFINITY) return;
-  if (timeout >= 0 && timeout <= LONGEST_MS) return;
-  throw new UsageError(
-    `timeout must be a number from 0 to ${LONGEST_MS}, or Infinity, got ${shown(timeout)}`,
-  );
+  if (timeout >= 0 && timeout <= longestMs) return;
+  throw new UsageError(`timeout must be a number from 0 to ${longestMs}, or Infinity, got ${shown(timeout)}`);
 }

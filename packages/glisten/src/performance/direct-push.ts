@@ -1,9 +1,7 @@
-/**
- * `push`: what was read skips the stream.
- *
- * A flowing socket gives a chunk to its "data" listener, and asks for more behind every chunk, in a tick of its own,
- * though it is being read anyway. With a `push` of its own the socket hands the chunk on by a plain call.
- */
+// `push`: what was read skips the stream.
+//
+// A flowing socket gives a chunk to its "data" listener, and asks for more behind every chunk, in a tick of its own,
+// though it is being read anyway. With a `push` of its own the socket hands the chunk on by a plain call.
 
 import type { Socket } from "node:net";
 import { Readable } from "node:stream";

@@ -1,9 +1,7 @@
-/**
- * Where accepted sockets wait for an acceptor.
- *
- * Node has no public way to pause accepting, so what the kernel hands us beyond what acceptors can take is kept,
- * unread, in a queue with a limit. Whoever hangs up while waiting leaves the queue.
- */
+// Where accepted sockets wait for an acceptor.
+//
+// Node has no public way to pause accepting, so what the kernel hands us beyond what acceptors can take is kept,
+// unread, in a queue with a limit. Whoever hangs up while waiting leaves the queue.
 
 /** Something an acceptor can open. */
 export interface Arrival {

@@ -1,11 +1,9 @@
-/**
- * One file descriptor kept for the moment when there are no others.
- *
- * libuv hides that `accept` ran out of descriptors: it accepts and closes the waiting connections by itself and tells
- * nobody. So the reserve looks ahead. The number of a newly opened descriptor says how many are in use; once that nears
- * the process's limit it is looked up for every connection. At the last one the reserve is given up, and the next
- * connection reaches the server, which can refuse it and count it.
- */
+// One file descriptor kept for the moment when there are no others.
+//
+// libuv hides that `accept` ran out of descriptors: it accepts and closes the waiting connections by itself and tells
+// nobody. So the reserve looks ahead. The number of a newly opened descriptor says how many are in use; once that nears
+// the process's limit it is looked up for every connection. At the last one the reserve is given up, and the next
+// connection reaches the server, which can refuse it and count it.
 
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { devNull } from "node:os";

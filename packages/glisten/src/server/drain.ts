@@ -1,10 +1,8 @@
-/**
- * How a server stops: the signal, the delay, the deadline, the connections that still arrive, and the report.
- *
- * When a stop begins, the kernel holds connections that Node has not accepted, and Node holds some that no acceptor has
- * taken or that are shaking hands. Their clients do not know that the server is stopping; to close the listening socket
- * or theirs would look like a crash. So the server takes these in before it stops the tree.
- */
+// How a server stops: the signal, the delay, the deadline, the connections that still arrive, and the report.
+//
+// When a stop begins, the kernel holds connections that Node has not accepted, and Node holds some that no acceptor has
+// taken or that are shaking hands. Their clients do not know that the server is stopping; to close the listening socket
+// or theirs would look like a crash. So the server takes these in before it stops the tree.
 
 import { setMaxListeners } from "node:events";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";

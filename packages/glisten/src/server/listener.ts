@@ -1,11 +1,9 @@
-/**
- * The listening sockets: opens them, hands out what they accept, and says whose failure an accept error is.
- *
- * This socket's: the peer gave up before we got to it, nothing happens. The machine's (no descriptors, no buffers):
- * for a while every accepted socket is closed at once, so that what descriptors there are go to the connections
- * being served. The listener's: it crashes, and its supervisor opens it again on the same port. Sockets that were given
- * to this process cannot be opened again: they stay open and go from one listener to the next.
- */
+// The listening sockets: opens them, hands out what they accept, and says whose failure an accept error is.
+//
+// This socket's: the peer gave up before we got to it, nothing happens. The machine's (no descriptors, no buffers):
+// for a while every accepted socket is closed at once, so that what descriptors there are go to the connections
+// being served. The listener's: it crashes, and its supervisor opens it again on the same port. Sockets that were given
+// to this process cannot be opened again: they stay open and go from one listener to the next.
 
 import type { Socket } from "node:net";
 import { abnormalExit, type Child, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
@@ -15,13 +13,13 @@ import type { BoundAddress } from "../transport/address.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
 import { DescriptorReserve } from "./descriptor-reserve.ts";
 
-const BACKOFF_MS = 100;
-const LONGEST_BACKOFF_MS = 1_000;
+const shortestBackoffMs = 100;
+const longestBackoffMs = 1_000;
 
 /** Whose failure an error of `accept` is. */
 export type Fault = "socket" | "machine" | "listener";
 
-const FAULTS: Partial<Record<SocketReason, Fault>> = {
+const faults: Partial<Record<SocketReason, Fault>> = {
   // accept(2): errors already pending on the new socket are passed on by accept and mean only that socket.
   econnaborted: "socket",
   econnreset: "socket",
@@ -45,7 +43,7 @@ const FAULTS: Partial<Record<SocketReason, Fault>> = {
 
 /** Whose failure an error of `accept` is; what is not known is the listener's. */
 export function faultOf(error: unknown): Fault {
-  return FAULTS[toSocketReason(error)] ?? "listener";
+  return faults[toSocketReason(error)] ?? "listener";
 }
 
 /** What the sockets are opened with. */
@@ -154,7 +152,7 @@ export class Listener implements Child {
     // With the reserve let go the kernel's queue can be emptied, one socket after the other. Else the listening
     // socket would stay readable, and the process would do nothing but fail to accept.
     this.#reserve.release();
-    this.#backoffMs = Math.min(Math.max(BACKOFF_MS, this.#backoffMs * 2), LONGEST_BACKOFF_MS);
+    this.#backoffMs = Math.min(Math.max(shortestBackoffMs, this.#backoffMs * 2), longestBackoffMs);
     this.#timer = setTimeout(() => this.#recover(), this.#backoffMs);
     this.#timer.unref();
   }

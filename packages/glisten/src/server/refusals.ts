@@ -1,10 +1,8 @@
-/**
- * The last words to connections that are turned away, so that a client over the cap hears why.
- *
- * What the peer has sent is read and discarded until it hangs up: closed with bytes unread, the socket would be reset and
- * the words lost. A crowd that is turned away must not cost what the cap saves, so few at a time are spoken to; the
- * others are closed at once.
- */
+// The last words to connections that are turned away, so that a client over the cap hears why.
+//
+// What the peer has sent is read and discarded until it hangs up: closed with bytes unread, the socket would be reset and
+// the words lost. A crowd that is turned away must not cost what the cap saves, so few at a time are spoken to; the
+// others are closed at once.
 
 import type { Socket } from "node:net";
 

@@ -1,6 +1,4 @@
-/**
- * A running server as its user sees it: where it listens, how it fares, how it is stopped.
- */
+// A running server as its user sees it: where it listens, how it fares, how it is stopped.
 
 import type { Child, ExitReason, Supervisor } from "../actor/index.ts";
 import type { Connection } from "../connection/connection.ts";

@@ -1,10 +1,8 @@
-/**
- * Certificates, private keys and client authorities: read, decoded, checked against each other.
- *
- * Owns: files, PEM text or bytes, DER bytes, chains, encrypted keys; and saying what is missing by name before
- * any socket sees it. Refuses: judging trust or dates. A certificate that has expired is served as it is: that
- * is its clients' to notice.
- */
+// Certificates, private keys and client authorities: read, decoded, checked against each other.
+//
+// Owns: files, PEM text or bytes, DER bytes, chains, encrypted keys; and saying what is missing by name before
+// any socket sees it. Refuses: judging trust or dates. A certificate that has expired is served as it is: that
+// is its clients' to notice.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -152,7 +150,7 @@ function inWords(error: unknown): string {
   return `${describeError(reason)} (${reason})`;
 }
 
-const CERTIFICATE_BLOCK =
+const pemCertificate =
   /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
 
 function decodeCertificates(
@@ -185,7 +183,7 @@ function hintOfPath(reason: CertificateErrorReason): string {
 /** The PEM blocks of a text, or DER bytes as they are. */
 function certificateBlocks(content: string | Uint8Array): readonly (string | Uint8Array)[] {
   const pem = pemText(content);
-  return pem === undefined ? [content] : (pem.match(CERTIFICATE_BLOCK) ?? []);
+  return pem === undefined ? [content] : (pem.match(pemCertificate) ?? []);
 }
 
 /** Text is PEM; bytes are PEM when they say so, and DER otherwise. */
@@ -232,13 +230,13 @@ function wrongPassphrase(
 /** Newer Nodes take a key of any type whatever they are told; so it is compared here. */
 function requiredType(der: Uint8Array, { keyType }: CertificateOptions): "pkcs1" | "sec1" | "pkcs8" {
   const type = derKeyType(der);
-  if (keyType === undefined || DER_TYPES[keyType] === type) return type;
+  if (keyType === undefined || derTypes[keyType] === type) return type;
   throw new Error(
-    `it is encoded as ${type}, not as ${DER_TYPES[keyType]} (keyType ${JSON.stringify(keyType)})`,
+    `it is encoded as ${type}, not as ${derTypes[keyType]} (keyType ${JSON.stringify(keyType)})`,
   );
 }
 
-const DER_TYPES = { rsa: "pkcs1", ec: "sec1", pkcs8: "pkcs8" } as const;
+const derTypes = { rsa: "pkcs1", ec: "sec1", pkcs8: "pkcs8" } as const;
 
 /**
  * Every private key is a SEQUENCE; all but an encrypted PKCS#8 (RFC 5958 §3) begin with a version. Behind it

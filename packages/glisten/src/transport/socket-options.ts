@@ -1,9 +1,7 @@
-/**
- * Options of passive sockets: one table of names, defaults and checks.
- *
- * Owns: what may be set, when, and to what. Refuses, with a UsageError: names it does not know, and what Node
- * cannot set. Nothing is accepted and ignored.
- */
+// Options of passive sockets: one table of names, defaults and checks.
+//
+// Owns: what may be set, when, and to what. Refuses, with a UsageError: names it does not know, and what Node
+// cannot set. Nothing is accepted and ignored.
 
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
@@ -73,9 +71,9 @@ export const socketDefaults: SocketSettings = Object.freeze({
 });
 
 /** The default length of the queue in front of `accept`. */
-export const DEFAULT_BACKLOG = 1024;
+export const defaultBacklog = 1024;
 
-const SOCKET_CHECKS: { readonly [Name in keyof SocketSettings]: Check } = {
+const socketChecks: { readonly [Name in keyof SocketSettings]: Check } = {
   nodelay: flag,
   linger: checkLinger,
   sendTimeout: (value) => (value === Number.POSITIVE_INFINITY ? undefined : integer(0, 0x7fffffff)(value)),
@@ -84,7 +82,7 @@ const SOCKET_CHECKS: { readonly [Name in keyof SocketSettings]: Check } = {
   mode: (value) => (value === "binary" ? undefined : '"binary": Node gives bytes'),
 };
 
-const LISTEN_CHECKS: { readonly [Name in Exclude<keyof TcpOptions, keyof SocketOptions>]-?: Check } = {
+const listenChecks: { readonly [Name in Exclude<keyof TcpOptions, keyof SocketOptions>]-?: Check } = {
   backlog: integer(1, 65_535),
   reuseaddr: (value) => (value === true ? undefined : "true: Node always sets SO_REUSEADDR"),
   ipv6: flag,
@@ -120,7 +118,7 @@ export function checkListenOptions(options: TcpOptions, alsoKnown: readonly stri
   const onUnix = unixPathOf(options) !== undefined;
   for (const [name, value] of given(options)) {
     if (alsoKnown.includes(name)) continue;
-    requireKnown(name, value, { ...SOCKET_CHECKS, ...LISTEN_CHECKS });
+    requireKnown(name, value, { ...socketChecks, ...listenChecks });
     if (onUnix) refuseOnUnix(name);
   }
   requirePassive(options);
@@ -133,10 +131,10 @@ export function withSocketOptions(
   onUnix: boolean,
 ): SocketSettings {
   for (const [name, value] of given(options)) {
-    if (Object.hasOwn(LISTEN_CHECKS, name)) {
+    if (Object.hasOwn(listenChecks, name)) {
       throw new UsageError(`${name} can be set by listen only`);
     }
-    requireKnown(name, value, SOCKET_CHECKS);
+    requireKnown(name, value, socketChecks);
     if (onUnix) refuseOnUnix(name);
   }
   return { ...settings, ...Object.fromEntries(given(options)) };
@@ -144,7 +142,7 @@ export function withSocketOptions(
 
 /** The part of the options every accepted socket begins with. */
 export function socketSettingsOf(options: TcpOptions): SocketSettings {
-  const own = given(options).filter(([name]) => Object.hasOwn(SOCKET_CHECKS, name));
+  const own = given(options).filter(([name]) => Object.hasOwn(socketChecks, name));
   return { ...socketDefaults, ...Object.fromEntries(own) };
 }
 

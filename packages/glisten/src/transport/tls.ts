@@ -1,14 +1,12 @@
-/**
- * The server's side of TLS: from an accepted socket to an encrypted one.
- *
- * Owns: the handshake of one connection at a time, and the swap of everything it uses. Refuses: deadlines (the
- * owner of the raw socket destroys it, and the handshake fails) and listening.
- *
- * A `tls.Server` that never listens does the work: sockets are injected with its documented "connection" event.
- * Only that way does Node judge a client's certificate: a `TLSSocket` made by hand asks for one and never says
- * whether it was any good. Each handshake gets its own view of that server (an object that inherits from it), so
- * that the outcome reaches the one who asked and nobody has to guess whose it is.
- */
+// The server's side of TLS: from an accepted socket to an encrypted one.
+//
+// Owns: the handshake of one connection at a time, and the swap of everything it uses. Refuses: deadlines (the
+// owner of the raw socket destroys it, and the handshake fails) and listening.
+//
+// A `tls.Server` that never listens does the work: sockets are injected with its documented "connection" event.
+// Only that way does Node judge a client's certificate: a `TLSSocket` made by hand asks for one and never says
+// whether it was any good. Each handshake gets its own view of that server (an object that inherits from it), so
+// that the outcome reaches the one who asked and nobody has to guess whose it is.
 
 import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";

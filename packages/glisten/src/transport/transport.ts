@@ -1,9 +1,7 @@
-/**
- * The port between the server and the system's sockets: every way to listen behind one call.
- *
- * Owns: telling the kinds of target apart. A listener is one `OpenListener` whether it stands on TCP, on a unix
- * socket or on inherited descriptors; TLS and the PROXY protocol come after it, per connection.
- */
+// The port between the server and the system's sockets: every way to listen behind one call.
+//
+// Owns: telling the kinds of target apart. A listener is one `OpenListener` whether it stands on TCP, on a unix
+// socket or on inherited descriptors; TLS and the PROXY protocol come after it, per connection.
 
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";

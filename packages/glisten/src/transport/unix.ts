@@ -1,9 +1,7 @@
-/**
- * Unix listening sockets.
- *
- * Owns: the path, what stands there already, abstract names (`"@name"`, Linux). A stale socket file is replaced;
- * a live one, and any file that is no socket, is not. The file is removed when the socket is closed.
- */
+// Unix listening sockets.
+//
+// Owns: the path, what stands there already, abstract names (`"@name"`, Linux). A stale socket file is replaced;
+// a live one, and any file that is no socket, is not. The file is removed when the socket is closed.
 
 import { lstat, stat, unlink } from "node:fs/promises";
 import { connect } from "node:net";
@@ -32,7 +30,7 @@ export interface UnixTarget {
 
 // sun_path holds 108 bytes on Linux and 104 elsewhere, with its NUL. Longer paths were cut off in silence by
 // older Nodes: the socket would then stand where nobody looks for it.
-const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103;
+const maxPathBytes = process.platform === "linux" ? 107 : 103;
 
 /**
  * Listens on a unix socket.
@@ -87,8 +85,8 @@ function checkedName(path: string): string {
   if (abstract && process.platform !== "linux") {
     throw new UsageError(`abstract unix sockets exist on Linux only, got ${shown(path)}`);
   }
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
-    const message = `Cannot listen on ${path}: a socket path has at most ${MAX_PATH_BYTES} bytes (enametoolong).`;
+  if (Buffer.byteLength(path) > maxPathBytes) {
+    const message = `Cannot listen on ${path}: a socket path has at most ${maxPathBytes} bytes (enametoolong).`;
     throw new StartError("system-error", { message, socketReason: "enametoolong", address: path });
   }
   return abstract ? `\0${path.slice(1)}` : path;

@@ -1,7 +1,5 @@
-/**
- * What one peer may make the core hold or look at. Every limit is a number of bytes or lines; the
- * answer when one is exceeded stands beside it.
- */
+// What one peer may make the core hold or look at. Every limit is a number of bytes or lines; the
+// answer when one is exceeded stands beside it.
 
 export interface Http1Limits {
   /** Bytes of the request target: 414. Default 8 KiB. */
@@ -20,7 +18,7 @@ export interface Http1Limits {
   readonly maxEmptyLines: number;
 }
 
-export const DEFAULT_LIMITS: Http1Limits = Object.freeze({
+export const defaultHttpLimits: Http1Limits = Object.freeze({
   maxTarget: 8192,
   maxHead: 16384,
   maxFields: 100,
