@@ -22,7 +22,7 @@ export {
   send,
 } from "./connection/connection.ts";
 export type { HandlerLoop, Init, Message, OnClose, OnShutdown } from "./connection/handler.ts";
-export type { ConnectionState } from "./connection/phase.ts";
+export type { ConnectionState } from "./connection/live/phase.ts";
 export type { CloseReason, Protocol } from "./connection/protocol.ts";
 export {
   CertificateError,

@@ -4,8 +4,8 @@ import type { HandlerError } from "../errors.ts";
 import type { TimerWheel } from "../server/timer-wheel.ts";
 import type { Connection, CreateProtocol } from "./connection.ts";
 import type { Handshake } from "./handshake.ts";
-import type { ReadAheadLimits } from "./inbound.ts";
-import type { ConnectionState } from "./phase.ts";
+import type { ReadAheadLimits } from "./live/inbound.ts";
+import type { ConnectionState } from "./live/phase.ts";
 import type { CloseReason } from "./protocol.ts";
 
 /** What a server needs of a connection. */
@@ -51,7 +51,7 @@ export interface ConnectionSettings extends ReadAheadLimits {
   readonly initTimeoutMs: number;
   readonly lingerMs: number;
   readonly stallMs: number;
-  /** See `send-deadline.ts`; Infinity: no deadline. */
+  /** See `live/send-deadline.ts`; Infinity: no deadline. */
   readonly sendMs: number;
   readonly minSendRate: number;
 }

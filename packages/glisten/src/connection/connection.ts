@@ -1,6 +1,6 @@
 // What a handler holds in its hand: the public face of one connection.
 //
-// Owns the contract only; `live-connection.ts` keeps it. Byte counts are bytes, `…Ms` milliseconds.
+// The contract only; `live` has the implementation. Byte counts are bytes, `…Ms` milliseconds.
 
 import type { Socket } from "node:net";
 import type { PeerCertificate } from "node:tls";

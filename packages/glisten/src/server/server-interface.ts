@@ -2,7 +2,7 @@
 
 import type { Child, ExitReason, Supervisor } from "../actor/index.ts";
 import type { Connection } from "../connection/connection.ts";
-import type { ConnectionState } from "../connection/phase.ts";
+import type { ConnectionState } from "../connection/live/phase.ts";
 import type { HandlerError } from "../errors.ts";
 import type { Rejection } from "../events.ts";
 import type { BoundAddress, IpAddress } from "../transport/address.ts";

@@ -22,8 +22,8 @@ import {
 } from "../actor/index.ts";
 import { callUser } from "../actor/user-code.ts";
 import type { ConnectionHost, ConnectionSettings, HostedConnection } from "../connection/connection-host.ts";
-import { LiveConnection } from "../connection/live-connection.ts";
-import { countByState } from "../connection/phase.ts";
+import { LiveConnection } from "../connection/live/live-connection.ts";
+import { countByState } from "../connection/live/phase.ts";
 import type { CloseReason } from "../connection/protocol.ts";
 import { type HandlerError, StartError, UsageError } from "../errors.ts";
 import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "../events.ts";

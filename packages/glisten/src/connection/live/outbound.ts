@@ -5,9 +5,9 @@
 // nothing (see `send-deadline.ts`).
 
 import type { Socket } from "node:net";
-import { TransportError } from "../errors.ts";
-import { Flow } from "../flow.ts";
-import type { Sendable } from "../transport/sendable.ts";
+import { TransportError } from "../../errors.ts";
+import { Flow } from "../../flow.ts";
+import type { Sendable } from "../../transport/sendable.ts";
 import { onDrain } from "./socket-listeners.ts";
 
 /** More than this is handed to the socket piece by piece. */

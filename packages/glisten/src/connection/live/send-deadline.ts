@@ -8,8 +8,8 @@
 // acknowledged. Progress then comes in steps of a segment: over the loopback, 96 KiB.
 
 import type { Socket } from "node:net";
-import { type Timed, type TimerWheel, turnMs } from "../server/timer-wheel.ts";
-import { unacknowledgedBytes } from "../transport/unacknowledged.ts";
+import { type Timed, type TimerWheel, turnMs } from "../../server/timer-wheel.ts";
+import { unacknowledgedBytes } from "../../transport/unacknowledged.ts";
 
 /** The connection, as its send deadline sees it. */
 export interface Debtor {

@@ -3,7 +3,7 @@
 // Each finds its connection by a symbol on the socket it is called with, so that a connection costs no closures.
 
 import type { Socket } from "node:net";
-import { directPush } from "../performance/direct-push.ts";
+import { directPush } from "../../performance/direct-push.ts";
 
 /** What a socket tells its connection. */
 export interface SocketOwner {
