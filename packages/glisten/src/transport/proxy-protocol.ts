@@ -46,11 +46,11 @@ export function parseProxyHeader(bytes: Uint8Array, maxBytes: number = defaultMa
 }
 
 function malformed(message: string): ProxyParse {
-  return { type: "error", error: new ProxyProtocolError("malformed", `proxyCommand header: ${message}.`) };
+  return { type: "error", error: new ProxyProtocolError("malformed", `PROXY header: ${message}.`) };
 }
 
 function tooLarge(message: string): ProxyParse {
-  return { type: "error", error: new ProxyProtocolError("too-large", `proxyCommand header: ${message}.`) };
+  return { type: "error", error: new ProxyProtocolError("too-large", `PROXY header: ${message}.`) };
 }
 
 function startsLike(bytes: Buffer, expected: Buffer): boolean {
