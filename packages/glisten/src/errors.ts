@@ -1,9 +1,7 @@
 // Every error glisten throws.
 //
-// Owns: which kind of failure is whose fault, and the sentence that tells it; the words for why a socket failed are in
-// `socket-reason.ts`. Refuses: knowing any socket. A class answers "whose fault, and who hears of it":
-// `TransportError` the peer's or the network's, `UsageError` our caller's, `HandlerError` the user's handler's,
-// `StartError` and `CertificateError` the machine's or the configuration's.
+// A class says whose fault a failure is: `TransportError` the peer's or the network's, `UsageError` our caller's,
+// `HandlerError` the user's handler's, `StartError` and `CertificateError` the machine's or the configuration's.
 
 import { describeError, reasonOfNodeError, type SocketReason } from "./socket-reason.ts";
 

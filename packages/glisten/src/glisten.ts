@@ -91,8 +91,9 @@ export class Builder {
   }
 
   /**
-   * What a connection is sent before it is closed because there are too many (`withMaxConnections`, `withMaxQueue`), such
-   * as a complete HTTP response with status 503. Over the cap with TLS nothing is sent: no handshake has taken place.
+   * What a connection is sent before it is closed because there are too many (`withMaxConnections`, `withMaxQueue`),
+   * such as a complete HTTP response with status 503. Over the cap with TLS nothing is sent: no handshake has taken
+   * place.
    */
   withRefusal(bytes: string | Uint8Array): this {
     return this.with({ refusal: bytes });
@@ -161,7 +162,7 @@ export class Builder {
     return this.with({ stopDeadlineMs: ms });
   }
 
-  /** How many crashes of listener or acceptors, within how long, are put up with. Default: 3 within 5000 ms. */
+  /** How many crashes of listener or acceptors, within how long, are tolerated. Default: 3 within 5000 ms. */
   withIntensity(intensity: { readonly restarts: number; readonly withinMs: number }): this {
     return this.with({ intensity });
   }
@@ -171,7 +172,7 @@ export class Builder {
     return this.with({ signal });
   }
 
-  /** Hears of every failure of user code, once. Default: prints it to stderr. */
+  /** Called once for every failure of user code. Default: prints it to stderr. */
   onError(report: ErrorHandler): this {
     return this.with({ onError: report });
   }
@@ -189,7 +190,7 @@ export class Builder {
   /**
    * The server as a child of a supervisor, which calls the specification's `start` whenever the server is to run.
    *
-   * @throws UsageError for a target or an option that cannot be meant.
+   * @throws UsageError for an invalid target or option.
    */
   supervised(target: ListenTarget, options: SupervisedOptions = {}): ServerSpecification {
     checkNames("supervised", options, ["id"]);
@@ -309,7 +310,9 @@ function checkTarget(target: Exclude<ListenTarget, number>): void {
   const kind =
     typeof given === "object" && given !== null && Object.keys(targets).find((name) => name in given);
   if (!kind) {
-    throw new UsageError(`start takes a port number, { path }, { fd } or { systemd }, got ${shown(given)}`);
+    throw new UsageError(
+      `the target must be a port number, { path }, { fd } or { systemd }, got ${shown(given)}`,
+    );
   }
   checkNames(`start({ ${kind} })`, target, targets[kind]!);
 }

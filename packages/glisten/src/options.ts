@@ -3,7 +3,7 @@
 import { isIP } from "node:net";
 import { UsageError } from "./errors.ts";
 import { checkNames, shown } from "./option-names.ts";
-import { type Check, flag, integer } from "./option-values.ts";
+import { type Check, flag, integer, longestTimerMs } from "./option-values.ts";
 import type { ErrorHandler } from "./server/server-interface.ts";
 import { trustedPeers } from "./transport/proxy-protocol.ts";
 import {
@@ -28,7 +28,7 @@ export const readAheadBytes: number = 1024 * 1024;
 /** The PROXY protocol, versions 1 and 2, in front of TCP and TLS. */
 export interface ProxyProtocolOptions {
   /**
-   * Who may connect at all: IP addresses, subnets such as `"10.0.0.0/8"`, and `"unix"`. Every connection must begin
+   * The peers that may connect: IP addresses, subnets such as `"10.0.0.0/8"`, and `"unix"`. Every connection must begin
    * with a header; a peer that is not in the list, or whose header is malformed or late, is disconnected.
    */
   readonly trustedPeers: readonly string[];
@@ -83,24 +83,22 @@ export interface ServerOptions {
   readonly refusal: string | Uint8Array | undefined;
   /** Stops the server when aborted. */
   readonly signal: AbortSignal | undefined;
-  /** Hears of every failure of user code once. */
+  /** Called once for every failure of user code. */
   readonly onError: ErrorHandler | undefined;
 }
 
 interface Row<Value> {
   readonly default: Value;
-  /** What the value must be; undefined: it is. */
+  /** Says what the value must be; undefined: it is valid. */
   readonly check: Check<Value>;
 }
 
-// Node's timers fire at once beyond this.
-const longestMs = 2_147_483_647;
-const milliseconds = integer(1, longestMs);
+const milliseconds = integer(1, longestTimerMs);
 
 function millisecondsOrInfinity(value: number): string | undefined {
   return value === Number.POSITIVE_INFINITY || milliseconds(value) === undefined
     ? undefined
-    : `an integer from 1 to ${longestMs}, or Infinity`;
+    : `an integer from 1 to ${longestTimerMs}, or Infinity`;
 }
 
 function activeState(value: ActiveState): string | undefined {
@@ -168,7 +166,7 @@ const table: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
   stallMs: { default: 10_000, check: milliseconds },
   sendMs: { default: 60_000, check: millisecondsOrInfinity },
   minSendRate: { default: 240, check: integer(1, 1_073_741_824) },
-  stopDeadlineMs: { default: 10_000, check: integer(0, longestMs) },
+  stopDeadlineMs: { default: 10_000, check: integer(0, longestTimerMs) },
   highWaterMark: { default: 65_536, check: integer(65_536, 1_073_741_824) },
   intensity: { default: { restarts: 3, withinMs: 5_000 }, check: intensity },
   tls: { default: undefined, check: optional(checkTlsOptions) },
@@ -182,7 +180,7 @@ const table: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
 /** The names of all options. */
 export const optionNames: readonly string[] = Object.keys(table);
 
-/** The options of a server nobody has told anything. */
+/** The default options. */
 export const defaults: ServerOptions = Object.freeze(
   Object.fromEntries(Object.entries(table).map(([name, row]) => [name, row.default])),
 ) as unknown as ServerOptions;

@@ -26,7 +26,7 @@ export type Restart = "permanent" | "transient" | "temporary";
 /**
  * How long a child may take to stop before it is killed: milliseconds, `brutal-kill` (not asked at all), or
  * `infinity`. A child of type `supervisor`, which keeps the same deadline itself, is asked once more then, with no time
- * left, and has a quarter of a second to obey.
+ * left, and killed a quarter of a second later.
  */
 export type Shutdown = number | "brutal-kill" | "infinity";
 
@@ -58,12 +58,12 @@ export function isChild(value: unknown): value is Child {
   );
 }
 
-/** A child's end, also that of one which breaks its promise never to reject. */
+/** How a child ends; a rejection, which `exited` must not be, counts as `abnormal`. */
 export function exitOf(child: Child): Promise<ExitReason> {
   return child.exited.then(undefined, abnormalExit);
 }
 
-/** The time a child has for stopping when nothing else is said, in milliseconds. */
+/** How long a worker may take to stop by default, in milliseconds. */
 export const defaultShutdownMs: number = 5000;
 
 /** How long a child may take to stop: `Infinity` for `infinity`, 0 for `brutal-kill`. */
@@ -74,7 +74,7 @@ export function shutdownLimit(specification: Pick<ChildSpecification, "shutdownM
   return shutdownMs ?? (type === "supervisor" ? Number.POSITIVE_INFINITY : defaultShutdownMs);
 }
 
-/** Throws a UsageError for a specification that makes no sense. */
+/** Throws a UsageError for an invalid specification. */
 export function checkChildSpecification(specification: ChildSpecification): void {
   const { id, start, restart, shutdownMs, type } = specification;
   if (typeof id !== "string" || id === "")
@@ -89,7 +89,7 @@ export function checkChildSpecification(specification: ChildSpecification): void
   }
 }
 
-/** Throws a UsageError for what is no restart policy. */
+/** Throws a UsageError for an invalid restart policy. */
 export function checkRestart(restart: Restart | undefined, owner: string): void {
   if (restart === undefined || ["permanent", "transient", "temporary"].includes(restart)) return;
   throw new UsageError(
@@ -97,7 +97,7 @@ export function checkRestart(restart: Restart | undefined, owner: string): void 
   );
 }
 
-/** Throws a UsageError for what is no shutdown time. */
+/** Throws a UsageError for an invalid shutdown time. */
 export function checkShutdown(shutdownMs: Shutdown | undefined, owner: string): void {
   if (shutdownMs === undefined || shutdownMs === "brutal-kill" || shutdownMs === "infinity") return;
   if (typeof shutdownMs === "number" && shutdownMs >= 0) return;

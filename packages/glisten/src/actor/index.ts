@@ -1,6 +1,6 @@
-// The actor library: what runs, how it is addressed, how it is answered, and who looks after it.
+// The actor library: actors, addresses, selectors, calls and supervisors.
 
-// An actor, and what its loop answers.
+// Actors, and what their loops return.
 
 export { type ActorOptions, type ActorRef, ActorStartError, start } from "./actor.ts";
 export { continue_ as continue, type LoopResult, type Next, stop, stopAbnormal } from "./next.ts";
@@ -19,7 +19,7 @@ export {
 } from "./selector.ts";
 export { type FreeSubject, ReceiveError, type Subject, subject } from "./subject.ts";
 
-// How a process ends, and who hears of it.
+// How a process ends, and watching it end.
 
 export {
   abnormalExit,
@@ -32,7 +32,7 @@ export {
 } from "./exit.ts";
 export { type Monitored, monitor, type ProcessDown } from "./monitor.ts";
 
-// Who looks after it.
+// Supervision.
 
 export type { Child, ChildSpecification, Restart, Shutdown } from "./child-specification.ts";
 export { FactoryClosedError, factorySupervisor, factorySupervisorSpec } from "./dynamic-supervisor.ts";

@@ -25,7 +25,7 @@ export class RestartWindow {
       throw new UsageError(`intensity.restarts must be an integer of at least 0, got ${shown(restarts)}`);
     }
     if (!(withinMs > 0)) {
-      throw new UsageError(`intensity.withinMs must be more than 0, got ${shown(withinMs)}`);
+      throw new UsageError(`intensity.withinMs must be a number above 0, got ${shown(withinMs)}`);
     }
     this.restarts = restarts;
     this.withinMs = withinMs;

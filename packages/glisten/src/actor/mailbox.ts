@@ -1,6 +1,4 @@
-// Messages that wait their turn, with a bound on request.
-//
-// Owns the count and the overflow policy. Refuses nothing else: who sends and who receives is not its affair.
+// Messages that wait their turn, with an optional bound and a policy for when it is reached.
 
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
@@ -9,8 +7,8 @@ import { Queue } from "./queue.ts";
 /**
  * What a full mailbox does with one message too many:
  *
- * - `drop-oldest`: forgets the one that has waited longest, takes the new one.
- * - `drop-newest`: forgets the new one.
+ * - `drop-oldest`: drops the one that has waited longest.
+ * - `drop-newest`: drops the new one.
  * - `stop`: its owner exits `abnormal` with a {@link MailboxOverflowError}.
  */
 export type OverflowPolicy = "drop-oldest" | "drop-newest" | "stop";
@@ -22,14 +20,14 @@ export interface MailboxLimits {
    * Default: no bound, except for streamed responses and WebSockets (1000).
    */
   readonly maxMailbox?: number | undefined;
-  /** What happens to one too many. Default: `stop`, since it is the only one that loses nothing in silence. */
+  /** What happens to one too many. Default: `stop`, the only policy that loses no message silently. */
   readonly overflow?: OverflowPolicy | undefined;
 }
 
 /** A mailbox with the `stop` policy was full. */
 export class MailboxOverflowError extends Error {
   override readonly name: string = "MailboxOverflowError";
-  /** The bound that was met. */
+  /** The bound. */
   readonly maxMailbox: number;
 
   constructor(maxMailbox: number) {
@@ -56,7 +54,7 @@ export class Mailbox<Message> {
     return this.#queue.length;
   }
 
-  /** Takes a message in, as the policy has it; false: the mailbox is full and its owner must stop. */
+  /** Adds a message, or applies the policy; false: the mailbox is full and its owner must stop. */
   offer(message: Message): boolean {
     if (this.#queue.length < this.#max) {
       this.#queue.push(message);
@@ -75,7 +73,7 @@ export class Mailbox<Message> {
     return this.#queue.shift();
   }
 
-  /** Forgets all messages. */
+  /** Drops all messages. */
   clear(): void {
     this.#queue.clear();
   }

@@ -1,5 +1,5 @@
 // A first-in first-out queue: a ring of a power of two that doubles when full. `push` and `shift` cost a few
-// nanoseconds and no allocation in the long run; an emptied queue lets a large ring go.
+// nanoseconds and no allocation in the long run; an emptied queue drops a large ring.
 
 const smallRing = 16;
 const largestKept = 1024;
@@ -32,7 +32,7 @@ export class Queue<Item> {
     return item as Item;
   }
 
-  /** Lets everything go. */
+  /** Removes all items. */
   clear(): void {
     this.#ring = new Array<Item | undefined>(smallRing).fill(undefined);
     this.#head = 0;

@@ -54,7 +54,7 @@ export function killChild(child: Child): void {
   try {
     child.kill();
   } catch {
-    // It is being got rid of; its exit is waited for, and that is all there is to do.
+    // The child is given up; its exit is still awaited.
   }
 }
 

@@ -47,8 +47,8 @@ function reportFailure(report: (error: unknown) => unknown, error: unknown): voi
 }
 
 /**
- * Raises an error of our own where the process looks for uncaught exceptions, away from the stack of whoever happened
- * to be calling. Failures of user code go through {@link callUser} instead.
+ * Throws an error of glisten's own as an uncaught exception, off the caller's stack. Failures of user code go through
+ * {@link callUser} instead.
  */
 export function raiseUncaught(error: unknown): void {
   queueMicrotask(() => {

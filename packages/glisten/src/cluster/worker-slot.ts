@@ -11,7 +11,7 @@ export class WorkerSlot implements Child {
   readonly #fleet: Fleet;
   #worker: WorkerProcess;
   #ended: (reason: ExitReason) => void = () => {};
-  /** The place is given up: its worker has crashed, and the supervisor makes a new one. */
+  /** The worker has crashed: the supervisor starts another slot. */
   #crashed = false;
   #stopping = false;
   #successor: AbortController | undefined = undefined;

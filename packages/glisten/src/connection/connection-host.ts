@@ -15,7 +15,7 @@ export interface HostedConnection extends Connection<never> {
   readonly kind: string;
   /** True: opened, or ended. False: not yet, and `done` is called once it is. */
   open(done: () => void): boolean;
-  /** Nobody will open it any more. */
+  /** It will not be opened. */
   drop(): void;
 }
 
@@ -32,9 +32,9 @@ export interface ConnectionHost {
   ready(connection: HostedConnection): void;
   /** The protocol is there and reading begins. */
   opened(connection: HostedConnection): void;
-  /** The socket is gone and the protocol has been told. */
+  /** The socket is closed and the protocol has been told. */
   gone(connection: HostedConnection, reason: CloseReason): void;
-  /** Told once for every failure of user code. */
+  /** Called once for every failure of user code. */
   report(error: HandlerError, connection: HostedConnection): void;
 }
 

@@ -1,7 +1,7 @@
 // A listening socket that gives connections when asked.
 //
-// Owns: accepted connections nobody has asked for yet, at most `backlog`; and who waits for one. Refuses: reading
-// from them. One connection too many is closed at once and counted.
+// Owns the accepted connections that wait for `accept`, at most `backlog`, and the calls that wait for a connection.
+// Never reads from them. One connection too many is closed at once and counted.
 
 import type { Socket } from "node:net";
 import { TransportError, UsageError } from "../errors.ts";
@@ -55,7 +55,7 @@ export class PassiveListener<S> {
     return this.#wrap(await this.#arrivals.next(options), this.#open.address);
   }
 
-  /** Stops listening. Who waits is rejected with `"closed"`; accepted sockets live on. */
+  /** Stops listening. Pending `accept` calls reject with `"closed"`; accepted sockets stay open. */
   close(): Promise<void> {
     this.#open.close();
     this.#arrivals.close();
@@ -94,7 +94,7 @@ export class Arrivals {
     socket.destroy();
   }
 
-  /** Accepting failed: that is the answer to who has waited longest. */
+  /** Accepting failed: rejects the call that has waited longest. */
   fail(error: unknown): void {
     this.#waiters.shift()?.reject(TransportError.from(error));
   }

@@ -14,8 +14,8 @@ const { push } = Readable.prototype;
 export type ChunkListener = (this: Socket, chunk: Buffer) => void;
 
 /**
- * Makes a `push` for sockets whose "data" goes to `onData`. Where nothing waits in the stream and nothing holds it back,
- * the chunk goes straight there. Whatever comes another way is still told by "data".
+ * Makes a `push` for sockets whose "data" goes to `onData`. Where nothing waits in the stream and nothing holds it
+ * back, the chunk goes straight there. Whatever comes another way is still told by "data".
  */
 export function directPush(onData: ChunkListener): (socket: Socket) => void {
   if (!enabled) return () => {};

@@ -41,7 +41,7 @@ const faults: Partial<Record<SocketReason, Fault>> = {
   enomem: "machine",
 };
 
-/** Whose failure an error of `accept` is; what is not known is the listener's. */
+/** Whose failure an error of `accept` is; an unknown error is the listener's. */
 export function faultOf(error: unknown): Fault {
   return faults[toSocketReason(error)] ?? "listener";
 }
@@ -57,12 +57,12 @@ export interface ListenerOwner {
   refused(socket: Socket, reason: Rejection): void;
 }
 
-/** What outlives the crash of a listener: sockets given to this process, and who hears of them. */
+/** What outlives the crash of a listener: sockets given to this process, and the listener that serves them. */
 export class Inheritance {
   sockets: OpenListener | undefined = undefined;
   heir: Listener | undefined = undefined;
 
-  /** There is no next listener. */
+  /** Closes the sockets: no listener follows. */
   close(): void {
     this.sockets?.close();
     this.sockets = undefined;
@@ -96,7 +96,7 @@ export class Listener implements Child {
   /**
    * Listens, and hands every accepted socket to its owner.
    *
-   * @throws StartError when the system refuses, UsageError for a target that cannot be meant.
+   * @throws StartError when the system refuses, UsageError for an invalid target.
    */
   static async open(
     target: ListenTarget,
@@ -163,7 +163,7 @@ export class Listener implements Child {
     else this.#backOff();
   }
 
-  /** Takes nobody any more, at once; whoever supervises it need not know before it says `stop`. */
+  /** Stops accepting at once, ahead of the supervisor's `stop`. */
   close(): void {
     this.#sockets?.close();
   }

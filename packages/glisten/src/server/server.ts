@@ -92,7 +92,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
 
   async start(signal: AbortSignal | undefined): Promise<this> {
     keepReadBuffers();
-    // Only the start is given up by these; once the server runs, its end is `stop`, at its own turn and in order.
+    // These signals abort the start only; a running server ends in order, by `stop`.
     const giveUp = new AbortController();
     const detach = whenAborted([signal, this.#options.signal], (reason) => giveUp.abort(reason));
     try {
@@ -123,7 +123,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     return {
       id: "connections",
       type: "supervisor",
-      // Asked for when the time has come: the deadline is the one `stop` was given.
+      // A getter, since the deadline is the one that `stop` is given.
       get shutdownMs() {
         return server.stopLeftMs ?? server.#options.stopDeadlineMs;
       },
@@ -141,7 +141,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
         const { backlog } = this.#options;
         this.#listener = await Listener.open(this.#target, { backlog }, this, this.#inheritance);
         const { address } = this.#listener;
-        // A port the system chose is kept for the next time.
+        // A restart keeps the port that the system chose.
         if ("port" in this.#target && address.type === "tcp")
           this.#target = { ...this.#target, port: address.port };
         return this.#listener;
@@ -159,7 +159,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   async #ended(reason: ExitReason): Promise<void> {
     this.#inheritance.close();
     this.#refusals.close();
-    // Destroyed sockets still have their "close" to tell; nothing can keep them from it.
+    // Destroyed sockets have yet to emit "close".
     if (this.#count > 0) {
       await new Promise<void>((resolve) => {
         this.#whenEmpty = resolve;
@@ -293,7 +293,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     await this.stop();
   }
 
-  // ---- what it says of itself -------------------------------------------------------------------------------
+  // ---- introspection -------------------------------------------------------------------------------
 
   get exited(): Promise<ExitReason> {
     return this.closed;
@@ -348,7 +348,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 }
 
-/** Calls `then` with the reason when one of them aborts, or has aborted; gives the way to call it off. */
+/** Calls `then` with the reason when a signal is aborted, or is already; returns how to stop listening. */
 function whenAborted(
   signals: readonly (AbortSignal | undefined)[],
   then: (reason: unknown) => void,
@@ -366,7 +366,7 @@ function printError(error: HandlerError): void {
   console.error(error);
 }
 
-/** What the tree's failure to start means to whoever called `start`. */
+/** The error that `start` rejects with when the tree does not start. */
 function startError(error: unknown, giveUp: AbortSignal): unknown {
   if (!(error instanceof SupervisorStartError)) return error;
   if (error.reason === "aborted") return new StartError("listener-closed", { cause: giveUp.reason ?? error });

@@ -9,7 +9,9 @@
 
 const slots = 512;
 
-/** Granularity of every deadline kept here, in milliseconds. A deadline is never early, and late by at most two turns. */
+/**
+ * Granularity of every deadline kept here, in milliseconds. A deadline is never early, and late by at most two turns.
+ */
 export const turnMs = 100;
 
 /** Something that can be due. The fields are the wheel's; they start as 0 and undefined. */
@@ -44,7 +46,7 @@ export class TimerWheel {
     this.#link(entry);
   }
 
-  /** Nothing is due any more. The entry leaves its slot lazily, so that arming it again stays cheap. */
+  /** Cancels the deadline. The entry leaves its slot lazily, so that arming it again stays cheap. */
   disarm(entry: Timed): void {
     entry.dueTurn = 0;
   }

@@ -1,8 +1,8 @@
 // Certificates, private keys and client authorities: read, decoded, checked against each other.
 //
 // Owns: files, PEM text or bytes, DER bytes, chains, encrypted keys; and saying what is missing by name before
-// any socket sees it. Refuses: judging trust or dates. A certificate that has expired is served as it is: that
-// is its clients' to notice.
+// any socket sees it. Does not judge trust or dates: an expired certificate is
+// served as it is, for clients to reject.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -30,13 +30,13 @@ export interface CertificateOptions {
   readonly passphrase?: string | undefined;
 }
 
-/** Who may have signed a client's certificate, and whether a client must show one. */
+/** The authorities that client certificates are verified against, and whether a client must present one. */
 export interface ClientVerification {
   /** Path of a PEM file with one or more CA certificates, or of a DER file with one. */
   readonly caFile?: string | URL | undefined;
   /** CA certificates: PEM text or bytes, DER bytes, or an array of them. */
   readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
-  /** Lets a client without a certificate in; a certificate that is shown must still be good. Default: false. */
+  /** Lets a client without a certificate in; a certificate that is presented must still be valid. Default: false. */
   readonly optional?: boolean | undefined;
 }
 
@@ -169,7 +169,7 @@ function decodeCertificates(
   throw new CertificateError(reason, parts.some(looksLikePath) ? `${why}${hintOfPath(reason)}` : `${why}.`);
 }
 
-/** Text on one line is no PEM. */
+/** Text on one line is not PEM. */
 function looksLikePath(content: string | Uint8Array): boolean {
   return typeof content === "string" && content !== "" && !/-----BEGIN |\n/.test(content);
 }
@@ -216,7 +216,7 @@ function decodeKey(content: string | Uint8Array, name: string, options: Certific
   }
 }
 
-/** OpenSSL says "interrupted or cancelled" when nobody answers its question for the passphrase. */
+/** OpenSSL says "interrupted or cancelled" when it asks for a passphrase and gets none. */
 function wrongPassphrase(
   pem: string | undefined,
   passphrase: string | undefined,

@@ -1,7 +1,7 @@
 // The server name in a TLS ClientHello (RFC 8446 §4.1.2, RFC 6066 §3), read ahead of the handshake.
 //
-// SANS-IO. Owns: finding that one name. Refuses: judging the rest. Whatever is no ClientHello, or too long, names
-// nobody: TLS itself will say what is wrong with it.
+// SANS-IO. Owns: finding that one name. Refuses: judging the rest. Anything else than a ClientHello, or one that
+// is too long, has no name: TLS itself reports what is wrong.
 
 /** `serverName` is in lower case; undefined when the client names no server. */
 export type ClientHelloParse =

@@ -3,7 +3,7 @@
 // names.
 //
 // Owns: reading those variables and listening on what they name. Refuses: variables meant for another process,
-// and descriptors that are no listening sockets.
+// and descriptors that are not listening sockets.
 
 import cluster from "node:cluster";
 import { readFileSync, readlinkSync } from "node:fs";
@@ -84,7 +84,7 @@ function malformed(variable: string, text: string): StartError {
  * Listens on what systemd passed. A unit with several `ListenStream=` lines of one name gives several sockets,
  * all of which are served; they must be of one kind.
  *
- * @throws StartError (`"system-error"`) when there is no such socket, or it is none.
+ * @throws StartError (`"system-error"`) when there is no such socket, or it is not a listening one.
  */
 export function openSystemdListener(
   { systemd }: SystemdTarget,
@@ -104,7 +104,7 @@ export function openSystemdListener(
 /**
  * Listens on a descriptor that is a bound socket.
  *
- * @throws StartError (`"system-error"`) when it is none; UsageError when it is not a descriptor's number.
+ * @throws StartError (`"system-error"`) when it is not one; UsageError for an invalid descriptor number.
  */
 export async function openDescriptorListener(
   { fd }: DescriptorTarget,

@@ -85,7 +85,7 @@ export function closeServers(servers: readonly Server[]): void {
   for (const server of servers) if (server.listening) server.close();
 }
 
-/** Where a listening TCP server stands; undefined when it is no TCP server. */
+/** The address of a listening TCP server; undefined for another kind of server. */
 export function tcpAddressOf(server: Server): BoundAddress | undefined {
   const address = server.address();
   if (address === null || typeof address === "string") return undefined;

@@ -205,7 +205,7 @@ export interface TrustedPeers {
  * @throws UsageError for an empty list or an entry that is none of these.
  */
 export function trustedPeers(entries: readonly string[]): TrustedPeers {
-  if (entries.length === 0) throw new UsageError("The PROXY protocol needs at least one trusted peer.");
+  if (entries.length === 0) throw new UsageError("trustedPeers must have at least one entry, got none");
   const list = new BlockList();
   for (const entry of entries) if (entry !== "unix") addEntry(list, entry);
   const unix = entries.includes("unix");

@@ -5,18 +5,18 @@
 
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
-import { type Check, flag, integer } from "../option-values.ts";
+import { type Check, flag, integer, longestTimerMs } from "../option-values.ts";
 import { type IpAddress, ipAddressToString } from "./address.ts";
 
 /**
- * Who gets what arrives: `"passive"`, whoever calls `receive`; `"once"`, the controlling process, one packet;
+ * How bytes are received: `"passive"`, by calls of `receive`; or by the controlling process: `"once"`, one packet;
  * `"active"`, every packet; `{ count }`, that many.
  */
 export type ActiveMode = "passive" | "once" | "active" | { readonly count: number };
 
 /** What happens to unsent bytes on close. Node can set off, and on with 0 seconds: close resets (RST). */
 export interface Linger {
-  /** Whether close does anything else than leave the rest to the system. */
+  /** False: the system sends what is left after close. */
   readonly enabled: boolean;
   /** 0; Node cannot set another. */
   readonly seconds: number;
@@ -34,7 +34,7 @@ export interface SocketOptions {
   readonly sendTimeoutClose?: boolean | undefined;
   /** Default: `"passive"`. */
   readonly activeMode?: ActiveMode | undefined;
-  /** Bytes are bytes. The only mode there is. */
+  /** The only mode. */
   readonly mode?: "binary" | undefined;
 }
 
@@ -76,7 +76,8 @@ export const defaultBacklog = 1024;
 const socketChecks: { readonly [Name in keyof SocketSettings]: Check } = {
   nodelay: flag,
   linger: checkLinger,
-  sendTimeout: (value) => (value === Number.POSITIVE_INFINITY ? undefined : integer(0, 0x7fffffff)(value)),
+  sendTimeout: (value) =>
+    value === Number.POSITIVE_INFINITY ? undefined : integer(0, longestTimerMs)(value),
   sendTimeoutClose: flag,
   activeMode: checkActiveMode,
   mode: (value) => (value === "binary" ? undefined : '"binary": Node gives bytes'),
@@ -146,7 +147,7 @@ export function socketSettingsOf(options: TcpOptions): SocketSettings {
   return { ...socketDefaults, ...Object.fromEntries(own) };
 }
 
-/** A socket begins without a controlling process, so nobody could hear of its packets. */
+/** A socket begins without a controlling process, which its packets would go to. */
 function requirePassive({ activeMode = "passive" }: TcpOptions): void {
   if (activeMode === "passive") return;
   throw new UsageError("a socket is accepted passive: set activeMode after controllingProcess(subject)");
@@ -157,7 +158,7 @@ function given(options: object): readonly (readonly [string, unknown])[] {
 }
 
 function requireKnown(name: string, value: unknown, checks: Readonly<Record<string, Check>>): void {
-  if (!Object.hasOwn(checks, name)) throw new UsageError(`there is no socket option ${JSON.stringify(name)}`);
+  if (!Object.hasOwn(checks, name)) throw new UsageError(`there is no socket option ${shown(name)}`);
   const wanted = checks[name]!(value);
   if (wanted !== undefined) throw new UsageError(`${name} must be ${wanted}, got ${shown(value)}`);
 }

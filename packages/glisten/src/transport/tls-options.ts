@@ -1,4 +1,4 @@
-// What TLS is offered with: the options, checked, and the material they name, loaded.
+// TLS options: checks them, and loads the material that they name.
 //
 // Owns: the shape of the options, server names and their wildcards, ALPN names, versions. Refuses: touching a
 // socket. Loading either gives everything or throws; nothing is half loaded.
@@ -114,7 +114,7 @@ function sessionIdContext(
 function serverOptions(options: TlsOptions, verification: ClientVerification | undefined): NodeTlsOptions {
   return {
     requestCert: verification !== undefined,
-    // "optional" lets through who shows nothing; who shows a bad certificate is turned away after the handshake.
+    // With "optional", a client without a certificate is let in; an invalid one is rejected after the handshake.
     rejectUnauthorized: verification !== undefined && verification.optional !== true,
     ...(options.alpnProtocols !== undefined && { ALPNProtocols: [...options.alpnProtocols] }),
   };
@@ -162,7 +162,9 @@ const tlsNames = [
 /** Checks what can be checked without reading a file. @throws UsageError. */
 export function checkTlsOptions(options: TlsOptions): void {
   if (typeof options !== "object" || options === null) {
-    throw new UsageError(`withTls takes { certfile, keyfile } or { cert, key }, got ${shown(options)}`);
+    throw new UsageError(
+      `the options of withTls must be { certfile, keyfile } or { cert, key }, got ${shown(options)}`,
+    );
   }
   const { serverNames = {}, alpnProtocols = [], minVersion, ticketKeys } = options;
   checkNames("withTls", options, tlsNames);
@@ -191,7 +193,9 @@ function checkKeyType({ keyType }: CertificateOptions): void {
 /** The same for what clients are verified against. @throws UsageError. */
 export function checkClientVerification(verification: ClientVerification): void {
   if (typeof verification !== "object" || verification === null) {
-    throw new UsageError(`withClientVerification takes { caFile } or { ca }, got ${shown(verification)}`);
+    throw new UsageError(
+      `the options of withClientVerification must be { caFile } or { ca }, got ${shown(verification)}`,
+    );
   }
   checkNames("withClientVerification", verification, ["caFile", "ca", "optional"]);
   const { optional = false } = verification;

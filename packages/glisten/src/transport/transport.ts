@@ -24,8 +24,8 @@ export type ListenTarget = TcpTarget | UnixTarget | DescriptorTarget | SystemdTa
 /**
  * Listens, and gives every accepted socket to `options.onConnection`: paused, half-open allowed, Nagle off.
  *
- * @throws StartError when the system refuses, in one sentence with the address; UsageError for a target that
- *   cannot be meant.
+ * @throws StartError when the system refuses, in one sentence with the address; UsageError for an
+ *   invalid target.
  */
 export function openListener(target: ListenTarget, options: ListenerOptions): Promise<OpenListener> {
   if (typeof target !== "object" || target === null) return Promise.reject(noTarget(target));
@@ -37,5 +37,7 @@ export function openListener(target: ListenTarget, options: ListenerOptions): Pr
 }
 
 function noTarget(given: unknown): UsageError {
-  return new UsageError(`a listen target is { port }, { path }, { fd } or { systemd }, got ${shown(given)}`);
+  return new UsageError(
+    `a listen target must be { port }, { path }, { fd } or { systemd }, got ${shown(given)}`,
+  );
 }

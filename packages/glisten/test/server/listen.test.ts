@@ -58,7 +58,7 @@ it("serves TLS, and on a unix socket", async () => {
 });
 
 it.each<[string, unknown, RegExp]>([
-  ["nothing", undefined, /listen takes an object of options, got undefined/],
+  ["nothing", undefined, /the options of listen must be an object, got undefined/],
   ["no place", { init, loop: echo }, /listen needs one of port, path, fd and systemd/],
   [
     "two places",

@@ -116,7 +116,7 @@ describe("start", () => {
       [() => echo().withActiveState("twice" as never), /twice/],
       [() => echo().withSignal({} as never), /AbortSignal/],
       [() => echo().withHighWaterMark(1), /highWaterMark/],
-      [() => echo().withProxyProtocol({ trustedPeers: [] }), /trusted peer/],
+      [() => echo().withProxyProtocol({ trustedPeers: [] }), /trustedPeers must have/],
       [() => echo().withProxyProtocol({ trustedPeers: ["nobody"] }), /nobody/],
       [() => echo().withMailbox({ maxMailbox: 0 }), /maxMailbox/],
       [() => echo().withMailbox({ max: 5 } as never), /withMailbox has no option "max"/],
@@ -125,11 +125,11 @@ describe("start", () => {
       [() => echo().withProxyProtocol({ trustedPeers: ["unix"], peers: [] } as never), /no option "peers"/],
       [
         () => (echo().withTls as (...files: string[]) => unknown)("cert.pem", "key.pem"),
-        /withTls takes { certfile, keyfile } or { cert, key }, got "cert.pem"/,
+        /the options of withTls must be { certfile, keyfile } or { cert, key }, got "cert.pem"/,
       ],
       [
         () => echo().withClientVerification("ca.pem" as never),
-        /withClientVerification takes { caFile } or { ca }, got "ca.pem"/,
+        /the options of withClientVerification must be { caFile } or { ca }, got "ca.pem"/,
       ],
       [
         () => echo().withSendDeadline({ sendMs: 0 }),

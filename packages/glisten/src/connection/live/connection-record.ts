@@ -1,6 +1,6 @@
-// The state of a connection, one object however many its parts: `opening.ts`, `reading.ts`, `writing.ts`, `deadlines.ts`
-// and `ending.ts` are functions over it, and `live-connection.ts` is the object itself. A part calls another that comes
-// later in this order by a method of the record.
+// The state of a connection, one object however many its parts: `opening.ts`, `reading.ts`, `writing.ts`,
+// `deadlines.ts` and `ending.ts` are functions over it, and `live-connection.ts` is the object itself. A part calls
+// another that comes later in this order by a method of the record.
 
 import type { Socket } from "node:net";
 import type { Timed } from "../../server/timer-wheel.ts";
@@ -26,7 +26,7 @@ export interface ConnectionRecord extends HostedConnection, Reader, Debtor, Time
   socket: Socket;
   /** The socket below TLS; undefined without TLS. */
   raw: Socket | undefined;
-  /** The real client, where a PROXY header told it. */
+  /** The client that a PROXY header named. */
   client: Endpoint | undefined;
   /** See `phase.ts`. */
   phase: number;

@@ -1,5 +1,5 @@
-// Deadlines: one slot on the server's wheel for handshake, `init`, the protocol and the linger, one after the other; and
-// the deadline of a peer that does not take what is written to it (`send-deadline.ts`).
+// Deadlines: one slot on the server's wheel for handshake, `init`, the protocol and the linger, one after the other;
+// and the deadline of a peer that does not take what is written to it (`send-deadline.ts`).
 
 import { DeadlineError } from "../../errors.ts";
 import { type ConnectionRecord, lingerIsOver } from "./connection-record.ts";

@@ -105,7 +105,7 @@ export function fail(connection: ConnectionRecord, during: string, error: unknow
   if (connection.reason?.type === "handler") return;
   const cause = error instanceof HandlerError ? error.cause : error;
   const isGone = connection.phase >= GONE || (connection.marks & peerLost) !== 0;
-  // A handler that trips over the loss of its own connection has not failed.
+  // Failing because the connection is lost is not a handler failure.
   const lost = isGone && cause instanceof TransportError;
   if (!lost) connection.report(error, during);
   if (connection.phase < GONE) {
@@ -117,7 +117,7 @@ export function fail(connection: ConnectionRecord, during: string, error: unknow
 
 /** The socket broke; its "close" follows. */
 export function failedSocket(connection: ConnectionRecord, error: unknown): void {
-  // A peer may answer our FIN with a reset: it has all we had to say.
+  // A peer that has received everything may answer our FIN with a reset.
   if (connection.phase === CLOSING && connection.socket.writableFinished) return;
   connection.reason ??= { type: "reset", code: toSocketReason(error) };
 }
@@ -149,7 +149,7 @@ function endReason(connection: ConnectionRecord, phase: number): CloseReason {
 /** Tells the protocol `closed`, once, and leaves when it has settled and the socket is gone. */
 function tellClosed(connection: ConnectionRecord): void {
   if ((connection.marks & (tellingClosed | toldClosed)) === 0) callClosed(connection);
-  // Past the stop deadline nobody waits.
+  // Past the stop deadline `closed` is not waited for.
   const isTold = (connection.marks & toldClosed) !== 0 || connection.reason === killed;
   if (connection.phase >= GONE && isTold) leave(connection);
 }

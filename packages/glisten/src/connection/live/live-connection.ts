@@ -1,8 +1,8 @@
-// A connection while it lives: one socket, one protocol, from the handshake to the last word.
+// A connection while it lives: one socket, one protocol, from the handshake to `closed`.
 //
-// One object that holds the state and answers to everybody; what it does is in the files that it calls. Its collaborators
-// exist only while they are needed, so an idle connection has none of them: an `Inbound` while the protocol's promise is
-// open, an `Outbound` once the peer takes less than it is given, a `SendDeadline` while bytes wait for the peer. The
+// The object holds the state and implements every interface; the work is done by the files beside it. Its collaborators
+// exist only while they are needed, so an idle connection has none of them: an `Inbound` while the protocol's promise
+// is open, an `Outbound` once the peer takes less than it is given, a `SendDeadline` while bytes wait for the peer. The
 // socket's listeners are shared by all connections.
 
 import type { Socket } from "node:net";
@@ -29,7 +29,7 @@ import type { SendDeadline } from "./send-deadline.ts";
 import { adopt, type SocketOwner } from "./socket-listeners.ts";
 import * as writing from "./writing.ts";
 
-/** A connection, whole. */
+/** One connection. */
 export class LiveConnection implements ConnectionRecord, Candidate, LightChild, SocketOwner {
   readonly id: number;
   readonly host: ConnectionHost;
@@ -76,7 +76,7 @@ export class LiveConnection implements ConnectionRecord, Candidate, LightChild, 
   }
 
   shutdown(deadlineMs: number): void {
-    // Whoever is still shaking hands has been promised nothing.
+    // A client that is still in the handshake has been promised nothing.
     if (this.phase < INITIALISING) this.destroy();
     if (this.phase !== OPEN || (this.marks & toldToStop) !== 0) return;
     this.marks |= toldToStop;

@@ -22,21 +22,21 @@ interface OwnedSocket extends Socket {
   [ownerKey]: SocketOwner;
 }
 
-/** From now on the connection hears of failures and of the end. */
+/** Tells the connection of failures and of the end from now on. */
 export function adopt(socket: Socket, owner: SocketOwner): void {
   (socket as OwnedSocket)[ownerKey] = owner;
   socket.on("error", onError);
   socket.on("close", onClose);
 }
 
-/** From now on it hears of bytes, too. */
+/** Tells the connection of bytes, too. */
 export function attend(socket: Socket): void {
   socket.on("data", onData);
   socket.on("end", onEnd);
   pushDirectly(socket);
 }
 
-/** The end is no longer this socket's to tell: another stands above it. */
+/** Stops telling of this socket's end: the TLS socket above it does. */
 export function abandon(socket: Socket): void {
   socket.off("close", onClose);
 }
