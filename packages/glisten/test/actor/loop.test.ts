@@ -169,7 +169,7 @@ describe("how a loop ends", () => {
     expect(exits).toHaveLength(1);
   });
 
-  it.each([[null], [5], ["text"], [{}], [{ kind: "go-on" }]])("by answering nonsense: %o", (answer) => {
+  it.each([[null], [5], ["text"], [{}], [{ kind: "go-on" }]])("by returning nonsense: %o", (answer) => {
     const { loop, exits } = loopOf({ state: 0, handle: () => answer as unknown as undefined });
     loop.deliver(1);
     expect(exits[0]?.reason).toMatchObject({ type: "abnormal", error: expect.any(UsageError) });

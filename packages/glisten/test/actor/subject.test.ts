@@ -22,7 +22,7 @@ describe("a free-standing subject", () => {
     expect(await it.receive({ timeout: 0 })).toBe(2);
   });
 
-  it("serves those who wait in the order they came", async () => {
+  it("serves waiting receivers in order", async () => {
     const it = subject<number>();
     const answers = Promise.all([it.receive(), it.receive({ timeout: 10_000 })]);
     it.send(1);
@@ -78,7 +78,7 @@ describe("a free-standing subject", () => {
     await expect(strict.receive()).rejects.toMatchObject({ reason: "closed" });
   });
 
-  it("closed: drops, rejects those who wait, tells those who watch", async () => {
+  it("closed: drops messages, rejects waiting receivers, tells watchers", async () => {
     const it = subject<number>();
     const waiting = it.receive();
     const downs: ProcessDown[] = [];
@@ -121,7 +121,7 @@ describe("a subject with an owner", () => {
     expect(downs).toEqual(["shutdown", "late shutdown"]);
   });
 
-  it("never lets the sender pay for a listener's mistake", async () => {
+  it("never lets the sender fail because of a listener", async () => {
     const raised: unknown[] = [];
     const note = (warning: Error): void => void raised.push(warning);
     process.on("warning", note);

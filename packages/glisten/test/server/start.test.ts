@@ -88,7 +88,7 @@ describe("start", () => {
     expect(server.info()).toMatchObject({ path });
   });
 
-  it("says in one sentence what is wrong, with the address", async () => {
+  it("explains in one sentence what is wrong, with the address", async () => {
     await using taken = await echo().start(0);
     const cases: [Promise<glisten.Server>, string, string][] = [
       [echo().start(taken.port), `127.0.0.1:${taken.port}`, "eaddrinuse"],
@@ -105,7 +105,7 @@ describe("start", () => {
     }
   });
 
-  it("refuses what cannot be meant, where it was said", async () => {
+  it("refuses invalid options at the call", async () => {
     const wrong: [() => unknown, RegExp][] = [
       [() => echo().bind("example.com"), /bind must be "localhost" or an IPv4 or IPv6 address/],
       [() => echo().bind("127.0.0.1.1"), /127\.0\.0\.1\.1/],

@@ -35,7 +35,7 @@ describe("the timer wheel", () => {
     expect(wheel.size).toBe(0);
   });
 
-  it("rests when nothing is armed, and starts again", () => {
+  it("stops when nothing is armed, and starts again", () => {
     const wheel = new TimerWheel();
     const alarm = new Alarm();
     wheel.arm(alarm, 100);
