@@ -12,6 +12,8 @@ test("file headers are written with //", () => {
     .filter((path) => path.endsWith(".ts"));
   expect(sources.length).toBeGreaterThan(200);
   // What documents a declaration stands right above it.
-  const wrong = sources.filter((path) => /^\/\*\*(?:(?!\*\/)[^])*\*\/\n\n/.test(readFileSync(path, "utf8")));
+  const wrong = sources.filter((path) =>
+    /^\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n\n/.test(readFileSync(path, "utf8")),
+  );
   expect(wrong).toEqual([]);
 });
