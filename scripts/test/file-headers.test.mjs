@@ -8,7 +8,9 @@ import { root } from "../workspace.mjs";
 test("file headers are written with //", () => {
   const sources = readdirSync(join(root, "packages"))
     .map((name) => join(root, "packages", name, "src"))
-    .flatMap((folder) => readdirSync(folder, { recursive: true }).map((path) => join(folder, path)))
+    .flatMap((folder) =>
+      readdirSync(folder, { recursive: true, encoding: "utf8" }).map((path) => join(folder, path)),
+    )
     .filter((path) => path.endsWith(".ts"));
   expect(sources.length).toBeGreaterThan(200);
   // What documents a declaration stands right above it.

@@ -4,7 +4,7 @@
 export type Check<Value = unknown> = (value: Value) => string | undefined;
 
 /** The longest time a timer of Node's can be set for, in milliseconds; a longer one fires at once. */
-export const longestTimerMs = 2 ** 31 - 1;
+export const longestTimerMs: number = 2 ** 31 - 1;
 
 /** An integer in a range, both ends included. */
 export function integer(least: number, most: number): Check {
