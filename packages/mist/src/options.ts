@@ -4,8 +4,8 @@
 import type { Overrides } from "@x/glisten";
 import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
-import { defaultHttpLimits, type Http1Limits } from "./http1/limits.ts";
-import { DEFAULT_LIMITS as http2Limits, type Http2Limits } from "./http2/limits.ts";
+import { defaultHttp1Limits, type Http1Limits } from "./http1/limits.ts";
+import { DEFAULT_LIMITS as defaultHttp2Limits, type Http2Limits } from "./http2/limits.ts";
 
 /** What the core of HTTP/2 counts in milliseconds: deadlines here. */
 type Http2Deadline = "settingsAckMs" | "headMs" | "sendMs";
@@ -49,8 +49,8 @@ export interface Deadlines {
 
 /** The default limits. */
 export const defaultLimits: Limits = Object.freeze({
-  ...defaultHttpLimits,
-  ...http2Sizes(http2Limits),
+  ...defaultHttp1Limits,
+  ...http2Sizes(defaultHttp2Limits),
   maxDrain: 1024 * 1024,
   maxBuffered: 64 * 1024,
 });

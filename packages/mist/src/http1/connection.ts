@@ -25,7 +25,7 @@ import {
   type WholeResponse,
 } from "./events.ts";
 import { HeadReader } from "./head-reader.ts";
-import { defaultHttpLimits, type Http1Limits } from "./limits.ts";
+import { defaultHttp1Limits, type Http1Limits } from "./limits.ts";
 import type { RequestHead } from "./request-head.ts";
 import {
   type BodyMode,
@@ -50,7 +50,7 @@ export class Http1Connection implements ResponseContext {
   #decoder: BodyDecoder | undefined = undefined;
   #request: RequestHead | undefined = undefined;
 
-  constructor(limits: Http1Limits = defaultHttpLimits) {
+  constructor(limits: Http1Limits = defaultHttp1Limits) {
     this.#limits = limits;
     this.#heads = new HeadReader(limits);
   }

@@ -18,7 +18,7 @@ export interface Http1Limits {
   readonly maxEmptyLines: number;
 }
 
-export const defaultHttpLimits: Http1Limits = Object.freeze({
+export const defaultHttp1Limits: Http1Limits = Object.freeze({
   maxTarget: 8192,
   maxHead: 16384,
   maxFields: 100,
