@@ -28,13 +28,39 @@ const each = (send) => (/** @type {number} */ units) => {
   for (let i = 0; i < units; i++) send(1);
 };
 
-function countingLoop() {
-  return new actor.Loop({
-    state: { count: 0 },
-    handle(state, /** @type {number} */ message) {
-      state.count += message;
+/**
+ * The loop that handlers run in.
+ *
+ * @template State
+ * @param {(state: State, message: number) => actor.UserResult<State, number>} handle
+ * @param {actor.Initialised<State, number>} first
+ */
+function loopOf(handle, first, onEnd = () => {}) {
+  /** @type {actor.UserLoop<State, number>} */
+  const loop = new actor.UserLoop(
+    {
+      onMessage: handle,
+      onUserMessage: handle,
+      onEnd(exit) {
+        onEnd();
+        return exit;
+      },
+      onClose() {},
+      onFault() {},
     },
-  });
+    {},
+  );
+  void loop.start(() => first, undefined);
+  return loop;
+}
+
+/** A counter, and a handler that adds to it. */
+function counting() {
+  const total = { count: 0 };
+  const add = (/** @type {unknown} */ _state, /** @type {number} */ message) => {
+    total.count += message;
+  };
+  return { total, add };
 }
 
 /** @type {Record<string, () => Worker | Promise<Worker>>} */
@@ -66,33 +92,31 @@ const workloads = {
   },
 
   deliver() {
-    const loop = countingLoop();
+    const { total, add } = counting();
+    const loop = loopOf(add, undefined);
     return checked(
-      () => loop.state.count,
+      () => total.count,
       each((message) => void loop.deliver(message)),
     );
   },
 
   deliverContinue() {
-    const loop = new actor.Loop({
-      state: 0,
-      handle: (state, /** @type {number} */ message) => actor.continue(state + message),
-    });
+    let last = 0;
+    const loop = loopOf((/** @type {number} */ state, message) => {
+      last = state + message;
+      return actor.continue(last);
+    }, 0);
     return checked(
-      () => loop.state,
+      () => last,
       each((message) => void loop.deliver(message)),
     );
   },
 
   deliverAsync() {
-    const loop = new actor.Loop({
-      state: { count: 0 },
-      async handle(state, /** @type {number} */ message) {
-        state.count += message;
-      },
-    });
+    const { total, add } = counting();
+    const loop = loopOf(async (state, message) => add(state, message), undefined);
     return checked(
-      () => loop.state.count,
+      () => total.count,
       async (units) => {
         for (let i = 0; i < units; i++) await loop.deliver(1);
       },
@@ -100,20 +124,13 @@ const workloads = {
   },
 
   select() {
+    const { total, add } = counting();
     /** @type {actor.FreeSubject<number>} */
     const source = actor.subject();
-    const loop = new actor.Loop({
-      state: { count: 0 },
-      selector: /** @type {actor.Selector<number>} */ (actor.selector()).selectMap(
-        source,
-        (message) => message + 1,
-      ),
-      handle(state, /** @type {number} */ message) {
-        state.count += message;
-      },
-    });
+    const sources = /** @type {actor.Selector<number>} */ (actor.selector());
+    loopOf(add, [undefined, sources.selectMap(source, (message) => message + 1)]);
     return checked(
-      () => loop.state.count,
+      () => total.count,
       each(() => source.send(0)),
     );
   },
@@ -121,17 +138,15 @@ const workloads = {
   /** Every message but the first of each hundred is sent from inside the handler. */
   mailbox() {
     const batch = 100;
-    const loop = new actor.Loop({
-      state: { count: 0 },
-      handle(state, /** @type {number} */ left) {
-        state.count += 1;
-        for (; left > 1; left--) loop.post(1);
-      },
-    });
+    let count = 0;
+    const { subject } = loopOf((_state, left) => {
+      count += 1;
+      for (; left > 1; left--) subject.send(1);
+    }, undefined);
     return checked(
-      () => loop.state.count,
+      () => count,
       (units) => {
-        for (let i = 0; i < units; i += batch) loop.post(Math.min(batch, units - i));
+        for (let i = 0; i < units; i += batch) subject.send(Math.min(batch, units - i));
       },
     );
   },
@@ -139,39 +154,42 @@ const workloads = {
   pingPong() {
     let count = 0;
     let finished = () => {};
-    /** @param {() => actor.Loop<number, number>} peer */
-    const bounce = (peer) => (/** @type {number} */ _state, /** @type {number} */ left) => {
+    /** @param {() => actor.Subject<number>} peer */
+    const bounce = (peer) => (/** @type {unknown} */ _state, /** @type {number} */ left) => {
       count += 1;
       if (left === 0) finished();
-      else peer().post(left - 1);
+      else peer().send(left - 1);
     };
-    /** @type {actor.Loop<number, number>} */
-    const ping = new actor.Loop({ state: 0, handle: bounce(() => pong) });
-    /** @type {actor.Loop<number, number>} */
-    const pong = new actor.Loop({ state: 0, handle: bounce(() => ping) });
+    /** @type {actor.Subject<number>} */
+    const ping = loopOf(
+      bounce(() => pong),
+      undefined,
+    ).subject;
+    /** @type {actor.Subject<number>} */
+    const pong = loopOf(
+      bounce(() => ping),
+      undefined,
+    ).subject;
     return checked(
       () => count,
       (units) =>
         new Promise((resolve) => {
           finished = () => resolve();
-          ping.post(units - 1);
+          ping.send(units - 1);
         }),
     );
   },
 
   lifecycle() {
     let exits = 0;
-    const options = {
-      state: 0,
-      handle() {},
-      onExit() {
-        exits += 1;
-      },
+    const handle = () => {};
+    const ended = () => {
+      exits += 1;
     };
     return checked(
       () => exits,
       (units) => {
-        for (let i = 0; i < units; i++) new actor.Loop(options).stop({ type: "normal" });
+        for (let i = 0; i < units; i++) loopOf(handle, 0, ended).stop({ type: "normal" });
       },
     );
   },

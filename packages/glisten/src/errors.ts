@@ -1,11 +1,7 @@
-/**
- * Every error glisten throws.
- *
- * Owns: which kind of failure is whose fault, and the sentence that tells it; the words for why a socket failed are in
- * `socket-reason.ts`. Refuses: knowing any socket. A class answers "whose fault, and who hears of it":
- * `TransportError` the peer's or the network's, `UsageError` our caller's, `HandlerError` the user's handler's,
- * `StartError` and `CertificateError` the machine's or the configuration's.
- */
+// Every error glisten throws.
+//
+// A class says whose fault a failure is: `TransportError` the peer's or the network's, `UsageError` our caller's,
+// `HandlerError` the user's handler's, `StartError` and `CertificateError` the machine's or the configuration's.
 
 import { describeError, reasonOfNodeError, type SocketReason } from "./socket-reason.ts";
 
@@ -98,7 +94,7 @@ export interface StartErrorDetails {
   readonly cause?: unknown;
 }
 
-const START_SENTENCES: Readonly<Record<StartErrorReason, string>> = {
+const startSentences: Readonly<Record<StartErrorReason, string>> = {
   "listener-closed": "The listening socket was closed while the server was starting",
   "listener-timeout": "The listening socket was not ready in time",
   "acceptor-timeout": "The acceptors were not ready in time",
@@ -131,7 +127,7 @@ function startSentence(reason: StartErrorReason, details: StartErrorDetails): st
     details.socketReason === undefined
       ? ""
       : `: ${describeError(details.socketReason)} (${details.socketReason})`;
-  return `${START_SENTENCES[reason]}${where}${why}.`;
+  return `${startSentences[reason]}${where}${why}.`;
 }
 
 /** What is wrong with a certificate, its key, or the authorities clients are verified against. */

@@ -1,6 +1,5 @@
-/**
- * What happens to connections, told on `node:diagnostics_channel`. Nobody listening: one property read per event.
- */
+// What happens to connections, told on `node:diagnostics_channel`. Without subscribers an event costs one property
+// read.
 
 import { channel } from "node:diagnostics_channel";
 import type { Connection } from "./connection/connection.ts";
@@ -24,7 +23,7 @@ export interface OpenEvent {
   readonly connection: Connection<never>;
 }
 
-/** Message of `glisten:connection:close`: the last thing ever told of a connection. */
+/** Message of `glisten:connection:close`: the last event of a connection. */
 export interface CloseEvent {
   /** The connection as it was; its counters are final. */
   readonly connection: Connection<never>;

@@ -1,7 +1,7 @@
-// Backpressure: whether more is welcome, and who waits until it is.
+// Backpressure between producers and one consumer.
 //
-// One instance stands between one producer side and one consumer. It holds no bytes: whoever writes decides when the
-// flow is blocked, whoever drains opens it again. An unblocked flow allocates nothing.
+// Holds no bytes: the writing side blocks the flow, the draining side opens it again. An unblocked flow allocates
+// nothing.
 
 import { harmless } from "./actor/user-code.ts";
 
@@ -14,7 +14,7 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
-/** Whether a consumer keeps up with what it is given, and a promise for those who wait until it does. */
+/** Whether a consumer keeps up, and a promise for producers that wait until it does. */
 export class Flow {
   #blocked = false;
   #waiting: Waiting | undefined = undefined;
@@ -35,7 +35,7 @@ export class Flow {
     if (this.#end === undefined) this.#blocked = true;
   }
 
-  /** The consumer has caught up: everyone who waits goes on. */
+  /** The consumer has caught up: resolves the promise that producers wait for. */
   open(): void {
     if (!this.#blocked) return;
     this.#blocked = false;
@@ -44,7 +44,7 @@ export class Flow {
     waiting?.resolve();
   }
 
-  /** The consumer is gone: everyone who waits, now or later, is rejected with `error`. */
+  /** The consumer is gone: present and later waits reject with `error`. */
   abandon(error: unknown): void {
     if (this.#end !== undefined) return;
     this.#end = { error };
@@ -55,8 +55,8 @@ export class Flow {
   }
 
   /**
-   * Resolves when there is room: at once while nothing is blocked. Rejects when the flow is abandoned. All who wait
-   * share one promise, and a promise nobody looks at does no harm.
+   * Resolves when there is room: at once while nothing is blocked. Rejects when the flow is abandoned. All waits
+   * share one promise, which may be ignored.
    */
   whenRoom(): Promise<void> {
     if (this.#end !== undefined) return quietRejection(this.#end.error);
@@ -66,7 +66,7 @@ export class Flow {
   }
 }
 
-/** A promise that is rejected with `error`, and does no harm when nobody looks at it. */
+/** A promise that is rejected with `error`, and may be ignored. */
 export function quietRejection(error: unknown): Promise<never> {
   return harmless(Promise.reject(error));
 }

@@ -1,6 +1,4 @@
-/**
- * The builder: immutable, typed, one method per option; `start` is where a description becomes a server.
- */
+// The builder: immutable, typed, one method per option; `start` is where a description becomes a server.
 
 import type { AnyIfUnknown, ChildSpecification, MailboxLimits } from "./actor/index.ts";
 import { checkMailboxLimits, mailboxOptions } from "./actor/mailbox.ts";
@@ -19,9 +17,9 @@ import { UsageError } from "./errors.ts";
 import { checkFunction, checkFunctions, checkNames, shown } from "./option-names.ts";
 import {
   type ActiveState,
-  DEFAULTS,
+  defaults,
   type ProxyProtocolOptions,
-  READ_AHEAD_BYTES,
+  readAheadBytes,
   type ServerOptions,
   withOptions,
 } from "./options.ts";
@@ -93,8 +91,9 @@ export class Builder {
   }
 
   /**
-   * What a connection is sent before it is closed because there are too many (`withMaxConnections`, `withMaxQueue`), such
-   * as a complete HTTP response with status 503. Over the cap with TLS nothing is sent: no handshake has taken place.
+   * What a connection is sent before it is closed because there are too many (`withMaxConnections`, `withMaxQueue`),
+   * such as a complete HTTP response with status 503. Over the cap with TLS nothing is sent: no handshake has taken
+   * place.
    */
   withRefusal(bytes: string | Uint8Array): this {
     return this.with({ refusal: bytes });
@@ -163,7 +162,7 @@ export class Builder {
     return this.with({ stopDeadlineMs: ms });
   }
 
-  /** How many crashes of listener or acceptors, within how long, are put up with. Default: 3 within 5000 ms. */
+  /** How many crashes of listener or acceptors, within how long, are tolerated. Default: 3 within 5000 ms. */
   withIntensity(intensity: { readonly restarts: number; readonly withinMs: number }): this {
     return this.with({ intensity });
   }
@@ -173,7 +172,7 @@ export class Builder {
     return this.with({ signal });
   }
 
-  /** Hears of every failure of user code, once. Default: prints it to stderr. */
+  /** Called once for every failure of user code. Default: prints it to stderr. */
   onError(report: ErrorHandler): this {
     return this.with({ onError: report });
   }
@@ -191,7 +190,7 @@ export class Builder {
   /**
    * The server as a child of a supervisor, which calls the specification's `start` whenever the server is to run.
    *
-   * @throws UsageError for a target or an option that cannot be meant.
+   * @throws UsageError for an invalid target or option.
    */
   supervised(target: ListenTarget, options: SupervisedOptions = {}): ServerSpecification {
     checkNames("supervised", options, ["id"]);
@@ -218,7 +217,7 @@ export class Builder {
     const { bind: name, ipv6 } = this.options;
     if (typeof target === "number") return { port: target, interface: name, ipv6 };
     checkTarget(target);
-    if (name !== DEFAULTS.bind || ipv6) {
+    if (name !== defaults.bind || ipv6) {
       throw new UsageError("bind and withIpv6 are for a TCP port, and this server listens on something else");
     }
     return target;
@@ -231,7 +230,7 @@ export class Builder {
       create: this.#create,
       handshake: handshake(proxySettings(proxyProtocol), tls),
       readAheadChunks: readAheadChunks(activeState),
-      readAheadBytes: READ_AHEAD_BYTES,
+      readAheadBytes,
       readStopsWhenBlocked: this instanceof HandlerBuilder,
       highWaterMark,
       handshakeTimeoutMs,
@@ -300,7 +299,7 @@ function checkedHandler<State, UserMessage>(
   return handler;
 }
 
-const TARGETS: Readonly<Record<string, readonly string[]>> = {
+const targets: Readonly<Record<string, readonly string[]>> = {
   path: ["path", "everyone"],
   fd: ["fd"],
   systemd: ["systemd"],
@@ -309,11 +308,13 @@ const TARGETS: Readonly<Record<string, readonly string[]>> = {
 function checkTarget(target: Exclude<ListenTarget, number>): void {
   const given: unknown = target;
   const kind =
-    typeof given === "object" && given !== null && Object.keys(TARGETS).find((name) => name in given);
+    typeof given === "object" && given !== null && Object.keys(targets).find((name) => name in given);
   if (!kind) {
-    throw new UsageError(`start takes a port number, { path }, { fd } or { systemd }, got ${shown(given)}`);
+    throw new UsageError(
+      `the target must be a port number, { path }, { fd } or { systemd }, got ${shown(given)}`,
+    );
   }
-  checkNames(`start({ ${kind} })`, target, TARGETS[kind]!);
+  checkNames(`start({ ${kind} })`, target, targets[kind]!);
 }
 
 /** What a server is called in a supervision tree unless it is given a name. */
@@ -351,7 +352,7 @@ export function create<State, UserMessage = never, Self = AnyIfUnknown<UserMessa
   init: Init<State, UserMessage, Self>,
   loop: HandlerLoop<State, UserMessage>,
 ): HandlerBuilder<State, UserMessage> {
-  return new HandlerBuilder<State, UserMessage>(DEFAULTS, {
+  return new HandlerBuilder<State, UserMessage>(defaults, {
     init: init as unknown as Init<State, UserMessage>,
     loop,
     onClose: undefined,
@@ -363,5 +364,5 @@ export function create<State, UserMessage = never, Self = AnyIfUnknown<UserMessa
 /** A server whose connections carry a protocol of their own, one object per connection. */
 export function protocol(make: CreateProtocol): Builder {
   checkFunction("the protocol", make);
-  return new Builder(DEFAULTS, make);
+  return new Builder(defaults, make);
 }

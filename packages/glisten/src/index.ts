@@ -1,11 +1,7 @@
-/**
- * A supervised TCP, TLS and unix-socket server: one actor per connection.
- *
- * In reading order: a server is described (`new`, `protocol`), runs (`Server`), and hands each connection to a
- * handler or a protocol.
- *
- * @module
- */
+// A supervised TCP, TLS and unix-socket server: one actor per connection.
+//
+// In reading order: a server is described (`new`, `protocol`), runs (`Server`), and hands each connection to a
+// handler or a protocol.
 
 export { continue_ as continue, type LoopResult, type Next, stop, stopAbnormal } from "./actor/next.ts";
 export {
@@ -26,7 +22,7 @@ export {
   send,
 } from "./connection/connection.ts";
 export type { HandlerLoop, Init, Message, OnClose, OnShutdown } from "./connection/handler.ts";
-export type { ConnectionState } from "./connection/phase.ts";
+export type { ConnectionState } from "./connection/live/phase.ts";
 export type { CloseReason, Protocol } from "./connection/protocol.ts";
 export {
   CertificateError,

@@ -1,4 +1,4 @@
-/** Where a server listens, as an options object says it beside other options. */
+// Where a server listens, as an options object says it beside other options.
 
 import { UsageError } from "./errors.ts";
 import { shown } from "./option-names.ts";

@@ -1,4 +1,4 @@
-/** `glisten.listen`: the builder and its `start` as one call with one options object. */
+// `glisten.listen`: the builder and its `start` as one call with one options object.
 
 import type { MailboxLimits } from "./actor/index.ts";
 import type { HandlerLoop, Init, OnClose, OnShutdown } from "./connection/handler.ts";
@@ -6,7 +6,7 @@ import { UsageError } from "./errors.ts";
 import { HandlerBuilder } from "./glisten.ts";
 import { type ListenPlace, placeNames, targetOf } from "./listen-place.ts";
 import { checkNames } from "./option-names.ts";
-import { DEFAULTS, OPTION_NAMES, type Overrides, type ServerOptions, withOptions } from "./options.ts";
+import { defaults, type Overrides, optionNames, type ServerOptions, withOptions } from "./options.ts";
 import type { Server } from "./server/server-interface.ts";
 
 /** Options of {@link listen}: where to listen, the handler, and every option of the builder. */
@@ -47,13 +47,13 @@ const handlerNames = ["init", "loop", "onClose", "onShutdown", "maxMailbox", "ov
 export async function listen<State, UserMessage = never>(
   options: ListenOptions<State, UserMessage>,
 ): Promise<Server> {
-  checkNames("listen", options, [...placeNames, ...handlerNames, ...OPTION_NAMES]);
+  checkNames("listen", options, [...placeNames, ...handlerNames, ...optionNames]);
   const target = targetOf("listen", options);
   if (target === undefined) throw new UsageError("listen needs one of port, path, fd and systemd");
   const { init, loop, onClose, onShutdown, maxMailbox, overflow } = options;
   const handler = { init, loop, onClose, onShutdown, mailbox: { maxMailbox, overflow } };
   const given = Object.entries(options).filter(
-    ([name, value]) => value !== undefined && OPTION_NAMES.includes(name),
+    ([name, value]) => value !== undefined && optionNames.includes(name),
   );
-  return new HandlerBuilder(withOptions(DEFAULTS, Object.fromEntries(given)), handler).start(target);
+  return new HandlerBuilder(withOptions(defaults, Object.fromEntries(given)), handler).start(target);
 }

@@ -1,4 +1,4 @@
-/** Checks that every function with options shares: a misspelt name would be ignored in silence. */
+// Checks that every function with options shares: a misspelt name would be ignored in silence.
 
 import { UsageError } from "./errors.ts";
 
@@ -10,7 +10,7 @@ import { UsageError } from "./errors.ts";
  */
 export function checkNames(where: string, options: unknown, names: readonly string[]): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw new UsageError(`${where} takes an object of options, got ${shown(options)}`);
+    throw new UsageError(`the options of ${where} must be an object, got ${shown(options)}`);
   }
   for (const name of Object.keys(options)) {
     if (names.includes(name)) continue;

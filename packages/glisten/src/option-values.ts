@@ -1,7 +1,10 @@
-/** What values of options must be. */
+// Checks of option values.
 
-/** What is wrong with a value, as the words that follow "must be"; undefined: nothing. */
+/** Says what a value must be, as the words behind "must be"; undefined: it is valid. */
 export type Check<Value = unknown> = (value: Value) => string | undefined;
+
+/** The longest time a timer of Node's can be set for, in milliseconds; a longer one fires at once. */
+export const longestTimerMs: number = 2 ** 31 - 1;
 
 /** An integer in a range, both ends included. */
 export function integer(least: number, most: number): Check {

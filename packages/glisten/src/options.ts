@@ -1,11 +1,9 @@
-/**
- * Every option of a server, its default and its validation: one table. Builders only write into it.
- */
+// Every option of a server, its default and its validation: one table. Builders only write into it.
 
 import { isIP } from "node:net";
 import { UsageError } from "./errors.ts";
 import { checkNames, shown } from "./option-names.ts";
-import { type Check, flag, integer } from "./option-values.ts";
+import { type Check, flag, integer, longestTimerMs } from "./option-values.ts";
 import type { ErrorHandler } from "./server/server-interface.ts";
 import { trustedPeers } from "./transport/proxy-protocol.ts";
 import {
@@ -25,12 +23,12 @@ export type ActiveState =
   | { readonly count: number };
 
 /** What `"active"` reads ahead of a pending handler before backpressure reaches the peer. */
-export const READ_AHEAD_BYTES: number = 1024 * 1024;
+export const readAheadBytes: number = 1024 * 1024;
 
 /** The PROXY protocol, versions 1 and 2, in front of TCP and TLS. */
 export interface ProxyProtocolOptions {
   /**
-   * Who may connect at all: IP addresses, subnets such as `"10.0.0.0/8"`, and `"unix"`. Every connection must begin
+   * The peers that may connect: IP addresses, subnets such as `"10.0.0.0/8"`, and `"unix"`. Every connection must begin
    * with a header; a peer that is not in the list, or whose header is malformed or late, is disconnected.
    */
   readonly trustedPeers: readonly string[];
@@ -81,28 +79,26 @@ export interface ServerOptions {
   readonly clientVerification: ClientVerification | undefined;
   /** Expects a PROXY header in front of everything else; undefined: none is expected. */
   readonly proxyProtocol: ProxyProtocolOptions | undefined;
-  /** Stops the server when aborted. */
   /** What a peer is sent that is turned away because there are too many connections. */
   readonly refusal: string | Uint8Array | undefined;
+  /** Stops the server when aborted. */
   readonly signal: AbortSignal | undefined;
-  /** Hears of every failure of user code once. */
+  /** Called once for every failure of user code. */
   readonly onError: ErrorHandler | undefined;
 }
 
 interface Row<Value> {
   readonly default: Value;
-  /** What the value must be; undefined: it is. */
+  /** Says what the value must be; undefined: it is valid. */
   readonly check: Check<Value>;
 }
 
-// Node's timers fire at once beyond this.
-const LONGEST_MS = 2_147_483_647;
-const milliseconds = integer(1, LONGEST_MS);
+const milliseconds = integer(1, longestTimerMs);
 
 function millisecondsOrInfinity(value: number): string | undefined {
   return value === Number.POSITIVE_INFINITY || milliseconds(value) === undefined
     ? undefined
-    : `an integer from 1 to ${LONGEST_MS}, or Infinity`;
+    : `an integer from 1 to ${longestTimerMs}, or Infinity`;
 }
 
 function activeState(value: ActiveState): string | undefined {
@@ -156,7 +152,7 @@ function optionalSignal(value: unknown): string | undefined {
   return value === undefined || value instanceof AbortSignal ? undefined : "an AbortSignal";
 }
 
-const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> } = {
+const table: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> } = {
   poolSize: { default: 10, check: integer(1, 65_536) },
   maxConnections: { default: 16_384, check: integer(1, 16_777_216) },
   maxQueue: { default: 1024, check: integer(0, 1_048_576) },
@@ -170,7 +166,7 @@ const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
   stallMs: { default: 10_000, check: milliseconds },
   sendMs: { default: 60_000, check: millisecondsOrInfinity },
   minSendRate: { default: 240, check: integer(1, 1_073_741_824) },
-  stopDeadlineMs: { default: 10_000, check: integer(0, LONGEST_MS) },
+  stopDeadlineMs: { default: 10_000, check: integer(0, longestTimerMs) },
   highWaterMark: { default: 65_536, check: integer(65_536, 1_073_741_824) },
   intensity: { default: { restarts: 3, withinMs: 5_000 }, check: intensity },
   tls: { default: undefined, check: optional(checkTlsOptions) },
@@ -182,17 +178,17 @@ const TABLE: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
 };
 
 /** The names of all options. */
-export const OPTION_NAMES: readonly string[] = Object.keys(TABLE);
+export const optionNames: readonly string[] = Object.keys(table);
 
-/** The options of a server nobody has told anything. */
-export const DEFAULTS: ServerOptions = Object.freeze(
-  Object.fromEntries(Object.entries(TABLE).map(([name, row]) => [name, row.default])),
+/** The default options. */
+export const defaults: ServerOptions = Object.freeze(
+  Object.fromEntries(Object.entries(table).map(([name, row]) => [name, row.default])),
 ) as unknown as ServerOptions;
 
 /** The options with some replaced. Throws a UsageError that names the option and what it must be. */
 export function withOptions(options: ServerOptions, patch: Partial<ServerOptions>): ServerOptions {
   for (const [name, value] of Object.entries(patch)) {
-    const row = TABLE[name as keyof ServerOptions] as Row<unknown>;
+    const row = table[name as keyof ServerOptions] as Row<unknown>;
     const wanted = row.check(value);
     if (wanted !== undefined) throw new UsageError(`${name} must be ${wanted}, got ${shown(value)}`);
   }

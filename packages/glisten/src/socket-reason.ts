@@ -1,9 +1,7 @@
-/**
- * Why a socket operation failed, as one word: the words, their sentences, and which of them an error of Node's means.
- */
+// Why a socket operation failed, as one word: the words, their sentences, and which of them an error of Node's means.
 
 /** One sentence part per reason; the keys are the union. */
-const DESCRIPTIONS = {
+const descriptions = {
   closed: "the connection is closed",
   timeout: "the operation did not finish in time",
   badarg: "an argument is not valid for this socket",
@@ -94,11 +92,11 @@ const DESCRIPTIONS = {
  * Why a socket operation failed: `"closed"`, `"timeout"`, `"badarg"`, `"terminated"`, `"nxdomain"`, or a posix
  * code in lower case (`"econnrefused"`, `"emfile"`, …). {@link describeError} puts any of them into words.
  */
-export type SocketReason = keyof typeof DESCRIPTIONS;
+export type SocketReason = keyof typeof descriptions;
 
 /** All socket reasons, in the order they are documented. */
 export const socketReasons: readonly SocketReason[] = Object.freeze(
-  Object.keys(DESCRIPTIONS) as SocketReason[],
+  Object.keys(descriptions) as SocketReason[],
 );
 
 /**
@@ -108,11 +106,11 @@ export const socketReasons: readonly SocketReason[] = Object.freeze(
  * describeError("eaddrinuse"); // "the address is already in use"
  */
 export function describeError(reason: SocketReason): string {
-  return DESCRIPTIONS[reason];
+  return descriptions[reason];
 }
 
 /** Node's own codes, and posix codes the originals have no name for, by the reason that says the same. */
-const REASON_BY_NODE_CODE: ReadonlyMap<string, SocketReason> = new Map(
+const reasonByNodeCode: ReadonlyMap<string, SocketReason> = new Map(
   Object.entries({
     ABORT_ERR: "terminated",
     ECANCELED: "closed",
@@ -143,10 +141,10 @@ const REASON_BY_NODE_CODE: ReadonlyMap<string, SocketReason> = new Map(
 export function reasonOfNodeError(error: unknown): SocketReason {
   const code = codeOf(error);
   if (code === undefined) return "eio";
-  const known = REASON_BY_NODE_CODE.get(code);
+  const known = reasonByNodeCode.get(code);
   if (known !== undefined) return known;
   const posix = code.toLowerCase();
-  if (Object.hasOwn(DESCRIPTIONS, posix)) return posix as SocketReason;
+  if (Object.hasOwn(descriptions, posix)) return posix as SocketReason;
   return code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") ? "eproto" : "eio";
 }
 

@@ -2,9 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { DEFAULTS, READ_AHEAD_BYTES } from "../src/options.ts";
-import { DEFAULT_MAX_PROXY_HEADER_BYTES } from "../src/transport/proxy-protocol.ts";
-import { DEFAULT_BACKLOG, socketDefaults } from "../src/transport/socket-options.ts";
+import { defaults, readAheadBytes } from "../src/options.ts";
+import { defaultMaxHeaderBytes } from "../src/transport/proxy-protocol.ts";
+import { defaultBacklog, socketDefaults } from "../src/transport/socket-options.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
@@ -23,24 +23,24 @@ function grouped(value: number): string {
   return String(value).replaceAll(/\B(?=(\d{3})+$)/g, " ");
 }
 
-const { restarts, withinMs } = DEFAULTS.intensity;
+const { restarts, withinMs } = defaults.intensity;
 
 test.each([
-  ["`withPoolSize`", "poolSize", grouped(DEFAULTS.poolSize)],
-  ["`withMaxConnections`", "maxConnections", grouped(DEFAULTS.maxConnections)],
-  ["`withMaxQueue`", "maxQueue", grouped(DEFAULTS.maxQueue)],
-  ["`withBacklog`", "backlog", grouped(DEFAULTS.backlog)],
-  ["`bind`", "bind", `\`"${DEFAULTS.bind}"\``],
-  ["`withIpv6`", "ipv6", DEFAULTS.ipv6 ? "on" : "off"],
-  ["`withActiveState`", "activeState", `\`"${String(DEFAULTS.activeState)}"\``],
-  ["`withHandshakeTimeout`", "handshakeTimeoutMs", `${grouped(DEFAULTS.handshakeTimeoutMs)} ms`],
-  ["`withInitTimeout`", "initTimeoutMs", `${grouped(DEFAULTS.initTimeoutMs)} ms`],
-  ["`withLinger` `lingerMs`", "lingerMs", `${grouped(DEFAULTS.lingerMs)} ms`],
-  ["`withLinger` `stallMs`", "stallMs", `${grouped(DEFAULTS.stallMs)} ms`],
-  ["`withSendDeadline` `sendMs`", "sendMs", `${grouped(DEFAULTS.sendMs)} ms`],
-  ["`withSendDeadline` `minSendRate`", "minSendRate", `${DEFAULTS.minSendRate} bytes/s`],
-  ["`withStopDeadline`", "stopDeadlineMs", `${grouped(DEFAULTS.stopDeadlineMs)} ms`],
-  ["`withHighWaterMark`", "highWaterMark", `${grouped(DEFAULTS.highWaterMark)} bytes`],
+  ["`withPoolSize`", "poolSize", grouped(defaults.poolSize)],
+  ["`withMaxConnections`", "maxConnections", grouped(defaults.maxConnections)],
+  ["`withMaxQueue`", "maxQueue", grouped(defaults.maxQueue)],
+  ["`withBacklog`", "backlog", grouped(defaults.backlog)],
+  ["`bind`", "bind", `\`"${defaults.bind}"\``],
+  ["`withIpv6`", "ipv6", defaults.ipv6 ? "on" : "off"],
+  ["`withActiveState`", "activeState", `\`"${String(defaults.activeState)}"\``],
+  ["`withHandshakeTimeout`", "handshakeTimeoutMs", `${grouped(defaults.handshakeTimeoutMs)} ms`],
+  ["`withInitTimeout`", "initTimeoutMs", `${grouped(defaults.initTimeoutMs)} ms`],
+  ["`withLinger` `lingerMs`", "lingerMs", `${grouped(defaults.lingerMs)} ms`],
+  ["`withLinger` `stallMs`", "stallMs", `${grouped(defaults.stallMs)} ms`],
+  ["`withSendDeadline` `sendMs`", "sendMs", `${grouped(defaults.sendMs)} ms`],
+  ["`withSendDeadline` `minSendRate`", "minSendRate", `${defaults.minSendRate} bytes/s`],
+  ["`withStopDeadline`", "stopDeadlineMs", `${grouped(defaults.stopDeadlineMs)} ms`],
+  ["`withHighWaterMark`", "highWaterMark", `${grouped(defaults.highWaterMark)} bytes`],
   ["`withIntensity`", "intensity", `${restarts} within ${grouped(withinMs)} ms`],
   ["`withTls`, `withClientVerification`", "tls", "off"],
   ["`withTls`, `withClientVerification`", "clientVerification", "off"],
@@ -56,16 +56,16 @@ test.each([
 const covered = new Set<string>();
 
 test("every option has its row", () => {
-  expect([...covered].sort()).toEqual(Object.keys(DEFAULTS).sort());
+  expect([...covered].sort()).toEqual(Object.keys(defaults).sort());
 });
 
 test("limits that stand in a row's text", () => {
-  expect(row("`withActiveState`")[1]).toContain(`${READ_AHEAD_BYTES / 1024 / 1024} MiB`);
-  expect(row("`withProxyProtocol`")[1]).toContain(`above ${grouped(DEFAULT_MAX_PROXY_HEADER_BYTES)} bytes`);
+  expect(row("`withActiveState`")[1]).toContain(`${readAheadBytes / 1024 / 1024} MiB`);
+  expect(row("`withProxyProtocol`")[1]).toContain(`above ${grouped(defaultMaxHeaderBytes)} bytes`);
 });
 
 test.each([
-  ["`backlog`", grouped(DEFAULT_BACKLOG)],
+  ["`backlog`", grouped(defaultBacklog)],
   ["`nodelay`", `\`${socketDefaults.nodelay}\``],
   ["`linger`", socketDefaults.linger.enabled ? "on" : "off"],
   ["`sendTimeout`", `${grouped(socketDefaults.sendTimeout)} ms`],

@@ -1,17 +1,15 @@
-/**
- * Every error mist throws or rejects with. The class says whose fault it is and who can be told:
- *
- * - `ProtocolError`  the peer's fault; the peer can be told (a status for HTTP, a close code for WebSocket)
- * - `LimitError`     the peer asked for more than we allow; a ProtocolError with the limit's name
- * - `RequestTimeoutError`  the client was too slow; a DeadlineError that names the option
- * - `HttpError`      the handler's way to answer with a status of its own; stands in http/http-error.ts
- * - `BodyError`      reading a request body failed; uncaught, it becomes the status it carries
- * - `FileError`      a file could not be served
- * - `UsageError`     the caller's fault; thrown by the call
- *
- * This file is pure: the sans-IO cores import it. `UsageError` and `DeadlineError` are glisten's own classes, so that
- * `instanceof` holds across the packages.
- */
+// Every error mist throws or rejects with. The class says whose fault it is and who can be told:
+//
+// - `ProtocolError`  the peer's fault; the peer can be told (a status for HTTP, a close code for WebSocket)
+// - `LimitError`     the peer asked for more than we allow; a ProtocolError with the limit's name
+// - `RequestTimeoutError`  the client was too slow; a DeadlineError that names the option
+// - `HttpError`      the handler's way to answer with a status of its own; stands in http/http-error.ts
+// - `BodyError`      reading a request body failed; uncaught, it becomes the status it carries
+// - `FileError`      a file could not be served
+// - `UsageError`     the caller's fault; thrown by the call
+//
+// This file is pure: the sans-IO cores import it. `UsageError` and `DeadlineError` are glisten's own classes, so that
+// `instanceof` holds across the packages.
 
 import { DeadlineError } from "@x/glisten/kit";
 

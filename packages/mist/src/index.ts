@@ -1,9 +1,5 @@
-/**
- * An HTTP/1.1, WebSocket and Server-Sent Events server on glisten. A handler takes a
- * `Request` and returns a `Response`; `new` and `serve` make a server of it.
- *
- * @module
- */
+// An HTTP/1.1, WebSocket and Server-Sent Events server on glisten. A handler takes a
+// `Request` and returns a `Response`; `new` and `serve` make a server of it.
 
 export {
   CertificateError,

@@ -4,8 +4,8 @@
 import type { Overrides } from "@x/glisten";
 import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
-import { DEFAULT_LIMITS as HTTP1_LIMITS, type Http1Limits } from "./http1/limits.ts";
-import { DEFAULT_LIMITS as HTTP2_LIMITS, type Http2Limits } from "./http2/limits.ts";
+import { defaultHttp1Limits, type Http1Limits } from "./http1/limits.ts";
+import { DEFAULT_LIMITS as defaultHttp2Limits, type Http2Limits } from "./http2/limits.ts";
 
 /** What one HTTP/2 connection may make the server hold: its limits without its deadlines. */
 export type Http2Sizes = Omit<Http2Limits, "settingsAckMs" | "headMs" | "sendMs">;
@@ -49,8 +49,8 @@ export interface Deadlines {
 
 /** The default limits. */
 export const defaultLimits: Limits = Object.freeze({
-  ...HTTP1_LIMITS,
-  ...http2Sizes(HTTP2_LIMITS),
+  ...defaultHttp1Limits,
+  ...http2Sizes(defaultHttp2Limits),
   maxDrain: 1024 * 1024,
   maxBuffered: 64 * 1024,
 });

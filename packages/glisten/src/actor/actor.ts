@@ -1,12 +1,10 @@
-/**
- * An actor: a state, a loop that handles one message at a time, and an address.
- *
- * Owns the life of one: init with its timeout, the loop, stop with its deadline, the exit and who is told.
- */
+// An actor: a state, a loop that handles one message at a time, and an address.
+//
+// Owns its life: init with its timeout, the loop, stop with its deadline, the exit and its watchers.
 
 import { UsageError } from "../errors.ts";
 import { checkFunctions, checkNames, shown } from "../option-names.ts";
-import { DEFAULT_SHUTDOWN_MS } from "./child-specification.ts";
+import { defaultShutdownMs } from "./child-specification.ts";
 import { abnormalExit, type ExitReason, isFailure, killedExit, shutdownExit } from "./exit.ts";
 import { checkMailboxLimits, type MailboxLimits, mailboxOptions } from "./mailbox.ts";
 import { Monitors, type ProcessDown } from "./monitor.ts";
@@ -18,7 +16,7 @@ import { type AnyIfUnknown, type LoopHost, UserLoop, type UserResult } from "./u
 
 /** A running actor. It is a `Child`: a supervisor can look after it. */
 export interface ActorRef<Message> extends AsyncDisposable {
-  /** The name given to `start`, for people. */
+  /** The name given to `start`. */
   readonly name: string | undefined;
   /** Where to send messages. */
   readonly subject: Subject<Message>;
@@ -33,7 +31,7 @@ export interface ActorRef<Message> extends AsyncDisposable {
   stop(deadlineMs?: number): Promise<ExitReason>;
   /** Ends the actor now, with `killed`. `onClose` is called but not waited for. */
   kill(): void;
-  /** Tells `receiver` when the actor has ended; at once when it has already. */
+  /** Calls `receiver` when the actor has ended; at once when it has already. */
   monitor(receiver: Receiver<ProcessDown>): Unsubscribe;
 }
 
@@ -48,14 +46,16 @@ export interface ActorOptions<State, Message, Self = Message> extends MailboxLim
   ) => Initialised<State, Message> | PromiseLike<Initialised<State, Message>>;
   /** How long `init` may take, in milliseconds; `Infinity` for no limit. Default: 1000. */
   readonly initTimeoutMs?: number | undefined;
-  /** Handles one message. Returning undefined goes on with the state unchanged. A throw ends the actor with `abnormal`. */
+  /**
+   * Handles one message. Returning undefined goes on with the state unchanged. A throw ends the actor with `abnormal`.
+   */
   readonly loop: (state: State, message: Message, self: ActorRef<Message>) => UserResult<State, Message>;
   /**
    * Cleans up. Called exactly once for every state that `init` has made, however the actor ended, also for one that
    * came after the init timeout. A throw or a rejection makes an orderly exit `abnormal`.
    */
   readonly onClose?: ((state: State, reason: ExitReason) => unknown) | undefined;
-  /** For people: it appears in errors. */
+  /** Appears in error messages. */
   readonly name?: string | undefined;
 }
 
@@ -88,7 +88,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
   #watched = false;
   /** The exit, once all is done. */
   #reason: ExitReason | undefined;
-  /** Ends `start`, while that waits for `init`. */
+  /** Rejects `start` while it waits for `init`. */
   #failStart: ((error: ActorStartError) => void) | undefined;
   /** Why `init` is no longer waited for. */
   #givenUp: ActorStartError | undefined;
@@ -118,7 +118,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
     return this.#exited;
   }
 
-  stop(deadlineMs: number = DEFAULT_SHUTDOWN_MS): Promise<ExitReason> {
+  stop(deadlineMs: number = defaultShutdownMs): Promise<ExitReason> {
     const { exited } = this;
     if (this.#user.begun) this.#user.finish(shutdownExit);
     else this.#giveUp("init-stopped", "was stopped during init", shutdownExit);
@@ -190,7 +190,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
     return exit;
   }
 
-  /** Cleans up, then tells. */
+  /** Cleans up, then settles. */
   onClose(state: State, reason: ExitReason): unknown {
     const done = this.#options.onClose?.(state, reason);
     if (isPromiseLike(done)) return Promise.resolve(done).then(() => this.#settle(reason));
@@ -200,7 +200,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
 
   onFault(error: unknown): void {
     const exit = this.#exit!;
-    // The exit reason tells of one failure; a second one, or one that comes too late for it, would be lost.
+    // The exit reason holds one failure; a second or late one would be lost.
     if (this.#reason !== undefined || isFailure(exit)) warn(error);
     this.#settle(isFailure(exit) ? exit : abnormalExit(error));
   }
@@ -213,7 +213,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
     this.#resolveExited?.(reason);
   }
 
-  /** A failure that nobody can see would be lost: it is told as a process warning. */
+  /** Emits a process warning for a failure that nothing watches. */
   #warnUnseen(reason: ExitReason): void {
     if (reason.type !== "abnormal" || !this.#user.begun || this.#options.onClose !== undefined) return;
     if (this.#exited !== undefined || this.#monitors.watched || this.#watched) return;
@@ -230,7 +230,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
 /**
  * Starts an actor. Resolves when its `init` is done. Rejects with an {@link ActorStartError}.
  *
- * Throws a UsageError for options that make no sense.
+ * Throws a UsageError for invalid options.
  *
  * ```ts
  * const counter = await start({
@@ -249,9 +249,7 @@ export function start<State, Message, Self = AnyIfUnknown<Message>>(
   checkMailboxLimits(options);
   const { initTimeoutMs = 0 } = options;
   if (!(initTimeoutMs >= 0)) {
-    throw new UsageError(
-      `initTimeoutMs must be a number of milliseconds from 0, got ${shown(initTimeoutMs)}`,
-    );
+    throw new UsageError(`initTimeoutMs must be a number of at least 0, got ${shown(initTimeoutMs)}`);
   }
   return new ActorCell<State, Message>(options as unknown as ActorOptions<State, Message>).start();
 }

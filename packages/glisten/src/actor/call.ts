@@ -1,6 +1,4 @@
-/**
- * A request to an actor, and its answer.
- */
+// A request to an actor, and its answer.
 
 import type { ExitReason } from "./exit.ts";
 import { normalExit } from "./exit.ts";
@@ -10,14 +8,14 @@ import { after } from "./timer.ts";
 import { harmless } from "./user-code.ts";
 
 /**
- * Why a {@link call} brought no answer.
+ * Why a {@link call} got no answer.
  *
  * - `timeout`: none came in time. One that comes later is dropped.
  * - `callee-down`: the actor had ended, or ended before it answered; `exit` says why.
  */
 export class CallError extends Error {
   override readonly name: string = "CallError";
-  /** No answer came in time; or the one who was asked has ended. */
+  /** Whether no answer came in time, or the callee has ended. */
   readonly reason: "timeout" | "callee-down";
   /** Why the callee ended; only with `callee-down`. */
   readonly exit: ExitReason | undefined;

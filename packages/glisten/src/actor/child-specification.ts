@@ -1,6 +1,4 @@
-/**
- * What a supervisor needs to know of a child: how to start it, when to start it again, how to end it.
- */
+// What a supervisor needs to know of a child: how to start it, when to start it again, how to end it.
 
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
@@ -28,7 +26,7 @@ export type Restart = "permanent" | "transient" | "temporary";
 /**
  * How long a child may take to stop before it is killed: milliseconds, `brutal-kill` (not asked at all), or
  * `infinity`. A child of type `supervisor`, which keeps the same deadline itself, is asked once more then, with no time
- * left, and has a quarter of a second to obey.
+ * left, and killed a quarter of a second later.
  */
 export type Shutdown = number | "brutal-kill" | "infinity";
 
@@ -60,23 +58,23 @@ export function isChild(value: unknown): value is Child {
   );
 }
 
-/** A child's end, also that of one which breaks its promise never to reject. */
+/** How a child ends; a rejection, which `exited` must not be, counts as `abnormal`. */
 export function exitOf(child: Child): Promise<ExitReason> {
   return child.exited.then(undefined, abnormalExit);
 }
 
-/** The time a child has for stopping when nothing else is said, in milliseconds. */
-export const DEFAULT_SHUTDOWN_MS: number = 5000;
+/** How long a worker may take to stop by default, in milliseconds. */
+export const defaultShutdownMs: number = 5000;
 
 /** How long a child may take to stop: `Infinity` for `infinity`, 0 for `brutal-kill`. */
 export function shutdownLimit(specification: Pick<ChildSpecification, "shutdownMs" | "type">): number {
   const { shutdownMs, type } = specification;
   if (shutdownMs === "brutal-kill") return 0;
   if (shutdownMs === "infinity") return Number.POSITIVE_INFINITY;
-  return shutdownMs ?? (type === "supervisor" ? Number.POSITIVE_INFINITY : DEFAULT_SHUTDOWN_MS);
+  return shutdownMs ?? (type === "supervisor" ? Number.POSITIVE_INFINITY : defaultShutdownMs);
 }
 
-/** Throws a UsageError for a specification that makes no sense. */
+/** Throws a UsageError for an invalid specification. */
 export function checkChildSpecification(specification: ChildSpecification): void {
   const { id, start, restart, shutdownMs, type } = specification;
   if (typeof id !== "string" || id === "")
@@ -91,7 +89,7 @@ export function checkChildSpecification(specification: ChildSpecification): void
   }
 }
 
-/** Throws a UsageError for what is no restart policy. */
+/** Throws a UsageError for an invalid restart policy. */
 export function checkRestart(restart: Restart | undefined, owner: string): void {
   if (restart === undefined || ["permanent", "transient", "temporary"].includes(restart)) return;
   throw new UsageError(
@@ -99,7 +97,7 @@ export function checkRestart(restart: Restart | undefined, owner: string): void 
   );
 }
 
-/** Throws a UsageError for what is no shutdown time. */
+/** Throws a UsageError for an invalid shutdown time. */
 export function checkShutdown(shutdownMs: Shutdown | undefined, owner: string): void {
   if (shutdownMs === undefined || shutdownMs === "brutal-kill" || shutdownMs === "infinity") return;
   if (typeof shutdownMs === "number" && shutdownMs >= 0) return;

@@ -1,12 +1,10 @@
-/**
- * The life of a factory supervisor.
- *
- * Owns the set of children, their restarts, and their common end. An adopted child costs one entry in a set; a
- * started one a promise and what its own `stop` takes.
- */
+// The life of a factory supervisor.
+//
+// Owns the set of children, their restarts, and their common end. An adopted child costs one entry in a set; a
+// started one a promise and what its own `stop` takes.
 
 import { UsageError } from "../errors.ts";
-import { checkFunctions, checkNames } from "../option-names.ts";
+import { checkFunctions, checkNames, shown } from "../option-names.ts";
 import {
   type Child,
   type ChildSpecification,
@@ -41,7 +39,7 @@ export class FactoryClosedError extends Error {
   }
 }
 
-/** A child started with `startChild`, as a light one. Its incarnations change, the entry stays. */
+/** A child started with `startChild`. Restarts replace the child; the entry stays. */
 class Incarnation<Arg, C extends Child> implements LightChild {
   readonly argument: Arg;
   child: C | undefined;
@@ -163,7 +161,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
     const { start } = this.#options;
     if (start === undefined) throw new UsageError("this factory supervisor has no start: it only adopts");
     const child = await start(argument, this.#starting.signal);
-    if (!isChild(child)) throw new UsageError("the factory's start gave nothing that can be supervised");
+    if (!isChild(child)) throw new UsageError(`the factory's start must return a child, got ${shown(child)}`);
     return child;
   }
 
@@ -199,7 +197,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
         this.#report({ type: "child-start-failed", argument: entry.argument, error });
         reason = abnormalExit(error);
       }
-      // A start that fails at once, again and again, must not keep the process from everything else.
+      // Starts that fail immediately must not starve the event loop.
       await new Promise((resolve) => setImmediate(resolve));
     }
     this.childExited(entry);
@@ -276,7 +274,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
 /**
  * Makes a factory supervisor. It runs at once, without children.
  *
- * Throws a UsageError for options that make no sense.
+ * Throws a UsageError for invalid options.
  *
  * ```ts
  * const workers = factorySupervisor({ start: (job: Job) => startWorker(job), restart: "transient" });

@@ -1,8 +1,4 @@
-/**
- * Why an actor, a supervisor or any other supervised thing ended.
- *
- * Owns the four reasons and the one question supervision asks of them: was this a failure?
- */
+// Why an actor, a supervisor or any other supervised thing ended.
 
 /**
  * Why a process ended.
@@ -40,7 +36,7 @@ export function isFailure(reason: ExitReason): boolean {
   return reason.type === "abnormal" || reason.type === "killed";
 }
 
-/** One line for a person: `normal`, `shutdown`, `killed`, or `abnormal: ` and the error's message. */
+/** One line of text: `normal`, `shutdown`, `killed`, or `abnormal: ` and the error's message. */
 export function describeExit(reason: ExitReason): string {
   if (reason.type !== "abnormal") return reason.type;
   const { error } = reason;

@@ -1,23 +1,22 @@
-/**
- * A supervisor of many children of one kind, started on demand.
- *
- * Owns the set of children and their common end: all are asked at once, and killed together at the deadline.
- * Two ways in: `startChild` for processes with promises, restarted by policy; `adopt` for tens of thousands of
- * short-lived ones, at the cost of one entry in a set.
- */
+// A supervisor of many children of one kind, started on demand.
+//
+// Owns the set of children and their common end: all are asked at once, and killed together at the deadline.
+// Two ways in: `startChild` for processes with promises, restarted by policy; `adopt` for tens of thousands of
+// short-lived ones, at the cost of one entry in a set.
 
 import type { Child, Restart, Shutdown } from "./child-specification.ts";
 import type { ExitReason } from "./exit.ts";
 import type { RestartIntensity, RestartIntensityError } from "./intensity.ts";
 import type { ProcessDown } from "./monitor.ts";
-import type { Placed } from "./roster.ts";
 import type { Receiver, Unsubscribe } from "./selector.ts";
 
 /**
  * A child without promises, for {@link FactorySupervisor.adopt}. It tells its end by calling the supervisor's
  * `childExited`.
  */
-export interface LightChild extends Placed {
+export interface LightChild {
+  /** The supervisor's own: where it keeps the child. */
+  place?: number | undefined;
   /** Asked to end within `deadlineMs` (which may be `Infinity`). */
   shutdown(deadlineMs: number): void;
   /** Told to end now. */

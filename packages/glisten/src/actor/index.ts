@@ -1,10 +1,6 @@
-/**
- * The actor library: what runs, how it is addressed, how it is answered, and who looks after it.
- *
- * @module
- */
+// The actor library: actors, addresses, selectors, calls and supervisors.
 
-// An actor, and what its loop answers.
+// Actors, and what their loops return.
 
 export { type ActorOptions, type ActorRef, ActorStartError, start } from "./actor.ts";
 export { continue_ as continue, type LoopResult, type Next, stop, stopAbnormal } from "./next.ts";
@@ -12,25 +8,18 @@ export { continue_ as continue, type LoopResult, type Next, stop, stopAbnormal }
 // Where messages come from.
 
 export { CallError, call } from "./call.ts";
-export {
-  Mailbox,
-  type MailboxLimits,
-  MailboxOverflowError,
-  type OverflowPolicy,
-} from "./mailbox.ts";
+export { type MailboxLimits, MailboxOverflowError, type OverflowPolicy } from "./mailbox.ts";
 export {
   type Initialised,
-  isSelector,
   type Receiver,
   type Selector,
   type Source,
   selector,
-  splitInitialised,
   type Unsubscribe,
 } from "./selector.ts";
-export { type FreeSubject, OwnedSubject, ReceiveError, type Subject, subject } from "./subject.ts";
+export { type FreeSubject, ReceiveError, type Subject, subject } from "./subject.ts";
 
-// How a process ends, and who hears of it.
+// How a process ends, and watching it end.
 
 export {
   abnormalExit,
@@ -41,9 +30,9 @@ export {
   normalExit,
   shutdownExit,
 } from "./exit.ts";
-export { type Monitored, Monitors, monitor, type ProcessDown } from "./monitor.ts";
+export { type Monitored, monitor, type ProcessDown } from "./monitor.ts";
 
-// Who looks after it.
+// Supervision.
 
 export type { Child, ChildSpecification, Restart, Shutdown } from "./child-specification.ts";
 export { FactoryClosedError, factorySupervisor, factorySupervisorSpec } from "./dynamic-supervisor.ts";
@@ -65,7 +54,6 @@ export type {
   SupervisorOptions,
 } from "./supervisor.ts";
 
-// The engine below, for those who bring their own source of messages.
+// The loop below handlers, for protocols that bring their own source of messages.
 
-export { Loop, type LoopOptions } from "./loop.ts";
 export { type AnyIfUnknown, type LoopHost, UserLoop, type UserResult } from "./user-loop.ts";

@@ -1,6 +1,4 @@
-/**
- * How many restarts are too many: a sliding window over the recent ones.
- */
+// How many restarts are too many: a sliding window over the recent ones.
 
 import { UsageError } from "../errors.ts";
 import { checkNames, shown } from "../option-names.ts";
@@ -27,7 +25,7 @@ export class RestartWindow {
       throw new UsageError(`intensity.restarts must be an integer of at least 0, got ${shown(restarts)}`);
     }
     if (!(withinMs > 0)) {
-      throw new UsageError(`intensity.withinMs must be more than 0, got ${shown(withinMs)}`);
+      throw new UsageError(`intensity.withinMs must be a number above 0, got ${shown(withinMs)}`);
     }
     this.restarts = restarts;
     this.withinMs = withinMs;
@@ -53,14 +51,18 @@ export class RestartIntensityError extends Error {
   readonly withinMs: number;
 
   /** `cause` is that child's last error, where it had one. */
-  constructor(childId: string | undefined, window: RestartWindow, cause: unknown) {
+  constructor(
+    childId: string | undefined,
+    { restarts, withinMs }: { readonly restarts: number; readonly withinMs: number },
+    cause: unknown,
+  ) {
     const child = childId === undefined ? "a child" : `child ${childId}`;
     super(
-      `${child} failed again after ${window.restarts} restarts within ${window.withinMs} ms: giving up`,
+      `${child} failed again after ${restarts} restarts within ${withinMs} ms: giving up`,
       cause === undefined ? undefined : { cause },
     );
     this.childId = childId;
-    this.restarts = window.restarts;
-    this.withinMs = window.withinMs;
+    this.restarts = restarts;
+    this.withinMs = withinMs;
   }
 }

@@ -1,11 +1,10 @@
-/**
- * The engine under everything that handles one message at a time; `user-loop.ts` is what stands on it.
- *
- * Owns the state, the order of messages, and the one exit. A handler that answers synchronously costs no promise, no
- * microtask and no allocation beyond its own. Knows nothing of names, monitors or supervisors.
- */
+// The engine of everything that handles one message at a time, below `user-loop.ts`.
+//
+// Owns the state, the order of messages, and the one exit. A handler that answers synchronously costs no promise, no
+// microtask and no allocation beyond its own. Knows nothing of names, monitors or supervisors.
 
 import { UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
 import { abnormalExit, type ExitReason, normalExit } from "./exit.ts";
 import { checkMailboxLimits, Mailbox, type MailboxLimits } from "./mailbox.ts";
 import type { LoopResult, Next } from "./next.ts";
@@ -15,12 +14,10 @@ import type { Selector, Unsubscribe } from "./selector.ts";
 import { callUser, isPromiseLike, raiseUncaught } from "./user-code.ts";
 
 /**
- * What a {@link Loop} is made of. `handle` and `onExit` get the state and the owner, so that thousands of loops can share
- * one pair of functions.
+ * What a {@link Loop} is made of. `handle` and `onExit` get the state and the owner, so that thousands of loops can
+ * share one pair of functions.
  */
 export interface LoopOptions<State, Message, Owner = unknown> extends MailboxLimits {
-  /** The first state. Left out, messages wait until `begin` brings it. */
-  readonly state?: State;
   /** Passed on to `handle` and `onExit`. */
   readonly owner?: Owner | undefined;
   /**
@@ -34,10 +31,8 @@ export interface LoopOptions<State, Message, Owner = unknown> extends MailboxLim
     posted: boolean,
     owner: Owner,
   ) => LoopResult<State, Message> | PromiseLike<LoopResult<State, Message>>;
-  /** Sources to listen to besides `deliver` and `post`. */
-  readonly selector?: Selector<Message> | undefined;
   /**
-   * Told exactly once that the loop has ended, with its last state (undefined if it had not begun); never while a
+   * Called exactly once when the loop has ended, with its last state (undefined if it had not begun); never while a
    * handler is on the stack.
    */
   readonly onExit?: ((reason: ExitReason, state: State, owner: Owner) => void) | undefined;
@@ -45,7 +40,7 @@ export interface LoopOptions<State, Message, Owner = unknown> extends MailboxLim
 
 /** Nothing is being handled and nothing waits. */
 const IDLE = 0;
-/** Nothing is being handled; messages wait, and the loop stands in line for its turn. */
+/** Nothing is being handled; messages wait, and the loop is in the scheduler's queue. */
 const READY = 1;
 /** The handler is on the stack. */
 const RUNNING = 2;
@@ -53,9 +48,9 @@ const RUNNING = 2;
 const PENDING = 3;
 /** There is no state yet: messages wait. */
 const UNBORN = 4;
-/** Ended; the handler may still be on the stack, in which case the exit has not been told yet. */
+/** Ended; `onExit` is still to be called when the handler is on the stack. */
 const DEAD = 5;
-/** Ended, and told so. */
+/** Ended, and `onExit` has been called. */
 const TOLD = 6;
 
 type Status =
@@ -67,7 +62,7 @@ type Status =
   | typeof DEAD
   | typeof TOLD;
 
-/** A delivered message that had to wait, and who waits with it. */
+/** A delivered message that waits, and what resolves its promise. */
 class Delivery<Message> {
   readonly message: Message;
   readonly settle: () => void;
@@ -108,45 +103,44 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
   readonly #onExit: LoopOptions<State, Message, Owner>["onExit"];
   readonly #limits: MailboxLimits;
   #mailbox: Mailbox<Message> | undefined;
-  /** Delivered messages that wait. Not subject to the mailbox's bound: their senders wait with them. */
+  /** Delivered messages that wait. Not subject to the mailbox's bound: their senders wait for them. */
   #deliveries: Queue<Delivery<Message>> | undefined;
   /** Whether the last message taken was a delivered one; the two queues take turns. */
   #tookDelivery = false;
-  /** Whether the loop stands in the scheduler's line. */
-  #inLine = false;
+  /** Whether the loop is in the scheduler's queue. */
+  #isQueued = false;
   #listening: Listening<Message> | undefined;
-  /** Tells whoever waits for the message now being handled that it has been. */
+  /** Resolves the promise of the message that is being handled. */
   #settle: (() => void) | undefined;
   /** The reason to end with once the handler at work is done. */
   #endReason: ExitReason | undefined;
   /** The message to end with, which `finish` was given. */
   #last: Message | undefined;
 
-  /**
-   * Given a state, begins, and listens to the selector. Nothing is handled before the constructor has returned.
-   *
-   * Throws a UsageError for mailbox limits out of range, and what a source's `subscribe` throws.
-   */
+  /** Throws a UsageError for mailbox limits out of range. */
   constructor(options: LoopOptions<State, Message, Owner>) {
-    // Not the options themselves, which would keep the first state and the first selector alive.
     this.#limits = copyLimits(options);
     this.#owner = options.owner;
     this.#handle = options.handle;
     this.#onExit = options.onExit;
-    if ("state" in options) this.#listenFirst(options.state as State, options.selector);
   }
 
   /**
-   * Brings the first state to a loop that was made without one, and the sources to listen to. What has been sent in the
-   * meantime is handled before this returns, as far as `post` would; what the sources have in store comes behind it. A
-   * source whose `subscribe` throws ends the loop with `abnormal`. Does nothing once the loop has ended.
+   * Brings the first state, and the sources to listen to besides `deliver` and `post`; messages wait until then. What
+   * has been sent in the meantime is handled before this returns, as far as `post` would; what the sources have in
+   * store comes behind it. A source whose `subscribe` throws ends the loop with `abnormal`. Does nothing once the loop
+   * has ended.
    */
   begin(state: State, selector?: Selector<Message>): void {
     if (this.#status !== UNBORN) return;
+    this.#state = state;
+    this.#status = RUNNING;
     scheduler.hold(() => {
       try {
-        this.#listenFirst(state, selector);
-        if (this.#endReason !== undefined && this.alive) this.#rest();
+        if (selector !== undefined && this.#endReason === undefined) this.#subscribe(selector);
+        this.#begun = true;
+        if (this.alive) this.#rest();
+        else setImmediate(() => this.#tell());
       } catch (error) {
         this.#fail(error);
       }
@@ -171,21 +165,6 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
   /** False as soon as the loop has been stopped, by whomever. */
   get alive(): boolean {
     return this.#status < DEAD;
-  }
-
-  /** Whether a handler is at work: on the stack, or with a promise that has not settled. */
-  get busy(): boolean {
-    return this.#status === RUNNING || this.#status === PENDING;
-  }
-
-  /** How many messages wait. */
-  get mailboxLength(): number {
-    return (this.#mailbox?.length ?? 0) + (this.#deliveries?.length ?? 0);
-  }
-
-  /** How many messages a `drop-…` policy has forgotten. */
-  get dropped(): number {
-    return this.#mailbox?.dropped ?? 0;
   }
 
   /**
@@ -230,8 +209,8 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
   }
 
   /**
-   * Ends the loop now: leaves the selector, drops the mailbox, tells `onExit` once. A handler's promise that is
-   * still open is left behind and its outcome ignored. From inside the handler the exit is told when the handler
+   * Ends the loop now: leaves the selector, drops the mailbox, calls `onExit` once. A handler's promise that is
+   * still open is left behind and its outcome ignored. From inside the handler `onExit` is called when the handler
    * returns. A loop that has ended stays ended, with its first reason.
    */
   stop(reason: ExitReason): void {
@@ -245,7 +224,7 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
 
   /**
    * Ends the loop as soon as the handler at work, if there is one, is done, and `last`, if given, has been handled
-   * behind it. No other message is handled. A loop that has not begun ends when it begins. Should a handler fail, its
+   * behind it. No other message is handled. A loop that has not begun ends when it begins. If a handler fails, its
    * failure is the exit reason.
    */
   finish(reason: ExitReason, last?: Message): void {
@@ -263,7 +242,7 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
 
   /** One message from the queues. For the scheduler. */
   step(): void {
-    this.#inLine = false;
+    this.#isQueued = false;
     if (this.#status !== READY) return;
     this.#status = IDLE;
     const last = this.#last;
@@ -297,7 +276,7 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
     } catch (error) {
       this.#fail(error);
     } finally {
-      // Whatever happens, even a stack that is too deep: a depth that is wrong would hold up every loop there is.
+      // Even on a stack overflow: a wrong depth would block every loop.
       scheduler.depth -= 1;
     }
     if (scheduler.waiting && scheduler.depth === 0) scheduler.flush();
@@ -354,7 +333,9 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
         this.#end(abnormalExit(next.reason));
         break;
       default:
-        throw new UsageError("a handler must return continue(…), stop(), stopAbnormal(…) or undefined");
+        throw new UsageError(
+          `a handler must return continue(…), stop(), stopAbnormal(…) or undefined, got ${shown(result)}`,
+        );
     }
   }
 
@@ -376,12 +357,12 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
 
   #queueUp(): void {
     this.#status = READY;
-    if (this.#inLine) return;
-    this.#inLine = true;
+    if (this.#isQueued) return;
+    this.#isQueued = true;
     scheduler.enqueue(this);
   }
 
-  /** The handler threw or rejected: that is the exit reason, whatever the loop had been told before. */
+  /** The handler threw or rejected: that is the exit reason, whatever reason was given before. */
   #fail(error: unknown): void {
     this.#endReason = undefined;
     this.#end(abnormalExit(error));
@@ -434,20 +415,6 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
     return new Promise<void>((settle) => {
       this.#settle = settle;
     });
-  }
-
-  /** The state is there. What waits, and what the sources have in store, is handled when this has returned. */
-  #listenFirst(state: State, selector: Selector<Message> | undefined): void {
-    this.#state = state;
-    this.#status = RUNNING;
-    if (selector !== undefined && this.#endReason === undefined) this.#subscribe(selector);
-    this.#begun = true;
-    if (!this.alive) {
-      setImmediate(() => this.#tell());
-      return;
-    }
-    this.#status = IDLE;
-    if (this.#mailbox?.length || this.#deliveries?.length) this.#queueUp();
   }
 
   #listen(next: Next<State, Message>): void {

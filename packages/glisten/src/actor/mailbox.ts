@@ -1,8 +1,4 @@
-/**
- * Messages that wait their turn, with a bound on request.
- *
- * Owns the count and the overflow policy. Refuses nothing else: who sends and who receives is not its affair.
- */
+// Messages that wait their turn, with an optional bound and a policy for when it is reached.
 
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
@@ -11,8 +7,8 @@ import { Queue } from "./queue.ts";
 /**
  * What a full mailbox does with one message too many:
  *
- * - `drop-oldest`: forgets the one that has waited longest, takes the new one.
- * - `drop-newest`: forgets the new one.
+ * - `drop-oldest`: drops the one that has waited longest.
+ * - `drop-newest`: drops the new one.
  * - `stop`: its owner exits `abnormal` with a {@link MailboxOverflowError}.
  */
 export type OverflowPolicy = "drop-oldest" | "drop-newest" | "stop";
@@ -24,14 +20,14 @@ export interface MailboxLimits {
    * Default: no bound, except for streamed responses and WebSockets (1000).
    */
   readonly maxMailbox?: number | undefined;
-  /** What happens to one too many. Default: `stop`, since it is the only one that loses nothing in silence. */
+  /** What happens to one too many. Default: `stop`, the only policy that loses no message silently. */
   readonly overflow?: OverflowPolicy | undefined;
 }
 
 /** A mailbox with the `stop` policy was full. */
 export class MailboxOverflowError extends Error {
   override readonly name: string = "MailboxOverflowError";
-  /** The bound that was met. */
+  /** The bound. */
   readonly maxMailbox: number;
 
   constructor(maxMailbox: number) {
@@ -45,7 +41,6 @@ export class Mailbox<Message> {
   readonly #queue: Queue<Message> = new Queue<Message>();
   readonly #max: number;
   readonly #overflow: OverflowPolicy;
-  #dropped = 0;
 
   /** Throws a UsageError for limits out of range. */
   constructor(limits: MailboxLimits = {}) {
@@ -59,19 +54,13 @@ export class Mailbox<Message> {
     return this.#queue.length;
   }
 
-  /** How many messages a `drop-…` policy has forgotten so far. */
-  get dropped(): number {
-    return this.#dropped;
-  }
-
-  /** Takes a message in, as the policy has it; false: the mailbox is full and its owner must stop. */
+  /** Adds a message, or applies the policy; false: the mailbox is full and its owner must stop. */
   offer(message: Message): boolean {
     if (this.#queue.length < this.#max) {
       this.#queue.push(message);
       return true;
     }
     if (this.#overflow === "stop") return false;
-    this.#dropped += 1;
     if (this.#overflow === "drop-oldest") {
       this.#queue.shift();
       this.#queue.push(message);
@@ -84,12 +73,7 @@ export class Mailbox<Message> {
     return this.#queue.shift();
   }
 
-  /** Takes out, oldest first, all messages there are. */
-  *drain(): IterableIterator<Message> {
-    while (this.#queue.length > 0) yield this.#queue.shift();
-  }
-
-  /** Forgets all messages, without counting them as dropped. */
+  /** Drops all messages. */
   clear(): void {
     this.#queue.clear();
   }

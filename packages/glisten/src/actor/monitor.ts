@@ -1,8 +1,4 @@
-/**
- * Watching a process end.
- *
- * Owns the shape of the news, and the list of those who want to hear it.
- */
+// Watching a process end: the message, a source of it for selectors, and the list of watchers.
 
 import type { ExitReason } from "./exit.ts";
 import type { Receiver, Source, Unsubscribe } from "./selector.ts";
@@ -26,8 +22,8 @@ export interface Monitored {
 }
 
 /**
- * The end of a process as a source for a selector. Every subscriber hears it once; whoever subscribes to a
- * process that is already dead hears it at once.
+ * The end of a process as a source for a selector. Every subscriber gets it once; a subscriber to a
+ * process that has already ended gets it at once.
  *
  * ```ts
  * selector<Change>().selectMap(monitor(worker), (down) => ({ type: "worker-down", reason: down.reason }))
@@ -48,22 +44,17 @@ export function monitor(process: Monitored): Source<ProcessDown> {
   };
 }
 
-/** Those who watch one process. Costs nothing until somebody does. */
+/** The watchers of one process. Allocates nothing until there is one. */
 export class Monitors {
   #receivers: Set<{ receiver: Receiver<ProcessDown> }> | undefined;
   #down: ProcessDown | undefined;
 
-  /** Whether anybody watches. */
+  /** Whether there are watchers. */
   get watched(): boolean {
     return this.#receivers !== undefined && this.#receivers.size > 0;
   }
 
-  /** Why the process ended, once it has. */
-  get reason(): ExitReason | undefined {
-    return this.#down?.reason;
-  }
-
-  /** Adds one who watches; tells at once when the process has already ended. */
+  /** Adds a watcher; calls it at once when the process has already ended. */
   add(receiver: Receiver<ProcessDown>): Unsubscribe {
     if (this.#down !== undefined) {
       tell(receiver, this.#down);
@@ -77,7 +68,7 @@ export class Monitors {
     };
   }
 
-  /** Tells all, once. */
+  /** Calls all watchers, once. */
   down(reason: ExitReason, process: unknown): void {
     if (this.#down !== undefined) return;
     this.#down = { type: "process-down", reason, process };

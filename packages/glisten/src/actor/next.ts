@@ -1,8 +1,6 @@
-/**
- * What a message handler answers: go on, stop, or stop with a failure.
- *
- * One type for actors, glisten's connections, and WebSocket, SSE and chunked-response loops.
- */
+// What a message handler answers: go on, stop, or stop with a failure.
+//
+// One type for actors, glisten's connections, and WebSocket, SSE and chunked-response loops.
 
 import type { Selector } from "./selector.ts";
 
@@ -54,7 +52,7 @@ class Answer<State, Message> implements Next<State, Message> {
   }
 }
 
-const STOP: Next<never, never> = new Answer<never, never>("stop", undefined, undefined, undefined);
+const stopped: Next<never, never> = new Answer<never, never>("stop", undefined, undefined, undefined);
 
 /** Go on with this state. Exported from the package under the name `continue`. */
 export function continue_<State, Message = never>(state: State): Next<State, Message> {
@@ -63,7 +61,7 @@ export function continue_<State, Message = never>(state: State): Next<State, Mes
 
 /** End in order: the exit reason is `normal`. */
 export function stop(): Next<never, never> {
-  return STOP;
+  return stopped;
 }
 
 /** End with a failure: the exit reason is `abnormal` and `reason` its error. */

@@ -1,14 +1,12 @@
-/**
- * A first-in first-out queue: a ring of a power of two that doubles when full. `push` and `shift` cost a few
- * nanoseconds and no allocation in the long run; an emptied queue lets a large ring go.
- */
+// A first-in first-out queue: a ring of a power of two that doubles when full. `push` and `shift` cost a few
+// nanoseconds and no allocation in the long run; an emptied queue drops a large ring.
 
-const SMALL = 16;
-const KEEP = 1024;
+const smallRing = 16;
+const largestKept = 1024;
 
 /** An unbounded FIFO of anything. */
 export class Queue<Item> {
-  #ring: (Item | undefined)[] = new Array<Item | undefined>(SMALL).fill(undefined);
+  #ring: (Item | undefined)[] = new Array<Item | undefined>(smallRing).fill(undefined);
   #head = 0;
   #length = 0;
 
@@ -30,13 +28,13 @@ export class Queue<Item> {
     this.#ring[this.#head] = undefined;
     this.#head = (this.#head + 1) & (this.#ring.length - 1);
     this.#length -= 1;
-    if (this.#length === 0 && this.#ring.length > KEEP) this.clear();
+    if (this.#length === 0 && this.#ring.length > largestKept) this.clear();
     return item as Item;
   }
 
-  /** Lets everything go. */
+  /** Removes all items. */
   clear(): void {
-    this.#ring = new Array<Item | undefined>(SMALL).fill(undefined);
+    this.#ring = new Array<Item | undefined>(smallRing).fill(undefined);
     this.#head = 0;
     this.#length = 0;
   }

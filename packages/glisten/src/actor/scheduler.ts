@@ -1,10 +1,8 @@
-/**
- * Turns: who handles a message when several loops have something to do.
- *
- * Owns two rules. A send from inside a handler never runs another handler before the first has returned: the
- * receiving loop waits in line and runs as soon as the outermost handler is done. And no chain of messages,
- * however long, keeps the process from its sockets: after a batch the rest waits for `setImmediate`.
- */
+// The order in which loops with messages run.
+//
+// Owns two rules. A send from inside a handler never runs another handler before the first has returned: the
+// receiving loop is queued and runs as soon as the outermost handler is done. And no chain of messages, however
+// long, starves the sockets: after a batch the rest waits for `setImmediate`.
 
 import { Queue } from "./queue.ts";
 
@@ -14,27 +12,27 @@ export interface Runnable {
 }
 
 /** Messages handled before the process looks at its sockets again. */
-const BATCH = 128;
+const batchSize = 128;
 
 class Scheduler {
   /** How many handlers are on the stack. */
   depth = 0;
-  /** Whether loops wait in line. */
+  /** Whether loops are queued. */
   waiting = false;
   #ready = new Queue<Runnable>();
   #flushing = false;
   #yielded = false;
-  #completions = BATCH;
+  #completions = batchSize;
   #deferred: (() => void)[] = [];
 
-  /** Puts a loop in line. It runs when the outermost handler returns, or in the next turn. */
+  /** Queues a loop. It runs when the outermost handler returns, or in the next turn. */
   enqueue(runnable: Runnable): void {
     this.#ready.push(runnable);
     this.waiting = true;
     if (this.depth === 0 && !this.#flushing) this.#yieldTurn();
   }
 
-  /** Runs something that is no handler but may send: what it sends is handled when it has returned. */
+  /** Runs code other than a handler that may send; its messages are handled once it returns. */
   hold(run: () => void): void {
     this.depth += 1;
     try {
@@ -45,12 +43,12 @@ class Scheduler {
     }
   }
 
-  /** Lets the loops in line run. For the outermost handler, after it returned. */
+  /** Runs the queued loops. Called when the outermost handler has returned. */
   flush(): void {
     if (this.#flushing || this.#yielded) return;
     this.#flushing = true;
     try {
-      for (let budget = BATCH; budget > 0 && this.#ready.length > 0; budget -= 1) {
+      for (let budget = batchSize; budget > 0 && this.#ready.length > 0; budget -= 1) {
         this.#ready.shift().step();
       }
     } finally {
@@ -62,8 +60,7 @@ class Scheduler {
 
   /**
    * Runs `complete`, which goes on after a handler's promise has settled: at once, or after a full batch of
-   * such completions in the next turn, since a chain of settled promises would keep the process from its
-   * sockets just as well as a loop.
+   * such completions in the next turn, since a chain of settled promises would starve the sockets as well.
    */
   afterPromise(complete: () => void): void {
     if (this.#completions > 0) {
@@ -82,7 +79,7 @@ class Scheduler {
   }
 
   #nextTurn(): void {
-    this.#completions = BATCH;
+    this.#completions = batchSize;
     const deferred = this.#deferred;
     this.#deferred = [];
     for (const complete of deferred) complete();

@@ -1,9 +1,7 @@
-/**
- * Several sources of messages heard as one.
- *
- * Owns subscribing to all of them and leaving all of them again. Holds no messages: a source that has no
- * listener keeps or drops them as it sees fit. A selector is a value; `select`, `merge` and `map` make new ones.
- */
+// Several sources of messages heard as one.
+//
+// Owns subscribing to all of them and leaving all of them again. Holds no messages: a source that has no
+// listener keeps or drops them as it sees fit. A selector is a value; `select`, `merge` and `map` make new ones.
 
 import { callUser, refusePromise } from "./user-code.ts";
 
@@ -112,7 +110,7 @@ function listener<Message>(
   };
 }
 
-const EMPTY = new SourceSet<never>([]);
+const withoutSources = new SourceSet<never>([]);
 
 /**
  * A selector without sources.
@@ -124,7 +122,7 @@ const EMPTY = new SourceSet<never>([]);
  * ```
  */
 export function selector<Message>(): Selector<Message> {
-  return EMPTY as unknown as Selector<Message>;
+  return withoutSources as unknown as Selector<Message>;
 }
 
 /** Whether a value is a selector: an object that can `select`, `merge` and be subscribed to. */

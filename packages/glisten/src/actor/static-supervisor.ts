@@ -1,11 +1,10 @@
-/**
- * The life of a supervisor with a fixed list of children.
- *
- * Semantics are those of Erlang/OTP's `supervisor`. One thing happens at a time: while a restart is under way
- * other exits wait, and an exit of a child that has meanwhile been replaced is void.
- */
+// The life of a supervisor with a fixed list of children.
+//
+// Semantics are those of Erlang/OTP's `supervisor`. One thing happens at a time: while a restart is under way
+// other exits wait, and an exit of a child that has meanwhile been replaced is void.
 
 import { UsageError } from "../errors.ts";
+import { shown } from "../option-names.ts";
 import {
   type Child,
   type ChildSpecification,
@@ -152,7 +151,7 @@ export class StaticSupervisor implements Supervisor {
     throw error;
   }
 
-  /** Handles what has happened, one thing after the other, until nothing is left to do. */
+  /** Handles incidents one after the other until none is left. */
   async #work(): Promise<void> {
     this.#working = true;
     while (!this.#dead && !this.#stopRequested && this.#incidents.length > 0) {
@@ -195,7 +194,7 @@ export class StaticSupervisor implements Supervisor {
     if (failure === undefined || this.#stopRequested || this.#dead) return;
     failure.entry.state = "restarting";
     this.#incidents.push({ type: "retry", entry: failure.entry, error: failure.error });
-    // A start that fails at once, again and again, must not keep the process from everything else.
+    // Starts that fail immediately must not starve the event loop.
     await new Promise((resolve) => setImmediate(resolve));
   }
 
@@ -241,7 +240,7 @@ export class StaticSupervisor implements Supervisor {
       (await within(starting, Number.POSITIVE_INFINITY, this.#starting.signal)) ??
       (await within(starting, limit, this.#hurry.signal));
     if (child === undefined) {
-      // It may still arrive; then nobody is left to look after it.
+      // It may still arrive, and is then killed.
       starting.then(killChild, () => {});
       throw new Error("the supervisor was stopped before the child had started");
     }
@@ -286,7 +285,7 @@ export class StaticSupervisor implements Supervisor {
     }
   }
 
-  /** How long until the stop deadline; it has passed when `#hurry` says so, and by no other clock. */
+  /** Milliseconds until the stop deadline, which has passed only once `#hurry` is aborted. */
   #remaining(): number {
     return this.#hurry.signal.aborted ? 0 : Math.max(1, this.#deadlineAt - performance.now());
   }
@@ -317,7 +316,7 @@ export class StaticSupervisor implements Supervisor {
 async function startChild(specification: ChildSpecification, signal: AbortSignal): Promise<Child> {
   const child = await specification.start(signal);
   if (!isChild(child))
-    throw new UsageError(`child ${specification.id}: start gave nothing that can be supervised`);
+    throw new UsageError(`child ${specification.id}: start must return a child, got ${shown(child)}`);
   return child;
 }
 

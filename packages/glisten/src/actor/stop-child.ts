@@ -1,16 +1,14 @@
-/**
- * Ending one child: ask, wait, kill.
- */
+// Ending one child: ask, wait, kill.
 
 import { type Child, type ChildSpecification, exitOf, shutdownLimit } from "./child-specification.ts";
 import { type ExitReason, killedExit } from "./exit.ts";
 import { within } from "./timer.ts";
 
 /** How long a killed child is waited for before it is given up as lost, in milliseconds. */
-const KILL_GRACE_MS = 1000;
+const killGraceMs = 1000;
 
 /** How much longer a supervisor is waited for, which keeps the same deadline itself, in milliseconds. */
-const SUPERVISOR_GRACE_MS = 250;
+const supervisorGraceMs = 250;
 
 /** How a child ended. `asked`: it ended by itself when told to. */
 export interface Stopped {
@@ -42,12 +40,12 @@ export async function stopChild(
     let reason = await within(exited, limitMs, hurry);
     if (reason === undefined && specification.type === "supervisor") {
       void askToStop(child, 0);
-      reason = await within(exitOf(child), SUPERVISOR_GRACE_MS);
+      reason = await within(exitOf(child), supervisorGraceMs);
     }
     if (reason !== undefined) return { reason, killed: reason.type === "killed" };
   }
   killChild(child);
-  const reason = await within(exitOf(child), KILL_GRACE_MS);
+  const reason = await within(exitOf(child), killGraceMs);
   return { reason: reason ?? killedExit, killed: true };
 }
 
@@ -56,7 +54,7 @@ export function killChild(child: Child): void {
   try {
     child.kill();
   } catch {
-    // It is being got rid of; its exit is waited for, and that is all there is to do.
+    // The child is given up; its exit is still awaited.
   }
 }
 

@@ -1,9 +1,7 @@
-/**
- * Typed addresses: where a message is sent to.
- *
- * Owns two kinds. A subject with an owner hands each message to it (an actor's, a connection's). A free-standing
- * one keeps messages until somebody subscribes or calls `receive`.
- */
+// Typed addresses: where a message is sent to.
+//
+// Owns two kinds. A subject with an owner hands each message to it (an actor's, a connection's). A free-standing
+// one keeps messages until somebody subscribes or calls `receive`.
 
 import { type ExitReason, normalExit } from "./exit.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
@@ -19,13 +17,16 @@ export interface Subject<Message> extends Source<Message> {
    * A function property, so that a subject of fewer kinds of messages is not taken for one of more.
    */
   readonly send: (message: Message) => void;
-  /** Hears every message sent from now on, in place of the owner's usual way of receiving. */
+  /** Gets every message sent from now on, in place of the owner's usual way of receiving. */
   subscribe(receiver: Receiver<Message>): Unsubscribe;
   /** Watches the owner end, where there is one to watch; `call` uses it. At once when it has ended already. */
   monitor?(receiver: Receiver<ProcessDown>): Unsubscribe;
 }
 
-/** Subscribers of one subject. The list is replaced, never changed, so that a message may change who listens. */
+/**
+ * Subscribers of one subject. The list is replaced, never changed, so that a listener may subscribe and unsubscribe
+ * while it is called.
+ */
 class Listeners<Message> {
   #receivers: readonly { readonly receiver: Receiver<Message> }[] = [];
 
@@ -65,12 +66,7 @@ export class OwnedSubject<Message> implements Subject<Message> {
     this.#receiver = receiver;
   }
 
-  /** Whether the owner lives. */
-  get alive(): boolean {
-    return this.#receiver !== undefined;
-  }
-
-  /** Whether anybody watches the owner through this subject. */
+  /** Whether the owner is watched through this subject. */
   get watched(): boolean {
     return this.#monitors?.watched ?? false;
   }
@@ -95,7 +91,7 @@ export class OwnedSubject<Message> implements Subject<Message> {
     return this.#monitors.add(receiver);
   }
 
-  /** The owner has ended: messages are dropped from now on, those who watch are told. */
+  /** Ends the subject with its owner: drops messages from now on and tells the watchers. */
   close(reason: ExitReason): void {
     if (this.#receiver === undefined) return;
     this.#receiver = undefined;
@@ -117,7 +113,7 @@ export class ReceiveError extends Error {
   }
 }
 
-/** A subject that belongs to nobody. */
+/** A subject without an owner. */
 export interface FreeSubject<Message> extends Subject<Message> {
   /** How many messages wait. */
   readonly length: number;
@@ -127,7 +123,7 @@ export interface FreeSubject<Message> extends Subject<Message> {
    * comes after a timeout is kept for the next call.
    */
   receive(options?: { readonly timeout?: number | undefined }): Promise<Message>;
-  /** Drops what waits and everything sent from now on; those in `receive` are rejected. */
+  /** Drops what waits and everything sent from now on; pending `receive` calls are rejected. */
   close(): void;
 }
 
@@ -212,8 +208,8 @@ class LooseSubject<Message> implements FreeSubject<Message> {
 }
 
 /**
- * A subject that belongs to nobody: messages wait in it until somebody subscribes (a selector, say) or calls
- * `receive`. Since it outlives those who listen, it also serves as the lasting address of an actor that is
+ * A subject without an owner: messages wait in it until somebody subscribes (a selector, say) or calls
+ * `receive`. Since it outlives its listeners, it also serves as the lasting address of an actor that is
  * restarted: each incarnation selects it in its `init`.
  *
  * With limits its mailbox is bounded; under the `stop` policy it closes when one too many waits.

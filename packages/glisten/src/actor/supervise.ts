@@ -1,6 +1,4 @@
-/**
- * Starting a supervisor, by itself or as the child of another.
- */
+// Starting a supervisor, by itself or as the child of another.
 
 import { UsageError } from "../errors.ts";
 import { checkFunctions, checkNames, shown } from "../option-names.ts";
@@ -10,8 +8,8 @@ import type { Supervisor, SupervisorOptions } from "./supervisor.ts";
 
 /**
  * Starts a supervisor and its children. Rejects with a `SupervisorStartError` when one does not start; those
- * that had started are ended first, in reverse order. Rejects with a UsageError for options that make no sense,
- * such as two children of one id.
+ * that had started are ended first, in reverse order. Rejects with a UsageError for invalid options, such as
+ * two children of one id.
  *
  * ```ts
  * const tree = await supervisor({
@@ -51,7 +49,7 @@ function stopOnAbort(it: Supervisor, signal: AbortSignal | undefined): () => voi
  * A supervisor as a child of another: of type `supervisor`, `permanent` and with `infinity` to stop unless `as`
  * says otherwise.
  *
- * Throws a UsageError for options that make no sense.
+ * Throws a UsageError for invalid options.
  */
 export function supervisorSpec(
   id: string,
@@ -67,7 +65,8 @@ function checkOptions(options: SupervisorOptions): void {
   checkNames("supervisor", options, ["strategy", "children", "intensity", "onEvent", "signal"]);
   checkFunctions(options, [], ["onEvent"]);
   const { strategy, children } = options;
-  if (!Array.isArray(children)) throw new UsageError("children must be an array of child specifications");
+  if (!Array.isArray(children))
+    throw new UsageError(`children must be an array of child specifications, got ${shown(children)}`);
   if (strategy !== undefined && !["one-for-one", "rest-for-one", "one-for-all"].includes(strategy)) {
     throw new UsageError(
       `strategy must be "one-for-one", "rest-for-one" or "one-for-all", got ${shown(strategy)}`,

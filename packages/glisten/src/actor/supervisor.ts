@@ -1,7 +1,5 @@
-/**
- * A supervisor with a fixed list of children: starts them in order, restarts them by its strategy, ends them in
- * reverse order. What it is made of and what it shows; `supervise.ts` starts it.
- */
+// A supervisor with a fixed list of children: starts them in order, restarts them by its strategy, ends them in
+// reverse order. Its options and its interface; `supervise.ts` starts it.
 
 import type { Child, ChildSpecification, Restart } from "./child-specification.ts";
 import type { ExitReason } from "./exit.ts";
@@ -45,7 +43,7 @@ export interface SupervisorOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One child as it stands. */
+/** The present state of one child. */
 export interface ChildInfo {
   /** The id of its specification. */
   readonly id: string;
@@ -53,7 +51,7 @@ export interface ChildInfo {
   readonly child: Child | undefined;
   /** `restarting`: its last start failed and another is due. `stopped`: it ended and is not to be restarted now. */
   readonly state: "running" | "starting" | "restarting" | "stopped";
-  /** Does it supervise others? */
+  /** The type in its specification. */
   readonly type: "worker" | "supervisor";
   /** When it is restarted. */
   readonly restart: Restart;

@@ -1,13 +1,12 @@
-/** Timers that know infinity. */
+// Timers that take Infinity.
 
-/** The longest delay a timer of the platform takes, in milliseconds. */
-const LONGEST = 0x7fffffff;
+import { longestTimerMs } from "../option-values.ts";
 
 /**
- * Like `setTimeout`, but a delay that is infinite, or longer than the platform can count (24 days), never comes.
+ * Like `setTimeout`, but never fires when the delay is infinite or longer than a timer can be set for (24 days).
  */
 export function after(ms: number, run: () => void): NodeJS.Timeout | undefined {
-  return ms > LONGEST ? undefined : setTimeout(run, Math.max(0, ms));
+  return ms > longestTimerMs ? undefined : setTimeout(run, Math.max(0, ms));
 }
 
 /**

@@ -1,9 +1,7 @@
-/**
- * The one place where a failure of user code stops.
- *
- * A callback whose outcome nothing depends on (`onClose`, `onError`, a subscriber, an event listener) is called through
- * {@link callUser}: a throw or a rejection is reported once, and nothing else happens.
- */
+// The one place where a failure of user code stops.
+//
+// A callback whose outcome nothing depends on (`onClose`, `onError`, a subscriber, an event listener) is called through
+// {@link callUser}: a throw or a rejection is reported once, and nothing else happens.
 
 import { inspect } from "node:util";
 import { UsageError } from "../errors.ts";
@@ -67,8 +65,8 @@ function reportFailure(report: (error: unknown) => unknown, error: unknown): voi
 }
 
 /**
- * Raises an error of our own where the process looks for uncaught exceptions, away from the stack of whoever happened
- * to be calling. Failures of user code go through {@link callUser} instead.
+ * Throws an error of glisten's own as an uncaught exception, off the caller's stack. Failures of user code go through
+ * {@link callUser} instead.
  */
 export function raiseUncaught(error: unknown): void {
   queueMicrotask(() => {

@@ -1,10 +1,8 @@
-/**
- * The loop that user code runs in: under an actor, a connection's handler, a WebSocket, a streamed response.
- *
- * Owns `init` before the first message, the messages that come before it is done, the address for other actors, the
- * notice that the server is stopping, the grace of a handler that outlives its connection, and `onClose` exactly once
- * for every state that `init` has made. What carries the messages, and what an end means for it, is the host's.
- */
+// The loop that user code runs in: under an actor, a connection's handler, a WebSocket, a streamed response.
+//
+// Owns `init` before the first message, the messages that come before it is done, the address for other actors, the
+// notice that the server is stopping, the grace of a handler that outlives its connection, and `onClose` exactly once
+// for every state that `init` has made. What carries the messages, and what an end means for it, is the host's.
 
 import { abnormalExit, type ExitReason } from "./exit.ts";
 import { Loop } from "./loop.ts";
@@ -14,8 +12,8 @@ import { type Initialised, type Selector, splitInitialised } from "./selector.ts
 import { OwnedSubject, type Subject } from "./subject.ts";
 import { callUser, isPromiseLike } from "./user-code.ts";
 
-/** How long a handler's open promise may outlive what it handles messages of, in milliseconds. */
-export const GRACE_MS = 5_000;
+/** How long a pending handler may outlive its connection or stream, in milliseconds. */
+export const graceMs = 5_000;
 
 /** What a handler answers, now or later. */
 export type UserResult<State, Message> = LoopResult<State, Message> | PromiseLike<LoopResult<State, Message>>;
@@ -28,8 +26,8 @@ export type UserResult<State, Message> = LoopResult<State, Message> | PromiseLik
 export type AnyIfUnknown<Message> = [Message] extends [never] ? any : unknown extends Message ? any : Message;
 
 /**
- * What a {@link UserLoop} belongs to. Most methods do no more than call the function of the same role that the user gave;
- * what they throw, or reject with, is a failure of user code.
+ * What a {@link UserLoop} belongs to. Most methods do no more than call the function of the same role that the user
+ * gave; what they throw, or reject with, is a failure of user code.
  */
 export interface LoopHost<State, Message, UserMessage, Reason> {
   /** Has the loop handle a message that was given to `deliver`; for hosts that do. */
@@ -41,7 +39,7 @@ export interface LoopHost<State, Message, UserMessage, Reason> {
   /** Calls `onClose`. */
   onClose(state: State, reason: Reason): unknown;
   /**
-   * Told exactly once that the loop has ended, before `onClose`: because it was told to, by its own answer, or by a
+   * Called exactly once when the loop has ended, before `onClose`: because it was told to, by its own answer, or by a
    * failure. `begun` is false if `init` failed or was not done. Returns the reason for `onClose`; undefined if the host
    * is about to give it to `UserLoop.close`.
    */
@@ -50,7 +48,7 @@ export interface LoopHost<State, Message, UserMessage, Reason> {
   onFault(error: unknown): void;
 }
 
-/** Told from the host's messages by its class. */
+/** A message of the loop's own, recognised by its class. */
 class ShutdownNotice {
   readonly deadlineMs: number;
 
@@ -59,7 +57,7 @@ class ShutdownNotice {
   }
 }
 
-/** What there is to know of the end. Apart, since a loop that runs, or idles, has none. */
+/** The state of an ending. An object of its own, since a loop that runs or idles has none. */
 class Ending<State, Reason> {
   /** The reason for `onClose`, once it is known. */
   reason: Reason | undefined = undefined;
@@ -74,7 +72,9 @@ class Ending<State, Reason> {
   resolve: ((closing: Promise<void> | undefined) => void) | undefined = undefined;
 }
 
-/** Runs user code over messages, one at a time. All loops share their functions: an idle one holds two small objects. */
+/**
+ * Runs user code over messages, one at a time. All loops share their functions: an idle one holds two small objects.
+ */
 export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason> {
   readonly #host: LoopHost<State, Message, UserMessage, Reason>;
   readonly #loop: Loop<State, unknown, UserLoop<State, Message, UserMessage, Reason>>;
@@ -118,8 +118,8 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
   }
 
   /**
-   * Calls the user's `init` with what it is to hold in its hand, and begins with the state it makes. Returns a promise if
-   * `init` does. Never throws or rejects: the host hears of a failure by `onEnd`.
+   * Calls the user's `init` with `handle`, and begins with the state that it makes. Returns a promise if
+   * `init` does. Never throws or rejects: `onEnd` tells the host of a failure.
    */
   start<Handle>(
     init: (handle: Handle) => Initialised<State, UserMessage> | PromiseLike<Initialised<State, UserMessage>>,
@@ -163,7 +163,7 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
   }
 
   /**
-   * What the loop handles messages of has ended. A handler at work may finish, within {@link GRACE_MS} unless `exit` is
+   * What the loop handles messages of has ended. A handler at work may finish, within {@link graceMs} unless `exit` is
    * `killed`; then `last`, if given, is handled; then `onClose` is called with `reason`, unless it has been. Returns a
    * promise unless all is done; it never rejects. An `init` that is still pending is not waited for: `onClose` follows
    * when it is done.
@@ -239,7 +239,7 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
   #outlive(exit: ExitReason): void {
     const end = this.#end!;
     if (end.timer !== undefined) return;
-    end.timer = setTimeout(() => this.#loop.stop(exit), GRACE_MS);
+    end.timer = setTimeout(() => this.#loop.stop(exit), graceMs);
     end.promise = new Promise<void>((resolve) => {
       end.resolve = resolve;
     });

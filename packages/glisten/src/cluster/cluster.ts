@@ -1,13 +1,11 @@
-/**
- * Several processes that serve one address: n supervised workers over node:cluster.
- *
- *   cluster (one-for-one)
- *   └── worker slots   each a process that runs the same module and listens on the same address
- *
- * node:cluster, not threads with `reusePort`: the primary holds the listening socket as long as a worker listens, so
- * that no connection is refused or reset while workers come and go. A socket closed under SO_REUSEPORT takes its accept
- * queue with it.
- */
+// Several processes that serve one address: n supervised workers over node:cluster.
+//
+//   cluster (one-for-one)
+//   └── worker slots   each a process that runs the same module and listens on the same address
+//
+// node:cluster, not threads with `reusePort`: the primary holds the listening socket as long as a worker listens, so
+// that no connection is refused or reset while workers come and go. A socket closed under SO_REUSEPORT takes its accept
+// queue with it.
 
 import nodeCluster from "node:cluster";
 import { availableParallelism } from "node:os";
@@ -20,8 +18,9 @@ import {
   SupervisorStartError,
   supervisor,
 } from "../actor/index.ts";
+import { RestartWindow } from "../actor/intensity.ts";
 import { UsageError } from "../errors.ts";
-import { checkNames } from "../option-names.ts";
+import { checkFunctions, checkNames, shown } from "../option-names.ts";
 import { stopTimes } from "../server/drain.ts";
 import type { StopCount, StopOptions } from "../server/server-interface.ts";
 import { Fleet, type FleetSettings } from "./fleet.ts";
@@ -33,7 +32,9 @@ import { WorkerSlot } from "./worker-slot.ts";
 export interface ClusterOptions {
   /** Worker processes. Default: `os.availableParallelism()`. */
   readonly workers?: number | undefined;
-  /** Worker crashes that are tolerated, and within how long; one more, and the cluster gives up. Default: 5, 10 000 ms. */
+  /**
+   * Worker crashes that are tolerated, and within how long; one more, and the cluster gives up. Default: 5, 10 000 ms.
+   */
   readonly intensity?: { readonly restarts: number; readonly withinMs: number } | undefined;
   /** A worker must listen within this. Default: 30 000 ms. */
   readonly startTimeoutMs?: number | undefined;
@@ -45,7 +46,7 @@ export interface ClusterOptions {
    */
   readonly onStop?: (() => void | Promise<void>) | undefined;
   /**
-   * Hears in the primary that workers have crashed more often than `intensity` tolerates. Default: prints the error's
+   * Called in the primary when workers have crashed more often than `intensity` tolerates. Default: prints the error's
    * message to stderr, and has the process exit with code 1 once the other workers have drained.
    */
   readonly onGiveUp?: ((error: Error) => void | Promise<void>) | undefined;
@@ -59,7 +60,7 @@ export interface ClusterInfo extends WorkerFigures {
   readonly workers: readonly number[];
 }
 
-/** A cluster as its primary process has it. */
+/** A cluster in its primary process. */
 export interface ClusterPrimary extends AsyncDisposable {
   readonly role: "primary";
   /** The sum over all workers that answer. */
@@ -71,20 +72,20 @@ export interface ClusterPrimary extends AsyncDisposable {
    */
   reload(): Promise<void>;
   /**
-   * Stops all workers at once, as `Server.stop` does in each; resolves with what their servers reported. The deadline is
-   * `stopDeadlineMs` unless another is given. A second call can only make it end sooner.
+   * Stops all workers at once, as `Server.stop` does in each; resolves with what their servers reported. The deadline
+   * is `stopDeadlineMs` unless another is given. A second call can only make it end sooner.
    *
-   * @throws UsageError (rejects) for times that are no numbers of at least 0.
+   * @throws UsageError (rejects) for times that are not numbers of at least 0.
    */
   stop(options?: StopOptions): Promise<StopCount>;
   /** Resolves when the cluster has ended: `shutdown`, or `abnormal` when it gave up. */
   readonly closed: Promise<ExitReason>;
 }
 
-/** A cluster as a worker has it: its own server. The primary starts, reloads and stops it. */
+/** A cluster in a worker: its own server. The primary starts, reloads and stops it. */
 export interface ClusterWorker<Member> {
   readonly role: "worker";
-  /** What `start` gave in this process. */
+  /** The server that `start` started in this process. */
   readonly server: Member;
 }
 
@@ -130,7 +131,7 @@ class Primary implements ClusterPrimary {
     this.#fleet = fleet;
     this.closed = tree.exited.then(async (reason) => {
       await fleet.stop(fleet.settings.stopDeadlineMs); // those that still drain behind a successor
-      // A service manager acts on the exit code. A primary that lived on would refuse everybody.
+      // A service manager acts on the exit code. A primary that lived on would refuse every client.
       if (exits && reason.type === "abnormal") setImmediate(() => process.exit());
       return reason;
     });
@@ -235,18 +236,10 @@ function checkOptions(options: ClusterOptions): CheckedOptions {
   const { workers = availableParallelism(), startTimeoutMs = 30_000, stopDeadlineMs = 10_000 } = options;
   const { intensity = { restarts: 5, withinMs: 10_000 }, onStop, onGiveUp } = options;
   if (!Number.isInteger(workers) || workers < 1) {
-    throw new UsageError(`workers must be an integer of at least 1, got ${String(workers)}`);
+    throw new UsageError(`workers must be an integer of at least 1, got ${shown(workers)}`);
   }
-  const { restarts, withinMs } = intensity;
-  if (!Number.isInteger(restarts) || restarts < 0 || !(withinMs > 0)) {
-    throw new UsageError(
-      "intensity must be { restarts, withinMs }: an integer of at least 0, and more than 0 ms",
-    );
-  }
-  for (const [name, value] of Object.entries({ onStop, onGiveUp })) {
-    if (value === undefined || typeof value === "function") continue;
-    throw new UsageError(`${name} must be a function, got ${String(value)}`);
-  }
+  new RestartWindow(intensity); // checks it
+  checkFunctions(options, [], ["onStop", "onGiveUp"]);
   return {
     workers,
     intensity,
@@ -259,5 +252,5 @@ function checkOptions(options: ClusterOptions): CheckedOptions {
 
 function milliseconds(value: number, name: string, least = 0): number {
   if (value >= least && value <= longestMs) return value;
-  throw new UsageError(`${name} must be a number from ${least} to ${longestMs} ms, got ${String(value)}`);
+  throw new UsageError(`${name} must be a number from ${least} to ${longestMs}, got ${shown(value)}`);
 }

@@ -1,4 +1,4 @@
-/** All worker processes: those that hold a place, and those that still drain behind their successors. */
+// All worker processes: those that hold a place, and those that still drain behind their successors.
 
 import type { StopCount } from "../server/server-interface.ts";
 import { sumOf, type WorkerAddress, type WorkerFigures } from "./messages.ts";

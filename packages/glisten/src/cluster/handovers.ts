@@ -1,10 +1,8 @@
-/**
- * Connections on their way from the primary to a worker.
- *
- * node:cluster keeps its copy of a connection until the worker says that it has taken it. A worker that dies in between
- * never says so, and its client would wait for an answer as long as the primary lives. The worker may have read some of
- * it, so no other worker can have it: it is closed.
- */
+// Connections on their way from the primary to a worker.
+//
+// node:cluster keeps its copy of a connection until the worker says that it has taken it. A worker that dies in between
+// never says so, and its client would wait for an answer as long as the primary lives. The worker may have read some of
+// it, so no other worker can have it: it is closed.
 
 import cluster, { type Worker } from "node:cluster";
 import { type Answer, isOurs } from "./messages.ts";

@@ -1,4 +1,4 @@
-/** What primary and workers say to each other over node:cluster's channel. Other messages on it are left alone. */
+// The messages of primary and workers on node:cluster's channel. Other messages on it are left alone.
 
 import type { ServerInfo, StopReport } from "../server/server-interface.ts";
 

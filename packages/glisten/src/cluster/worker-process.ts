@@ -1,4 +1,4 @@
-/** One worker process as the primary sees it. */
+// One worker process as the primary sees it.
 
 import cluster, { type Worker } from "node:cluster";
 import { abnormalExit, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
@@ -7,7 +7,7 @@ import type { StopCount } from "../server/server-interface.ts";
 import { closeUnclaimed } from "./handovers.ts";
 import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
 
-/** How much longer than its stop deadline a worker may live: for its cleanup, and to say what became of its server. */
+/** How much longer than its stop deadline a worker may live: for its cleanup, and to report how its server stopped. */
 const graceMs = 2_000;
 const infoTimeoutMs = 2_000;
 
@@ -16,7 +16,7 @@ export class WorkerProcess {
   readonly address: WorkerAddress;
   /** Resolves when the process has ended. */
   readonly exited: Promise<ExitReason>;
-  /** What its server said when it stopped; undefined if it ended in another way. */
+  /** What its server reported when it stopped; undefined if it ended in another way. */
   report: StopCount | undefined = undefined;
   readonly #worker: Worker;
   readonly #questions = new Map<number, (figures: WorkerFigures) => void>();
@@ -139,7 +139,7 @@ export class WorkerProcess {
 function exitOf(worker: Worker): Promise<ExitReason> {
   return new Promise((resolve) => {
     worker.once("exit", (code, signal) => {
-      // Its last words may still be in the channel.
+      // Its last messages may still be in the channel.
       const end = (): void => resolve(reasonOf(code, signal));
       if (worker.isConnected()) worker.once("disconnect", end);
       else end();

@@ -1,4 +1,4 @@
-/** A place in the cluster that a worker fills: what the supervisor restarts, and where a reload swaps workers. */
+// A place in the cluster that a worker fills: what the supervisor restarts, and where a reload swaps workers.
 
 import type { Child, ExitReason } from "../actor/index.ts";
 import { StartError } from "../errors.ts";
@@ -11,7 +11,7 @@ export class WorkerSlot implements Child {
   readonly #fleet: Fleet;
   #worker: WorkerProcess;
   #ended: (reason: ExitReason) => void = () => {};
-  /** The place is given up: its worker has crashed, and the supervisor makes a new one. */
+  /** The worker has crashed: the supervisor starts another slot. */
   #crashed = false;
   #stopping = false;
   #successor: AbortController | undefined = undefined;

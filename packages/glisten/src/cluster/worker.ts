@@ -1,10 +1,8 @@
-/**
- * The worker's half of a cluster: starts the server, answers the primary, and ends when it is told to or when the
- * primary is gone.
- *
- * How a worker ends: its server stops, `onStop` is awaited, the channel to the primary closes. Then the process ends as
- * any other does, when nothing keeps its event loop alive; at the stop deadline it exits in any case.
- */
+// The worker's half of a cluster: starts the server, answers the primary, and ends when it is told to or when the
+// primary is gone.
+//
+// How a worker ends: its server stops, `onStop` is awaited, the channel to the primary closes. Then the process ends as
+// any other does, when nothing keeps its event loop alive; at the stop deadline it exits in any case.
 
 import nodeCluster from "node:cluster";
 import process from "node:process";

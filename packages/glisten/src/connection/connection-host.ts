@@ -1,11 +1,11 @@
-/** What lies between a connection and its server: what each needs of the other. */
+// What lies between a connection and its server: what each needs of the other.
 
 import type { HandlerError } from "../errors.ts";
 import type { TimerWheel } from "../server/timer-wheel.ts";
 import type { Connection, CreateProtocol } from "./connection.ts";
 import type { Handshake } from "./handshake.ts";
-import type { ReadAheadLimits } from "./inbound.ts";
-import type { ConnectionState } from "./phase.ts";
+import type { ReadAheadLimits } from "./live/inbound.ts";
+import type { ConnectionState } from "./live/phase.ts";
 import type { CloseReason } from "./protocol.ts";
 
 /** What a server needs of a connection. */
@@ -15,7 +15,7 @@ export interface HostedConnection extends Connection<never> {
   readonly kind: string;
   /** True: opened, or ended. False: not yet, and `done` is called once it is. */
   open(done: () => void): boolean;
-  /** Nobody will open it any more. */
+  /** It will not be opened. */
   drop(): void;
 }
 
@@ -32,9 +32,9 @@ export interface ConnectionHost {
   ready(connection: HostedConnection): void;
   /** The protocol is there and reading begins. */
   opened(connection: HostedConnection): void;
-  /** The socket is gone and the protocol has been told. */
+  /** The socket is closed and the protocol has been told. */
   gone(connection: HostedConnection, reason: CloseReason): void;
-  /** Told once for every failure of user code. */
+  /** Called once for every failure of user code. */
   report(error: HandlerError, connection: HostedConnection): void;
 }
 
@@ -51,7 +51,7 @@ export interface ConnectionSettings extends ReadAheadLimits {
   readonly initTimeoutMs: number;
   readonly lingerMs: number;
   readonly stallMs: number;
-  /** See `send-deadline.ts`; Infinity: no deadline. */
+  /** See `live/send-deadline.ts`; Infinity: no deadline. */
   readonly sendMs: number;
   readonly minSendRate: number;
 }

@@ -1,8 +1,6 @@
-/**
- * What a handler holds in its hand: the public face of one connection.
- *
- * Owns the contract only; `live-connection.ts` keeps it. Byte counts are bytes, `…Ms` milliseconds.
- */
+// The public interface of one connection.
+//
+// The contract only; `live` has the implementation. Byte counts are bytes, `…Ms` milliseconds.
 
 import type { Socket } from "node:net";
 import type { PeerCertificate } from "node:tls";
@@ -24,12 +22,12 @@ export interface Connection<UserMessage = never> {
   readonly subject: Subject<UserMessage>;
   /** What carries the bytes. TLS over a unix socket is `"tls"`. */
   readonly transport: "tcp" | "tls" | "unix";
-  /** Node's own socket, for what is not offered here. Whoever reads from it or adds listeners is on their own. */
+  /** Node's own socket, for what is not offered here. Reading from it or adding listeners is not supported. */
   readonly socket: Socket;
   /**
    * Sends. The promise is already resolved in the common case; otherwise it resolves when the peer has taken
-   * enough for more to be welcome. Rejects with a TransportError when the peer is gone. A promise nobody looks at
-   * does no harm.
+   * enough for more to be welcome. Rejects with a TransportError when the peer is gone. The promise may
+   * be ignored.
    */
   send(data: Sendable): Promise<void>;
   /**
@@ -38,9 +36,9 @@ export interface Connection<UserMessage = never> {
    * bytes (or never will), so that their memory may be used again. Several parts leave in one write.
    */
   write(data: Sendable, encoding?: "utf8" | "latin1", onSent?: () => void): boolean;
-  /** Holds writes back until `uncork`, so that several leave in one. Every `cork` wants its `uncork`. */
+  /** Holds writes back until `uncork`, so that several leave in one. Every `cork` needs its `uncork`. */
   cork(): void;
-  /** Lets go of what `cork` held back. */
+  /** Releases what `cork` held back. */
   uncork(): void;
   /** Bytes taken by `send` and `write` and not yet by the kernel. */
   readonly bufferedAmount: number;
@@ -70,13 +68,13 @@ export interface Connection<UserMessage = never> {
   /** Ends at once with a reset (RST) on TCP and TLS. `deadline` as for {@link Connection.close}. */
   reset(deadline?: string): void;
   /**
-   * One instant, `ms` from now, at which `Protocol.deadline` is called; 0 takes it back. A later call replaces an
+   * One instant, `ms` from now, at which `Protocol.deadline` is called; 0 cancels it. A later call replaces an
    * earlier one. Coarse: never early, late by up to 200 ms. Costs next to nothing.
    */
   setDeadline(ms: number): void;
   /**
-   * Hands the connection over to another protocol, as behind an HTTP upgrade. The present one hears nothing any more,
-   * not even `closed`, and can be forgotten. The deadline that is set stays set.
+   * Hands the connection over to another protocol, as behind an HTTP upgrade. The previous one is not called again, not
+   * even `closed`. The deadline that is set stays set.
    */
   become(protocol: Protocol): void;
   /** True from the moment nothing can be sent or received any more. */
@@ -84,8 +82,8 @@ export interface Connection<UserMessage = never> {
   /** Aborted when the server begins to stop: the signal of `Server.stopping`, one for all connections. */
   readonly stopping: AbortSignal;
   /**
-   * Who is there. Throws a TransportError (`enotconn`) for a unix socket, and for a peer that was gone before it
-   * was first asked about.
+   * Both ends of the connection. Throws a TransportError (`enotconn`) for a unix socket, and for a peer that was gone
+   * before it was first asked about.
    */
   info(): ConnectionInfo;
   /** What ALPN agreed upon; false: nothing, or no TLS. */

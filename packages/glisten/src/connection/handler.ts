@@ -1,9 +1,7 @@
-/**
- * `glisten.new(init, loop)`: the protocol that hands packets and user messages, one at a time, to a handler.
- *
- * Owns what an end of the handler means for its connection, and the other way round. The handler's own life is the
- * user loop's.
- */
+// `glisten.new(init, loop)`: the protocol that hands packets and user messages, one at a time, to a handler.
+//
+// Owns what an end of the handler means for its connection, and the other way round. The handler's own life is the
+// user loop's.
 
 import { type ExitReason, killedExit, shutdownExit } from "../actor/exit.ts";
 import type { MailboxLimits } from "../actor/mailbox.ts";
@@ -35,19 +33,19 @@ export type HandlerLoop<State, UserMessage> = (
 ) => UserResult<State, UserMessage>;
 
 /**
- * Told once, with the last state, that a connection is over. Not called when `init` failed: there is no state. Sees the
- * state that a pending handler leaves, if that settles within 5 seconds.
+ * Called once, with the last state, when a connection is over; not when `init` failed, since there is no state then.
+ * Gets the state that a pending handler leaves, if that settles within 5 seconds.
  */
 export type OnClose<State> = (state: State, reason: CloseReason) => unknown;
 
-/** Told that the server is stopping; what it returns is taken as the answer of a handler. */
+/** Called when the server is stopping; its result counts as that of a handler. */
 export type OnShutdown<State, UserMessage> = (
   state: State,
   connection: Connection<UserMessage>,
   deadlineMs: number,
 ) => UserResult<State, UserMessage>;
 
-/** A handler, whole. */
+/** A handler and its options. */
 export interface Handler<State, UserMessage> {
   readonly init: Init<State, UserMessage>;
   readonly loop: HandlerLoop<State, UserMessage>;
@@ -114,7 +112,7 @@ class HandlerProtocol<State, UserMessage>
     return this.#handler.onClose?.(state, reason);
   }
 
-  /** The connection knows best how it ends: `closed` brings the reason. */
+  /** Gives no reason: `closed` brings that of the connection. */
   onEnd(exit: ExitReason, begun: boolean): undefined {
     if (exit.type !== "abnormal") {
       if (!this.#closed) this.#connection.close();
@@ -122,7 +120,7 @@ class HandlerProtocol<State, UserMessage>
     }
     const error = new HandlerError(begun ? "loop" : "init", exit.error);
     if (!this.#closed) this.#connection.destroy(error);
-    // A handler that stumbles over the very loss of its connection has not failed.
+    // Failing because the connection is lost is not a handler failure.
     else if (!(exit.error instanceof TransportError)) this.#connection.report(error);
   }
 

@@ -1,9 +1,7 @@
-/**
- * What comes between an accepted socket and its protocol: first a PROXY header, then TLS.
- *
- * Owns the order of the steps. The connection owns the deadline over all of them: when it passes, the socket is
- * destroyed and whatever step was under way fails. A peer that sends garbage costs its own connection only.
- */
+// What comes between an accepted socket and its protocol: first a PROXY header, then TLS.
+//
+// Owns the order of the steps. The connection owns the deadline over all of them: when it passes, the socket is
+// destroyed and whatever step was under way fails. A peer that sends garbage costs its own connection only.
 
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -12,9 +10,9 @@ import type { Endpoint } from "../transport/address.ts";
 import { parseProxyHeader, type TrustedPeers } from "../transport/proxy-protocol.ts";
 import type { TlsContext } from "../transport/tls.ts";
 
-/** What a handshake found out. */
+/** The result of a handshake. */
 export interface Handshaken {
-  /** The real client, where a PROXY header told it. */
+  /** The client that a PROXY header named. */
   readonly client: Endpoint | undefined;
   readonly tls: TLSSocket | undefined;
 }
@@ -25,10 +23,10 @@ export interface Candidate {
   refuse(error: unknown): void;
 }
 
-/** Takes an accepted socket through the handshake, and tells the candidate how it ended. */
+/** Performs the handshake on an accepted socket, and tells the candidate how it ended. */
 export type Handshake = (raw: Socket, candidate: Candidate) => void;
 
-/** Who may send PROXY headers, and how long. */
+/** Which peers may send PROXY headers, and how long the headers may be. */
 export interface ProxySettings {
   readonly trusted: TrustedPeers;
   readonly maxHeaderBytes: number | undefined;

@@ -1,4 +1,4 @@
-/** Who is on the other side of a socket. */
+// The addresses of both ends of a socket.
 
 import type { Socket } from "node:net";
 import { TransportError } from "../errors.ts";

@@ -1,20 +1,18 @@
-/**
- * What stands on a connection: the seam between the server's shell and the thing that understands the bytes.
- *
- * `glisten.new(init, loop)` puts the handler loop here; a server for another protocol puts its own object
- * here with `glisten.protocol(create)`. One object per connection, one call at a time.
- */
+// The interface between a connection and the protocol that it carries.
+//
+// `glisten.new(init, loop)` puts the handler loop here; a server for another protocol puts its own object
+// here with `glisten.protocol(create)`. One object per connection, one call at a time.
 
 import type { Subject } from "../actor/subject.ts";
 import type { SocketReason } from "../errors.ts";
 
-/** How a connection ended. Told once, to `Protocol.closed` and to `withClose`. */
+/** How a connection ended, as `Protocol.closed` and `withClose` are told. */
 export type CloseReason =
   /** We or the peer closed in order, or the handler said `stop()`. */
   | { readonly type: "normal" }
   /** The transport broke: reset, timed out, unreachable. */
   | { readonly type: "reset"; readonly code: SocketReason }
-  /** TLS was never agreed upon, or the PROXY header was refused. */
+  /** The TLS handshake failed, or the PROXY header was refused. */
   | { readonly type: "handshake"; readonly error: unknown }
   /**
    * A deadline passed. glisten's own are `"handshake"`, `"init"` and `"send"`; a protocol names others with
@@ -40,7 +38,7 @@ export interface Protocol {
   readonly subject?: Subject<any> | undefined;
   /**
    * Called first, before anything is read. A returned promise is waited for, within the init timeout; the connection
-   * counts as initialising until it settles. Should the connection end meanwhile, `closed` is called all the same.
+   * counts as initialising until it settles. If the connection ends meanwhile, `closed` is called as well.
    */
   open?(): void | Promise<void>;
   /**
@@ -58,8 +56,8 @@ export interface Protocol {
   deadline?(): void;
   /**
    * Exactly once, last, for every way a connection can end: after `close`, when all bytes and our FIN are with the
-   * kernel; else when the connection breaks or is cut. It does not wait until the peer hangs up. The connection stays in
-   * the server's count (and `stop` waits for it, up to its deadline) until a returned promise has settled and the
+   * kernel; else when the connection breaks or is cut. It does not wait until the peer hangs up. The connection stays
+   * in the server's count (and `stop` waits for it, up to its deadline) until a returned promise has settled and the
    * socket is closed.
    */
   closed?(reason: CloseReason): void | Promise<void>;

@@ -1,14 +1,12 @@
-/**
- * A listening socket that gives connections when asked.
- *
- * Owns: accepted connections nobody has asked for yet, at most `backlog`; and who waits for one. Refuses: reading
- * from them. One connection too many is closed at once and counted.
- */
+// A listening socket that gives connections when asked.
+//
+// Owns the accepted connections that wait for `accept`, at most `backlog`, and the calls that wait for a connection.
+// Never reads from them. One connection too many is closed at once and counted.
 
 import type { Socket } from "node:net";
 import { TransportError, UsageError } from "../errors.ts";
 import type { BoundAddress } from "../transport/address.ts";
-import { DEFAULT_BACKLOG, interfaceOf, type TcpOptions, unixPathOf } from "../transport/socket-options.ts";
+import { defaultBacklog, interfaceOf, type TcpOptions, unixPathOf } from "../transport/socket-options.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
 import { type Waiter, type WaitOptions, wait } from "./wait.ts";
 
@@ -57,7 +55,7 @@ export class PassiveListener<S> {
     return this.#wrap(await this.#arrivals.next(options), this.#open.address);
   }
 
-  /** Stops listening. Who waits is rejected with `"closed"`; accepted sockets live on. */
+  /** Stops listening. Pending `accept` calls reject with `"closed"`; accepted sockets stay open. */
   close(): Promise<void> {
     this.#open.close();
     this.#arrivals.close();
@@ -96,7 +94,7 @@ export class Arrivals {
     socket.destroy();
   }
 
-  /** Accepting failed: that is the answer to who has waited longest. */
+  /** Accepting failed: rejects the call that has waited longest. */
   fail(error: unknown): void {
     this.#waiters.shift()?.reject(TransportError.from(error));
   }
@@ -133,7 +131,7 @@ export async function listenPassively<S>(
   options: TcpOptions,
   wrap: ListenerParts<S>["wrap"],
 ): Promise<ListenerParts<S>> {
-  const backlog = options.backlog ?? DEFAULT_BACKLOG;
+  const backlog = options.backlog ?? defaultBacklog;
   const arrivals = new Arrivals(backlog);
   const open = await openListener(targetOf(port, options), {
     backlog,

@@ -1,10 +1,8 @@
-/**
- * A connected socket that gives bytes when asked.
- *
- * Owns: what has arrived and who waits for it, in order; sends and their timeout; half-close, close; active
- * mode. Refuses: parsing. Nothing is read from the kernel while nobody waits, so a slow reader slows its peer; a
- * wait that times out takes nothing with it.
- */
+// A connected socket that gives bytes when asked.
+//
+// Owns the bytes that have arrived and the calls that wait for them, in order; sends and their timeout; half-close,
+// close; active mode. Nothing is read from the kernel while no call waits, so a slow reader slows its peer; a call that
+// times out consumes nothing.
 
 import type { Socket } from "node:net";
 import { TransportError, UsageError } from "../errors.ts";
@@ -20,7 +18,7 @@ import {
 } from "../transport/socket-options.ts";
 import { type Waiter, type WaitOptions, wait } from "./wait.ts";
 
-/** What a socket tells its controlling process while it is active. */
+/** A message of an active socket to its controlling process. */
 export type SocketMessage =
   | { readonly type: "packet"; readonly socket: PassiveSocket; readonly data: Buffer }
   /** The count of `{ count }` is used up; the socket is passive again. */
@@ -28,7 +26,7 @@ export type SocketMessage =
   | { readonly type: "error"; readonly socket: PassiveSocket; readonly reason: TransportError["code"] }
   | { readonly type: "closed"; readonly socket: PassiveSocket };
 
-/** Who is told: any Subject of messages. */
+/** The receiver of socket messages: any Subject of them. */
 export interface ControllingProcess {
   /** Called for every message, and never waited for. */
   send(message: SocketMessage): void;
@@ -39,7 +37,7 @@ interface Receiver extends Waiter<Buffer> {
 }
 
 /** The most `receive` can be asked for at once: 64 MiB. */
-export const MAX_RECEIVE_BYTES = 0x4000000;
+export const maxReceiveBytes = 0x4000000;
 
 /** A passive socket: accepted, and driven by its owner's calls. `tcp` and `tls` sockets are such. */
 export class PassiveSocket {
@@ -55,7 +53,7 @@ export class PassiveSocket {
   #owner: ControllingProcess | undefined;
   /** Why nothing more will arrive. */
   #ending: TransportError | undefined;
-  /** Packets still to be told in active mode. */
+  /** Packets still to be sent to the owner in active mode. */
   #credit = 0;
 
   /** @internal Accepted by a listener. */
@@ -99,9 +97,9 @@ export class PassiveSocket {
    */
   receive(length = 0, options: WaitOptions = {}): Promise<Buffer> {
     if (!Number.isInteger(length) || length < 0) {
-      throw new UsageError(`receive takes an integer of at least 0, got ${shown(length)}`);
+      throw new UsageError(`length must be an integer of at least 0, got ${shown(length)}`);
     }
-    if (length > MAX_RECEIVE_BYTES) return Promise.reject(new TransportError("enomem"));
+    if (length > maxReceiveBytes) return Promise.reject(new TransportError("enomem"));
     if (!this.attached) return Promise.reject(new TransportError("enotconn"));
     if (this.#settings.activeMode !== "passive") return Promise.reject(new TransportError("einval"));
     return wait("receive", options, (waiter) => {
@@ -194,7 +192,7 @@ export class PassiveSocket {
     });
   }
 
-  /** Says that nothing more will be sent (FIN), after what was sent has left; receiving goes on. */
+  /** Sends FIN behind everything that was sent; receiving goes on. */
   shutdown(): Promise<void> {
     if (!this.attached) return Promise.reject(new TransportError("enotconn"));
     if (!this.raw.writable) return Promise.reject(this.#sendFailure());
@@ -205,7 +203,7 @@ export class PassiveSocket {
 
   /**
    * Closes both ways, after what was sent has left: within `sendTimeout`, then regardless. With `linger` on it
-   * resets at once. Who waits in `receive` is rejected with `"closed"`. A second call waits for the first.
+   * resets at once. Pending `receive` calls reject with `"closed"`. A second call waits for the first.
    */
   async close(): Promise<void> {
     this.#stopReceiving();
@@ -224,7 +222,7 @@ export class PassiveSocket {
     this.#ending = new TransportError("closed");
     this.#arrived.clear();
     this.#serve();
-    // What still arrives is nobody's; unread, a FIN behind it would never be seen.
+    // Discards what still arrives: unread, it would hide the FIN behind it.
     this.raw.removeAllListeners("data");
     this.raw.resume();
   }
@@ -281,7 +279,7 @@ export class PassiveSocket {
     return this.#local;
   }
 
-  /** Who is told what arrives once the socket is active. */
+  /** Sets the receiver of what arrives once the socket is active. */
   controllingProcess(owner: ControllingProcess): void {
     this.#owner = owner;
   }

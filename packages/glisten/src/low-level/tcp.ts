@@ -1,15 +1,4 @@
-/**
- * Low-level TCP: passive sockets, driven by calls. A server built on `@x/glisten` needs none of this.
- *
- * @example
- * import * as tcp from "@x/glisten/tcp";
- *
- * await using listener = await tcp.listen(0, { ip: "loopback" });
- * const socket = await listener.accept({ timeout: 5_000 });
- * const line = await socket.receive(5);
- * await socket.send(line);
- * await socket.close();
- */
+// Low-level TCP: passive sockets, driven by calls. A server built on `@x/glisten` needs none of this.
 
 import type { Socket } from "node:net";
 import type { BoundAddress } from "../transport/address.ts";
@@ -75,6 +64,14 @@ export type TcpListener = PassiveListener<TcpSocket>;
  * Listens on a port (0: one the system chooses), or on a unix socket with `ip: { unixPath }` (`port` is 0 then).
  *
  * @throws StartError (rejects) when the system refuses; UsageError for an option that cannot be set.
+ *
+ * @example
+ * ```ts
+ * await using listener = await listen(0, { ip: "loopback" });
+ * const socket = await listener.accept({ timeout: 5_000 });
+ * await socket.send(await socket.receive(5));
+ * await socket.close();
+ * ```
  */
 export async function listen(port: number, options: TcpOptions = {}): Promise<TcpListener> {
   checkListenOptions(options);

@@ -1,14 +1,4 @@
-/**
- * Low-level TLS: passive sockets, driven by calls. As `@x/glisten/tcp`, plus `handshake` and what it agreed on.
- *
- * @example
- * import * as tls from "@x/glisten/tls";
- *
- * const listener = await tls.listen(8443, { certKeyConfig: { certfile: "cert.pem", keyfile: "key.pem" } });
- * const socket = await listener.accept();
- * await socket.handshake({ timeout: 15_000 });
- * await socket.send(`you speak ${socket.negotiatedProtocol() ?? "no protocol"}\n`);
- */
+// Low-level TLS: passive sockets, driven by calls. As `@x/glisten/tcp`, plus `handshake` and what it agreed on.
 
 import type { Socket } from "node:net";
 import type { PeerCertificate, TLSSocket } from "node:tls";
@@ -81,7 +71,7 @@ export interface TlsCertificates {
 /** Options of a listening TLS socket: its certificates, and those of TCP but `buffer`, which Node fixes for TLS. */
 export interface TlsListenOptions extends Omit<TcpOptions, "buffer">, TlsCertificates {}
 
-const TLS_NAMES: readonly (keyof TlsCertificates)[] = [
+const tlsNames: readonly (keyof TlsCertificates)[] = [
   ...(["certKeyConfig", "serverNames", "alpnPreferredProtocols", "minVersion"] as const),
   ...(["verify", "caCertFile", "caCerts", "failIfNoPeerCert"] as const),
 ];
@@ -177,11 +167,19 @@ export class TlsListener extends PassiveListener<TlsSocket> {
  *
  * @throws CertificateError (rejects) naming what is missing or does not fit; StartError when the system refuses;
  *   UsageError for an option that cannot be set.
+ *
+ * @example
+ * ```ts
+ * const listener = await listen(8443, { certKeyConfig: { certfile: "cert.pem", keyfile: "key.pem" } });
+ * const socket = await listener.accept();
+ * await socket.handshake({ timeout: 15_000 });
+ * await socket.send(`you speak ${socket.negotiatedProtocol() ?? "no protocol"}\n`);
+ * ```
  */
 export async function listen(port: number, options: TlsListenOptions): Promise<TlsListener> {
   if ("buffer" in options)
     throw new UsageError("buffer cannot be set for TLS: Node fixes how far TLS reads ahead");
-  checkListenOptions(options, TLS_NAMES);
+  checkListenOptions(options, tlsNames);
   const context = await TlsContext.create(tlsOptionsOf(options), verificationOf(options));
   const settings = socketSettingsOf(options);
   const wrap = (raw: Socket, address: BoundAddress) => new TlsSocket(raw, settings, address, context);

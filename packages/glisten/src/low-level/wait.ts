@@ -1,12 +1,10 @@
-/**
- * Waiting for something with a timeout and an AbortSignal.
- *
- * Owns: whichever comes first wins, once, and nothing is left behind (no timer, no listener). Refuses: knowing
- * what is waited for.
- */
+// Waiting for something with a timeout and an AbortSignal.
+//
+// Whichever comes first wins, once, and leaves no timer and no listener behind.
 
 import { DeadlineError, UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
+import { longestTimerMs } from "../option-values.ts";
 
 /** How long to wait. Without either: as long as it takes. */
 export interface WaitOptions {
@@ -16,20 +14,17 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What the one who fulfils a wait is given. A second call of either does nothing. */
+/** Settles a wait. A second call of either does nothing. */
 export interface Waiter<T> {
   resolve(value: T): void;
   reject(error: unknown): void;
 }
 
-// Node fires longer timers at once.
-const LONGEST_MS = 0x7fffffff;
-
 /**
  * Waits.
  *
  * @param what names the wait in a DeadlineError.
- * @param begin registers the waiter and returns how to take it back, called after a timeout or an abort.
+ * @param begin registers the waiter and returns how to withdraw it, called after a timeout or an abort.
  */
 export function wait<T>(
   what: string,
@@ -82,8 +77,8 @@ function afterOnePoll(passed: () => void): () => void {
 
 function checkTimeout(timeout: number | undefined): void {
   if (timeout === undefined || timeout === Number.POSITIVE_INFINITY) return;
-  if (timeout >= 0 && timeout <= LONGEST_MS) return;
+  if (timeout >= 0 && timeout <= longestTimerMs) return;
   throw new UsageError(
-    `timeout must be a number from 0 to ${LONGEST_MS}, or Infinity, got ${shown(timeout)}`,
+    `timeout must be a number from 0 to ${longestTimerMs}, or Infinity, got ${shown(timeout)}`,
   );
 }

@@ -1,9 +1,7 @@
-/**
- * `push`: what was read skips the stream.
- *
- * A flowing socket gives a chunk to its "data" listener, and asks for more behind every chunk, in a tick of its own,
- * though it is being read anyway. With a `push` of its own the socket hands the chunk on by a plain call.
- */
+// `push`: what was read skips the stream.
+//
+// A flowing socket gives a chunk to its "data" listener, and asks for more behind every chunk, in a tick of its own,
+// though it is being read anyway. With a `push` of its own the socket hands the chunk on by a plain call.
 
 import type { Socket } from "node:net";
 import { Readable } from "node:stream";
@@ -16,8 +14,8 @@ const { push } = Readable.prototype;
 export type ChunkListener = (this: Socket, chunk: Buffer) => void;
 
 /**
- * Makes a `push` for sockets whose "data" goes to `onData`. Where nothing waits in the stream and nothing holds it back,
- * the chunk goes straight there. Whatever comes another way is still told by "data".
+ * Makes a `push` for sockets whose "data" goes to `onData`. Where nothing waits in the stream and nothing holds it
+ * back, the chunk goes straight there. Whatever comes another way is still told by "data".
  */
 export function directPush(onData: ChunkListener): (socket: Socket) => void {
   if (!enabled) return () => {};

@@ -1,10 +1,9 @@
-/**
- * `weight`: large chunks weigh on the heap.
- *
- * V8 13 collects the whole heap for every so many bytes that were allocated outside it and not freed since. That takes
- * the longer the larger the application is, where a collection of the young generation takes a fraction of a millisecond
- * and frees the chunks as well. Up to V8 12 memory outside the heap brings the next young collection forward by itself.
- */
+// `weight`: large chunks weigh on the heap.
+//
+// V8 13 collects the whole heap for every so many bytes that were allocated outside it and not freed since. That takes
+// the longer the larger the application is, where a collection of the young generation takes a fraction of a
+// millisecond and frees the chunks as well. Up to V8 12 memory outside the heap brings the next young collection
+// forward by itself.
 
 import { getHeapSpaceStatistics } from "node:v8";
 import { isOn } from "./switch.ts";
@@ -44,6 +43,6 @@ function look(): void {
     const bytes = young!.space_used_size + young!.space_available_size;
     wordsPerByte = Math.min(1, (1.25 * bytes) / majorEvery) / wordBytes;
   } catch {
-    needsWeight = false; // somebody else's engine
+    needsWeight = false; // not V8
   }
 }

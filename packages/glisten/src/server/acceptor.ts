@@ -1,10 +1,8 @@
-/**
- * Acceptors: each takes one socket at a time, has its connection initialise, and takes the next.
- *
- * The pool's size therefore bounds how many connections can be initialising at once, however long an `init` waits
- * for a database. As long as `init` answers synchronously the first idle acceptor does everything on the spot and
- * nothing waits. What goes wrong with a connection is that connection's affair and never ends an acceptor.
- */
+// Acceptors: each takes one socket at a time, has its connection initialise, and takes the next.
+//
+// The pool's size therefore bounds how many connections can be initialising at once, however long an `init` waits
+// for a database. As long as `init` answers synchronously the first idle acceptor does everything on the spot and
+// nothing waits. A connection that fails never ends an acceptor.
 
 import {
   abnormalExit,

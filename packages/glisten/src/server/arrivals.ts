@@ -1,15 +1,13 @@
-/**
- * Where accepted sockets wait for an acceptor.
- *
- * Node has no public way to pause accepting, so what the kernel hands us beyond what acceptors can take is kept,
- * unread, in a queue with a limit. Whoever hangs up while waiting leaves the queue.
- */
+// Where accepted sockets wait for an acceptor.
+//
+// Node has no public way to pause accepting, so what the kernel hands us beyond what acceptors can take is kept,
+// unread, in a queue with a limit. A client that hangs up while it waits leaves the queue.
 
 /** Something an acceptor can open. */
 export interface Arrival {
   /** True: opened, or ended. False: not yet, and `done` is called once it is. */
   open(done: () => void): boolean;
-  /** Nobody will open it any more. */
+  /** It will not be opened. */
   drop(): void;
 }
 
@@ -46,7 +44,7 @@ export class ArrivalQueue {
     return true;
   }
 
-  /** It hung up while it waited; or it never did wait. */
+  /** Removes a connection that has ended, if it waits. */
   forget(arrival: Arrival): void {
     this.#waiting.delete(arrival);
   }

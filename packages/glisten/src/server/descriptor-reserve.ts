@@ -1,11 +1,9 @@
-/**
- * One file descriptor kept for the moment when there are no others.
- *
- * libuv hides that `accept` ran out of descriptors: it accepts and closes the waiting connections by itself and tells
- * nobody. So the reserve looks ahead. The number of a newly opened descriptor says how many are in use; once that nears
- * the process's limit it is looked up for every connection. At the last one the reserve is given up, and the next
- * connection reaches the server, which can refuse it and count it.
- */
+// One file descriptor kept for the moment when there are no others.
+//
+// libuv hides that `accept` ran out of descriptors: it accepts and closes the waiting connections by itself, without an
+// error. So the reserve looks ahead. The number of a newly opened descriptor says how many are in use; once that nears
+// the process's limit it is looked up for every connection. At the last one the reserve is given up, and the next
+// connection reaches the server, which can refuse it and count it.
 
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { devNull } from "node:os";
@@ -41,7 +39,7 @@ export class DescriptorReserve {
     this.#untilLook = 0;
   }
 
-  /** Takes the reserve back. False: there is still none to be had, or none besides. */
+  /** Takes the reserve back. False: no descriptor is free, or only that one. */
   restore(): boolean {
     try {
       this.#descriptor ??= openSync(devNull, "r");

@@ -1,16 +1,15 @@
-/**
- * How a server stops: the signal, the delay, the deadline, the connections that still arrive, and the report.
- *
- * When a stop begins, the kernel holds connections that Node has not accepted, and Node holds some that no acceptor has
- * taken or that are shaking hands. Their clients do not know that the server is stopping; to close the listening socket
- * or theirs would look like a crash. So the server takes these in before it stops the tree.
- */
+// How a server stops: the signal, the delay, the deadline, the connections that still arrive, and the report.
+//
+// When a stop begins, the kernel holds connections that Node has not accepted, and Node holds some that no acceptor has
+// taken or that are shaking hands. Their clients do not know that the server is stopping; closing the
+// listening socket, or theirs, would look like a crash. So the server accepts these before it stops the tree.
 
 import { setMaxListeners } from "node:events";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import type { CloseReason } from "../connection/protocol.ts";
 import { UsageError } from "../errors.ts";
-import { checkNames } from "../option-names.ts";
+import { checkNames, shown } from "../option-names.ts";
+import { longestTimerMs } from "../option-values.ts";
 import type { StopCount, StopOptions, StopReport } from "./server-interface.ts";
 
 /** A stop waits this long for handshakes at most, and for no part of the arrivals longer than a quarter of its time. */
@@ -19,8 +18,6 @@ const lookAgainMs = 5;
 /** A turn of an event loop that has nothing to do takes some 10 microseconds. */
 const shortTurnMs = 0.1;
 const shortTurnWaitMs = 100;
-/** The longest time a timer of Node's can be set for. */
-const longestMs = 2 ** 31 - 1;
 
 /** What `stop` was given, checked. @throws UsageError */
 export function stopTimes(given: number | StopOptions = {}): {
@@ -30,11 +27,11 @@ export function stopTimes(given: number | StopOptions = {}): {
   const options = typeof given === "number" ? { deadlineMs: given } : given;
   checkNames("stop", options, ["deadlineMs", "delayMs"]);
   const { delayMs = 0, deadlineMs } = options;
-  if (typeof delayMs !== "number" || !(delayMs >= 0 && delayMs <= longestMs)) {
-    throw new UsageError(`delayMs must be a number from 0 to ${longestMs}, got ${String(delayMs)}`);
+  if (typeof delayMs !== "number" || !(delayMs >= 0 && delayMs <= longestTimerMs)) {
+    throw new UsageError(`delayMs must be a number from 0 to ${longestTimerMs}, got ${shown(delayMs)}`);
   }
   if (deadlineMs !== undefined && (typeof deadlineMs !== "number" || !(deadlineMs >= 0))) {
-    throw new UsageError(`deadlineMs must be a number of at least 0, got ${String(deadlineMs)}`);
+    throw new UsageError(`deadlineMs must be a number of at least 0, got ${shown(deadlineMs)}`);
   }
   return { delayMs, deadlineMs };
 }
@@ -122,11 +119,11 @@ export class Drain {
     return { type: "shutdown", drained, killed, byKind };
   }
 
-  /** Takes in the clients that have connected already; done at once when there are none. */
+  /** Accepts the clients that have already connected; resolves at once when there are none. */
   async lastArrivals(server: Arriving): Promise<void> {
     const quarter = (this.left ?? 0) / 4;
     await this.#emptyBacklog(server, performance.now() + quarter);
-    server.closeListener(); // now, while the kernel holds nobody
+    server.closeListener(); // now, while the kernel holds no connections
     // A connection that waits for an acceptor is served in its turn, as far as the deadline allows. A handshake depends
     // on the peer, which must not hold up the stop.
     const handshakesUntil = performance.now() + Math.min(handshakesMs, quarter);
@@ -139,8 +136,9 @@ export class Drain {
 
   /**
    * Closing the listening socket resets all connections that wait in the kernel, and Node accepts one of them in a turn
-   * of the event loop. So turns pass until one brings nobody, or as many have come as can have been waiting. More clients
-   * connect while a long turn runs its callbacks, or the process waits for a processor: a short turn is worth a wait.
+   * of the event loop. So turns pass until one brings no connection, or as many have come as can have been waiting.
+   * More clients connect while a long turn runs its callbacks, or the process waits for a processor: a short turn is
+   * worth a wait.
    */
   async #emptyBacklog(server: Arriving, until: number): Promise<void> {
     const all = server.taken + server.backlog;

@@ -1,11 +1,9 @@
-/**
- * The listening sockets: opens them, hands out what they accept, and says whose failure an accept error is.
- *
- * This socket's: the peer gave up before we got to it, nothing happens. The machine's (no descriptors, no buffers):
- * for a while every accepted socket is closed at once, so that what descriptors there are go to the connections
- * being served. The listener's: it crashes, and its supervisor opens it again on the same port. Sockets that were given
- * to this process cannot be opened again: they stay open and go from one listener to the next.
- */
+// The listening sockets: opens them, hands out what they accept, and says whose failure an accept error is.
+//
+// This socket's: the peer gave up before we got to it, nothing happens. The machine's (no descriptors, no buffers):
+// for a while every accepted socket is closed at once, so that what descriptors there are go to the connections
+// being served. The listener's: it crashes, and its supervisor opens it again on the same port. Sockets that were given
+// to this process cannot be opened again: they stay open and go from one listener to the next.
 
 import type { Socket } from "node:net";
 import { abnormalExit, type Child, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
@@ -15,13 +13,13 @@ import type { BoundAddress } from "../transport/address.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
 import { DescriptorReserve } from "./descriptor-reserve.ts";
 
-const BACKOFF_MS = 100;
-const LONGEST_BACKOFF_MS = 1_000;
+const shortestBackoffMs = 100;
+const longestBackoffMs = 1_000;
 
 /** Whose failure an error of `accept` is. */
 export type Fault = "socket" | "machine" | "listener";
 
-const FAULTS: Partial<Record<SocketReason, Fault>> = {
+const faults: Partial<Record<SocketReason, Fault>> = {
   // accept(2): errors already pending on the new socket are passed on by accept and mean only that socket.
   econnaborted: "socket",
   econnreset: "socket",
@@ -43,9 +41,9 @@ const FAULTS: Partial<Record<SocketReason, Fault>> = {
   enomem: "machine",
 };
 
-/** Whose failure an error of `accept` is; what is not known is the listener's. */
+/** Whose failure an error of `accept` is; an unknown error is the listener's. */
 export function faultOf(error: unknown): Fault {
-  return FAULTS[toSocketReason(error)] ?? "listener";
+  return faults[toSocketReason(error)] ?? "listener";
 }
 
 /** What the sockets are opened with. */
@@ -59,12 +57,12 @@ export interface ListenerOwner {
   refused(socket: Socket, reason: Rejection): void;
 }
 
-/** What outlives the crash of a listener: sockets given to this process, and who hears of them. */
+/** What outlives the crash of a listener: sockets given to this process, and the listener that serves them. */
 export class Inheritance {
   sockets: OpenListener | undefined = undefined;
   heir: Listener | undefined = undefined;
 
-  /** There is no next listener. */
+  /** Closes the sockets: no listener follows. */
   close(): void {
     this.sockets?.close();
     this.sockets = undefined;
@@ -98,7 +96,7 @@ export class Listener implements Child {
   /**
    * Listens, and hands every accepted socket to its owner.
    *
-   * @throws StartError when the system refuses, UsageError for a target that cannot be meant.
+   * @throws StartError when the system refuses, UsageError for an invalid target.
    */
   static async open(
     target: ListenTarget,
@@ -154,7 +152,7 @@ export class Listener implements Child {
     // With the reserve let go the kernel's queue can be emptied, one socket after the other. Else the listening
     // socket would stay readable, and the process would do nothing but fail to accept.
     this.#reserve.release();
-    this.#backoffMs = Math.min(Math.max(BACKOFF_MS, this.#backoffMs * 2), LONGEST_BACKOFF_MS);
+    this.#backoffMs = Math.min(Math.max(shortestBackoffMs, this.#backoffMs * 2), longestBackoffMs);
     this.#timer = setTimeout(() => this.#recover(), this.#backoffMs);
     this.#timer.unref();
   }
@@ -165,7 +163,7 @@ export class Listener implements Child {
     else this.#backOff();
   }
 
-  /** Takes nobody any more, at once; whoever supervises it need not know before it says `stop`. */
+  /** Stops accepting at once, ahead of the supervisor's `stop`. */
   close(): void {
     this.#sockets?.close();
   }

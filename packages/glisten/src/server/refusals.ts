@@ -1,10 +1,8 @@
-/**
- * The last words to connections that are turned away, so that a client over the cap hears why.
- *
- * What the peer has sent is read and discarded until it hangs up: closed with bytes unread, the socket would be reset and
- * the words lost. A crowd that is turned away must not cost what the cap saves, so few at a time are spoken to; the
- * others are closed at once.
- */
+// Answers connections that are turned away, so that a client over the limit learns why.
+//
+// What the peer has sent is read and discarded until it hangs up: closed with bytes unread, the socket would be reset
+// and the answer lost. Answering a flood would cost what the limit saves, so few are answered at a time; the others are
+// closed at once.
 
 import type { Socket } from "node:net";
 
@@ -12,20 +10,20 @@ const mostAtOnce = 256;
 
 /** Turns sockets away. */
 export class Refusals {
-  readonly #words: string | Uint8Array | undefined;
+  readonly #answer: string | Uint8Array | undefined;
   readonly #lingerMs: number;
   readonly #sockets: Set<Socket> = new Set();
 
-  /** `words` is what a refused peer is sent; undefined: nothing. */
-  constructor(words: string | Uint8Array | undefined, lingerMs: number) {
-    this.#words = words;
+  /** `answer` is what a refused peer is sent; undefined: nothing. */
+  constructor(answer: string | Uint8Array | undefined, lingerMs: number) {
+    this.#answer = answer;
     this.#lingerMs = lingerMs;
   }
 
-  /** Closes a socket, with the last words where `isOverCap`. */
+  /** Closes a socket, behind the answer if `isOverCap`. */
   refuse(socket: Socket, isOverCap: boolean): void {
     socket.on("error", ignore);
-    if (this.#words === undefined || !isOverCap || this.#sockets.size >= mostAtOnce) {
+    if (this.#answer === undefined || !isOverCap || this.#sockets.size >= mostAtOnce) {
       socket.destroy();
       return;
     }
@@ -35,7 +33,7 @@ export class Refusals {
       clearTimeout(timer);
       this.#sockets.delete(socket);
     });
-    socket.resume().end(this.#words);
+    socket.resume().end(this.#answer);
   }
 
   /** The server has ended. */

@@ -1,16 +1,14 @@
-/**
- * A running server as its user sees it: where it listens, how it fares, how it is stopped.
- */
+// The public interface of a running server: where it listens, its figures, how it is stopped.
 
 import type { Child, ExitReason, Supervisor } from "../actor/index.ts";
 import type { Connection } from "../connection/connection.ts";
-import type { ConnectionState } from "../connection/phase.ts";
+import type { ConnectionState } from "../connection/live/phase.ts";
 import type { HandlerError } from "../errors.ts";
 import type { Rejection } from "../events.ts";
 import type { BoundAddress, IpAddress } from "../transport/address.ts";
 import type { ClientVerification, TlsOptions } from "../transport/tls.ts";
 
-/** Hears of a failure of user code on one connection. */
+/** Called with a failure of user code on one connection. */
 export type ErrorHandler = (error: HandlerError, connection: Connection<never>) => void;
 
 /** How to stop. */
@@ -40,13 +38,13 @@ export interface StopReport extends StopCount {
   readonly byKind: Readonly<Record<string, StopCount>>;
 }
 
-/** Where a server listens and how it fares. */
+/** Where a server listens, and its figures. */
 export type ServerInfo = ServerCounters &
   ({ readonly port: number; readonly ipAddress: IpAddress } | { readonly path: string });
 
-/** Counters since the start, and connections as they stand. */
+/** Counters since the start, and the present connections. */
 export interface ServerCounters {
-  /** Connections there are now. */
+  /** Open connections, in whatever state. */
   readonly connections: number;
   /** The same, by state. */
   readonly states: Readonly<Record<ConnectionState, number>>;
@@ -86,11 +84,11 @@ export interface Server extends Child, AsyncDisposable {
    * Aborts `stopping`, and after `delayMs` stops accepting, tells every connection and waits for them. At the deadline
    * destroys those that are left. A number is a deadline in milliseconds. A second call can only make it end sooner.
    *
-   * @throws UsageError for times that are no numbers of at least 0, and for unknown options.
+   * @throws UsageError for times that are not numbers of at least 0, and for unknown options.
    */
   stop(deadline?: number | StopOptions): Promise<StopReport>;
   /**
-   * Aborted as soon as the server begins to stop, whatever made it: `stop`, `kill`, its signal, or giving up. One
+   * Aborted as soon as the server begins to stop, whatever the cause: `stop`, `kill`, its signal, or giving up. One
    * signal for the life of the server: remove listeners that are no longer needed.
    */
   readonly stopping: AbortSignal;

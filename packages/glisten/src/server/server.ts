@@ -1,15 +1,13 @@
-/**
- * The server: its supervision tree, its counters, its stop.
- *
- *   server (rest-for-one)
- *   ├── connections   factory supervisor: one temporary connection per socket
- *   ├── listener      the listening sockets
- *   └── acceptors     one-for-one
- *
- * Started top to bottom and stopped bottom to top, so draining falls out of the order: acceptors stop taking, the
- * listening sockets close, connections finish or meet the deadline. A listener that crashes is opened again on its
- * port, with new acceptors; the connections above it do not notice.
- */
+// The server: its supervision tree, its counters, its stop.
+//
+//   server (rest-for-one)
+//   ├── connections   factory supervisor: one temporary connection per socket
+//   ├── listener      the listening sockets
+//   └── acceptors     one-for-one
+//
+// Started top to bottom and stopped bottom to top, so draining falls out of the order: acceptors stop taking, the
+// listening sockets close, connections finish or meet the deadline. A listener that crashes is opened again on its
+// port, with new acceptors; the connections above it do not notice.
 
 import type { Socket } from "node:net";
 import {
@@ -24,8 +22,8 @@ import {
 } from "../actor/index.ts";
 import { callUser } from "../actor/user-code.ts";
 import type { ConnectionHost, ConnectionSettings, HostedConnection } from "../connection/connection-host.ts";
-import { LiveConnection } from "../connection/live-connection.ts";
-import { countByState } from "../connection/phase.ts";
+import { LiveConnection } from "../connection/live/live-connection.ts";
+import { countByState } from "../connection/live/phase.ts";
 import type { CloseReason } from "../connection/protocol.ts";
 import { type HandlerError, StartError, UsageError } from "../errors.ts";
 import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChannel } from "../events.ts";
@@ -48,29 +46,29 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   readonly settings: ConnectionSettings;
   readonly closed: Promise<ExitReason>;
   supervisor!: Supervisor;
-  private readonly options: ServerOptions;
-  private readonly queue: ArrivalQueue;
-  private readonly tlsContext: TlsContext | undefined;
-  private connections!: FactorySupervisor<never>;
-  private listener!: Listener;
-  private readonly inheritance: Inheritance = new Inheritance();
-  private target: ListenTarget;
-  private count = 0;
-  private accepts = 0;
-  private readonly rejections: Record<Rejection, number> = {
+  readonly #options: ServerOptions;
+  readonly #queue: ArrivalQueue;
+  readonly #tlsContext: TlsContext | undefined;
+  #connections!: FactorySupervisor<never>;
+  #listener!: Listener;
+  readonly #inheritance: Inheritance = new Inheritance();
+  #target: ListenTarget;
+  #count = 0;
+  #accepts = 0;
+  readonly #rejections: Record<Rejection, number> = {
     "max-connections": 0,
     "queue-full": 0,
     exhausted: 0,
     stopping: 0,
   };
-  private readonly refusals: Refusals;
-  private bytesIn = 0;
-  private bytesOut = 0;
-  private readonly drain: Drain = new Drain();
-  private treeStops = false;
-  private whenEmpty: (() => void) | undefined = undefined;
-  private reported: Promise<StopReport> | undefined = undefined;
-  private tellClosed!: (reason: ExitReason) => void;
+  readonly #refusals: Refusals;
+  #bytesIn = 0;
+  #bytesOut = 0;
+  readonly #drain: Drain = new Drain();
+  #treeStops = false;
+  #whenEmpty: (() => void) | undefined = undefined;
+  #reported: Promise<StopReport> | undefined = undefined;
+  #tellClosed!: (reason: ExitReason) => void;
 
   constructor(
     options: ServerOptions,
@@ -78,15 +76,15 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     target: ListenTarget,
     tls: TlsContext | undefined,
   ) {
-    this.options = options;
+    this.#options = options;
     this.settings = settings;
-    this.tlsContext = tls;
-    this.target = target;
-    this.queue = new ArrivalQueue(options.maxQueue);
+    this.#tlsContext = tls;
+    this.#target = target;
+    this.#queue = new ArrivalQueue(options.maxQueue);
     // No bytes can be sent before a TLS handshake.
-    this.refusals = new Refusals(tls === undefined ? options.refusal : undefined, options.lingerMs);
+    this.#refusals = new Refusals(tls === undefined ? options.refusal : undefined, options.lingerMs);
     this.closed = new Promise((resolve) => {
-      this.tellClosed = resolve;
+      this.#tellClosed = resolve;
     });
   }
 
@@ -94,19 +92,19 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
 
   async start(signal: AbortSignal | undefined): Promise<this> {
     keepReadBuffers();
-    // Only the start is given up by these; once the server runs, its end is `stop`, at its own turn and in order.
+    // These signals abort the start only; a running server ends in order, by `stop`.
     const giveUp = new AbortController();
-    const detach = whenAborted([signal, this.options.signal], (reason) => giveUp.abort(reason));
+    const detach = whenAborted([signal, this.#options.signal], (reason) => giveUp.abort(reason));
     try {
       this.supervisor = await supervisor({
         strategy: "rest-for-one",
-        intensity: this.options.intensity,
+        intensity: this.#options.intensity,
         children: [
-          this.connectionsChild(),
-          this.listenerChild(),
-          acceptors(this.queue, this.options.poolSize),
+          this.#connectionsChild(),
+          this.#listenerChild(),
+          acceptors(this.#queue, this.#options.poolSize),
         ],
-        onEvent: (event) => this.happened(event),
+        onEvent: (event) => this.#happened(event),
         signal: giveUp.signal,
       });
     } catch (error) {
@@ -114,84 +112,84 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     } finally {
       detach();
     }
-    void this.supervisor.exited.then((reason) => this.ended(reason));
-    const leave = whenAborted([this.options.signal], () => void this.stop());
+    void this.supervisor.exited.then((reason) => this.#ended(reason));
+    const leave = whenAborted([this.#options.signal], () => void this.stop());
     void this.closed.then(leave);
     return this;
   }
 
-  private connectionsChild(): ChildSpecification {
+  #connectionsChild(): ChildSpecification {
     const server = this;
     return {
       id: "connections",
       type: "supervisor",
-      // Asked for when the time has come: the deadline is the one `stop` was given.
+      // A getter, since the deadline is the one that `stop` is given.
       get shutdownMs() {
-        return server.stopLeftMs ?? server.options.stopDeadlineMs;
+        return server.stopLeftMs ?? server.#options.stopDeadlineMs;
       },
       start: () => {
-        this.connections = factorySupervisor<never>({ shutdownMs: "infinity" });
-        return this.connections;
+        this.#connections = factorySupervisor<never>({ shutdownMs: "infinity" });
+        return this.#connections;
       },
     };
   }
 
-  private listenerChild(): ChildSpecification {
+  #listenerChild(): ChildSpecification {
     return {
       id: "listener",
       start: async () => {
-        const { backlog } = this.options;
-        this.listener = await Listener.open(this.target, { backlog }, this, this.inheritance);
-        const { address } = this.listener;
-        // A port the system chose is kept for the next time.
-        if ("port" in this.target && address.type === "tcp")
-          this.target = { ...this.target, port: address.port };
-        return this.listener;
+        const { backlog } = this.#options;
+        this.#listener = await Listener.open(this.#target, { backlog }, this, this.#inheritance);
+        const { address } = this.#listener;
+        // A restart keeps the port that the system chose.
+        if ("port" in this.#target && address.type === "tcp")
+          this.#target = { ...this.#target, port: address.port };
+        return this.#listener;
       },
     };
   }
 
-  private happened(event: SupervisorEvent): void {
+  #happened(event: SupervisorEvent): void {
     if (event.type === "gave-up") {
-      this.treeStops = true;
-      this.drain.plan(0, this.options.stopDeadlineMs);
-    } else if (event.type === "child-stopped" && event.id === "listener") this.queue.clear();
+      this.#treeStops = true;
+      this.#drain.plan(0, this.#options.stopDeadlineMs);
+    } else if (event.type === "child-stopped" && event.id === "listener") this.#queue.clear();
   }
 
-  private async ended(reason: ExitReason): Promise<void> {
-    this.inheritance.close();
-    this.refusals.close();
-    // Destroyed sockets still have their "close" to tell; nothing can keep them from it.
-    if (this.count > 0) {
+  async #ended(reason: ExitReason): Promise<void> {
+    this.#inheritance.close();
+    this.#refusals.close();
+    // Destroyed sockets have yet to emit "close".
+    if (this.#count > 0) {
       await new Promise<void>((resolve) => {
-        this.whenEmpty = resolve;
+        this.#whenEmpty = resolve;
       });
     }
     this.wheel.stop();
-    this.tellClosed(reason);
+    this.#tellClosed(reason);
   }
 
   // ---- sockets in, connections out --------------------------------------------------------------------------
 
   accepted(socket: Socket): void {
-    if (this.count >= this.options.maxConnections) {
+    if (this.#count >= this.#options.maxConnections) {
       this.refused(socket, "max-connections");
       return;
     }
-    const connection = new LiveConnection(this, this.accepts + 1, socket);
-    if (!this.connections.adopt(connection)) {
+    const connection = new LiveConnection(this, this.#accepts + 1, socket);
+    if (!this.#connections.adopt(connection)) {
       this.refused(socket, "stopping");
       return;
     }
-    this.accepts += 1;
-    this.count += 1;
+    this.#accepts += 1;
+    this.#count += 1;
     connection.prepare();
   }
 
   ready(connection: HostedConnection): void {
-    if (this.queue.offer(connection)) return;
-    this.rejected("queue-full");
-    const { refusal } = this.options;
+    if (this.#queue.offer(connection)) return;
+    this.#rejected("queue-full");
+    const { refusal } = this.#options;
     if (refusal === undefined) connection.drop();
     else {
       connection.write(refusal);
@@ -200,12 +198,12 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 
   refused(socket: Socket, reason: Rejection): void {
-    this.rejected(reason);
-    this.refusals.refuse(socket, reason === "max-connections");
+    this.#rejected(reason);
+    this.#refusals.refuse(socket, reason === "max-connections");
   }
 
-  private rejected(reason: Rejection): void {
-    this.rejections[reason] += 1;
+  #rejected(reason: Rejection): void {
+    this.#rejections[reason] += 1;
     if (rejectedChannel.hasSubscribers) rejectedChannel.publish({ reason });
   }
 
@@ -214,80 +212,80 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 
   gone(connection: LiveConnection, reason: CloseReason): void {
-    this.count -= 1;
-    this.bytesIn += connection.bytesRead;
-    this.bytesOut += connection.bytesWritten;
-    this.queue.forget(connection);
-    this.connections.childExited(connection);
-    this.drain.count(connection.kind, reason);
+    this.#count -= 1;
+    this.#bytesIn += connection.bytesRead;
+    this.#bytesOut += connection.bytesWritten;
+    this.#queue.forget(connection);
+    this.#connections.childExited(connection);
+    this.#drain.count(connection.kind, reason);
     if (closeChannel.hasSubscribers) closeChannel.publish({ connection, reason });
-    if (this.count === 0) this.whenEmpty?.();
+    if (this.#count === 0) this.#whenEmpty?.();
   }
 
   report(error: HandlerError, connection: LiveConnection): void {
     if (errorChannel.hasSubscribers) errorChannel.publish({ connection, error });
-    const { onError = printError } = this.options;
+    const { onError = printError } = this.#options;
     void callUser(() => onError(error, connection), undefined);
   }
 
   // ---- stopping ---------------------------------------------------------------------------------------------
 
   get stopping(): AbortSignal {
-    return this.drain.signal;
+    return this.#drain.signal;
   }
 
   get stopLeftMs(): number | undefined {
-    return this.drain.left;
+    return this.#drain.left;
   }
 
   stop(deadline?: number | StopOptions): Promise<StopReport> {
-    const { delayMs, deadlineMs = this.options.stopDeadlineMs } = stopTimes(deadline);
-    this.drain.plan(delayMs, deadlineMs, () => void this.stopInOrder());
-    if (this.treeStops) void this.supervisor.stop(this.drain.left);
-    this.reported ??= this.closed.then(() => this.drain.report());
-    return this.reported;
+    const { delayMs, deadlineMs = this.#options.stopDeadlineMs } = stopTimes(deadline);
+    this.#drain.plan(delayMs, deadlineMs, () => void this.#stopInOrder());
+    if (this.#treeStops) void this.supervisor.stop(this.#drain.left);
+    this.#reported ??= this.closed.then(() => this.#drain.report());
+    return this.#reported;
   }
 
-  private async stopInOrder(): Promise<void> {
-    const deadlineMs = this.drain.left!;
-    for (const connection of this.connections.adopted()) {
+  async #stopInOrder(): Promise<void> {
+    const deadlineMs = this.#drain.left!;
+    for (const connection of this.#connections.adopted()) {
       if ((connection as LiveConnection).state === "open") connection.shutdown(deadlineMs);
     }
-    await this.drain.lastArrivals(this);
-    this.treeStops = true;
-    await this.supervisor.stop(this.drain.left);
+    await this.#drain.lastArrivals(this);
+    this.#treeStops = true;
+    await this.supervisor.stop(this.#drain.left);
   }
 
   get taken(): number {
-    return this.accepts + this.turnedAway;
+    return this.#accepts + this.#turnedAway;
   }
 
   get backlog(): number {
-    return this.options.backlog * this.addresses.length;
+    return this.#options.backlog * this.addresses.length;
   }
 
-  private get turnedAway(): number {
-    return Object.values(this.rejections).reduce((sum, count) => sum + count, 0);
+  get #turnedAway(): number {
+    return Object.values(this.#rejections).reduce((sum, count) => sum + count, 0);
   }
 
   get waiting(): boolean {
-    return this.queue.length > 0;
+    return this.#queue.length > 0;
   }
 
   get handshaking(): boolean {
-    for (const child of this.connections.adopted()) {
+    for (const child of this.#connections.adopted()) {
       if ((child as LiveConnection).state === "handshaking") return true;
     }
     return false;
   }
 
   closeListener(): void {
-    this.listener.close();
+    this.#listener.close();
   }
 
   kill(): void {
-    this.treeStops = true;
-    this.drain.plan(0, 0);
+    this.#treeStops = true;
+    this.#drain.plan(0, 0);
     this.supervisor.kill();
   }
 
@@ -295,27 +293,27 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     await this.stop();
   }
 
-  // ---- what it says of itself -------------------------------------------------------------------------------
+  // ---- introspection -------------------------------------------------------------------------------
 
   get exited(): Promise<ExitReason> {
     return this.closed;
   }
 
   get tls(): ServerTls {
-    const context = this.tlsContext;
+    const context = this.#tlsContext;
     if (context === undefined) throw new UsageError("this server was started without TLS");
     return {
-      update: (options, verification = this.options.clientVerification) =>
+      update: (options, verification = this.#options.clientVerification) =>
         context.update(options, verification),
     };
   }
 
   get address(): BoundAddress {
-    return this.listener.address;
+    return this.#listener.address;
   }
 
   get addresses(): readonly BoundAddress[] {
-    return this.listener.addresses;
+    return this.#listener.addresses;
   }
 
   get port(): number {
@@ -326,9 +324,9 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
 
   info(): ServerInfo {
     const states = countByState();
-    let bytesRead = this.bytesIn;
-    let bytesWritten = this.bytesOut;
-    for (const child of this.connections.adopted()) {
+    let bytesRead = this.#bytesIn;
+    let bytesWritten = this.#bytesOut;
+    for (const child of this.#connections.adopted()) {
       const connection = child as LiveConnection;
       states[connection.state] += 1;
       bytesRead += connection.bytesRead;
@@ -337,13 +335,20 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     const { address } = this;
     const where =
       address.type === "tcp" ? { port: address.port, ipAddress: address.ipAddress } : { path: address.path };
-    const { accepts: accepted, turnedAway: rejected, count: connections } = this;
-    const rejectedBy = { ...this.rejections };
-    return { ...where, connections, states, accepted, rejected, rejectedBy, bytesRead, bytesWritten };
+    return {
+      ...where,
+      connections: this.#count,
+      states,
+      accepted: this.#accepts,
+      rejected: this.#turnedAway,
+      rejectedBy: { ...this.#rejections },
+      bytesRead,
+      bytesWritten,
+    };
   }
 }
 
-/** Calls `then` with the reason when one of them aborts, or has aborted; gives the way to call it off. */
+/** Calls `then` with the reason when a signal is aborted, or is already; returns how to stop listening. */
 function whenAborted(
   signals: readonly (AbortSignal | undefined)[],
   then: (reason: unknown) => void,
@@ -361,7 +366,7 @@ function printError(error: HandlerError): void {
   console.error(error);
 }
 
-/** What the tree's failure to start means to whoever called `start`. */
+/** The error that `start` rejects with when the tree does not start. */
 function startError(error: unknown, giveUp: AbortSignal): unknown {
   if (!(error instanceof SupervisorStartError)) return error;
   if (error.reason === "aborted") return new StartError("listener-closed", { cause: giveUp.reason ?? error });

@@ -1,18 +1,18 @@
-/**
- * One coarse clock for every deadline of a server: handshakes, idle peers, lingering closes.
- *
- * A slot holds a doubly linked ring of entries, so arming, moving and clearing cost a few field writes and
- * no allocation. Moving a deadline later does not touch the ring at all: the entry stays where it is and is
- * put forward when its slot comes up. That makes "again, 75 seconds from now" per request almost free.
- *
- * The wheel counts its own turns rather than the wall clock. While the event loop is blocked no turn passes,
- * so a peer whose bytes already wait in the kernel is not punished for our own stall.
- */
+// One coarse clock for every deadline of a server: handshakes, idle peers, lingering closes.
+//
+// A slot holds a doubly linked ring of entries, so arming, moving and clearing cost a few field writes and
+// no allocation. Moving a deadline later does not touch the ring at all: the entry stays where it is and is
+// put forward when its slot comes up. That makes "again, 75 seconds from now" per request almost free.
+//
+// The wheel counts its own turns rather than the wall clock. While the event loop is blocked no turn passes,
+// so a peer whose bytes already wait in the kernel is not punished for our own stall.
 
 const slots = 512;
 
-/** Granularity of every deadline kept here, in milliseconds. A deadline is never early, and late by at most two turns. */
-export const TURN_MS = 100;
+/**
+ * Granularity of every deadline kept here, in milliseconds. A deadline is never early, and late by at most two turns.
+ */
+export const turnMs = 100;
 
 /** Something that can be due. The fields are the wheel's; they start as 0 and undefined. */
 export interface Timed {
@@ -37,7 +37,7 @@ export class TimerWheel {
   /** Due in `ms` milliseconds, instead of whenever it was due before. */
   arm(entry: Timed, ms: number): void {
     // The turn under way is partly over and the first must be whole: hence one more.
-    const dueTurn = this.#turn + Math.ceil(ms / TURN_MS) + 1;
+    const dueTurn = this.#turn + Math.ceil(ms / turnMs) + 1;
     entry.dueTurn = dueTurn;
     if (entry.slotTurn !== 0) {
       if (entry.slotTurn <= dueTurn) return;
@@ -46,7 +46,7 @@ export class TimerWheel {
     this.#link(entry);
   }
 
-  /** Nothing is due any more. The entry leaves its slot lazily, so that arming it again stays cheap. */
+  /** Cancels the deadline. The entry leaves its slot lazily, so that arming it again stays cheap. */
   disarm(entry: Timed): void {
     entry.dueTurn = 0;
   }
@@ -93,15 +93,15 @@ export class TimerWheel {
 
   #start(): void {
     this.#lastTurnAt = performance.now();
-    this.#timer = setInterval(() => this.#tick(), TURN_MS);
+    this.#timer = setInterval(() => this.#tick(), turnMs);
     this.#timer.unref();
   }
 
   #tick(): void {
     const now = performance.now();
     // A late timer makes up for a little drift, never for a stall.
-    const turns = now - this.#lastTurnAt >= 2 * TURN_MS ? 2 : 1;
-    this.#lastTurnAt = turns === 2 ? now : this.#lastTurnAt + TURN_MS;
+    const turns = now - this.#lastTurnAt >= 2 * turnMs ? 2 : 1;
+    this.#lastTurnAt = turns === 2 ? now : this.#lastTurnAt + turnMs;
     for (let i = 0; i < turns; i++) this.#advance();
     if (this.#held === 0) this.stop();
   }

@@ -1,10 +1,8 @@
-/**
- * IP addresses as values, and where a socket stands.
- *
- * Owns: the tagged address type, reading and writing its text (RFC 4291 §2.2, RFC 5952), and the interface
- * strings `bind` accepts. Refuses: host names (nothing here asks a resolver) and zone identifiers as part of a
- * value: `fe80::1%eth0` is read, its zone dropped.
- */
+// IP addresses as values, and where a socket stands.
+//
+// Owns: the tagged address type, reading and writing its text (RFC 4291 §2.2, RFC 5952), and the interface
+// strings `bind` accepts. Refuses: host names (nothing here asks a resolver) and zone identifiers as part of a
+// value: `fe80::1%eth0` is read, its zone dropped.
 
 import { isIPv4, isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";

@@ -1,4 +1,4 @@
-/** Bytes that have arrived and wait to be asked for. Copies only what straddles two chunks. */
+// Bytes that have arrived and wait to be asked for. Copies only what straddles two chunks.
 
 /** A queue of bytes: chunks in, any number of bytes out. */
 export class ByteQueue {

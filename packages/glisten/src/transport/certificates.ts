@@ -1,10 +1,8 @@
-/**
- * Certificates, private keys and client authorities: read, decoded, checked against each other.
- *
- * Owns: files, PEM text or bytes, DER bytes, chains, encrypted keys; and saying what is missing by name before
- * any socket sees it. Refuses: judging trust or dates. A certificate that has expired is served as it is: that
- * is its clients' to notice.
- */
+// Certificates, private keys and client authorities: read, decoded, checked against each other.
+//
+// Owns: files, PEM text or bytes, DER bytes, chains, encrypted keys; and saying what is missing by name before
+// any socket sees it. Does not judge trust or dates: an expired certificate is
+// served as it is, for clients to reject.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -32,13 +30,13 @@ export interface CertificateOptions {
   readonly passphrase?: string | undefined;
 }
 
-/** Who may have signed a client's certificate, and whether a client must show one. */
+/** The authorities that client certificates are verified against, and whether a client must present one. */
 export interface ClientVerification {
   /** Path of a PEM file with one or more CA certificates, or of a DER file with one. */
   readonly caFile?: string | URL | undefined;
   /** CA certificates: PEM text or bytes, DER bytes, or an array of them. */
   readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
-  /** Lets a client without a certificate in; a certificate that is shown must still be good. Default: false. */
+  /** Lets a client without a certificate in; a certificate that is presented must still be valid. Default: false. */
   readonly optional?: boolean | undefined;
 }
 
@@ -152,7 +150,7 @@ function inWords(error: unknown): string {
   return `${describeError(reason)} (${reason})`;
 }
 
-const CERTIFICATE_BLOCK =
+const pemCertificate =
   /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
 
 function decodeCertificates(
@@ -171,7 +169,7 @@ function decodeCertificates(
   throw new CertificateError(reason, parts.some(looksLikePath) ? `${why}${hintOfPath(reason)}` : `${why}.`);
 }
 
-/** Text on one line is no PEM. */
+/** Text on one line is not PEM. */
 function looksLikePath(content: string | Uint8Array): boolean {
   return typeof content === "string" && content !== "" && !/-----BEGIN |\n/.test(content);
 }
@@ -185,7 +183,7 @@ function hintOfPath(reason: CertificateErrorReason): string {
 /** The PEM blocks of a text, or DER bytes as they are. */
 function certificateBlocks(content: string | Uint8Array): readonly (string | Uint8Array)[] {
   const pem = pemText(content);
-  return pem === undefined ? [content] : (pem.match(CERTIFICATE_BLOCK) ?? []);
+  return pem === undefined ? [content] : (pem.match(pemCertificate) ?? []);
 }
 
 /** Text is PEM; bytes are PEM when they say so, and DER otherwise. */
@@ -218,7 +216,7 @@ function decodeKey(content: string | Uint8Array, name: string, options: Certific
   }
 }
 
-/** OpenSSL says "interrupted or cancelled" when nobody answers its question for the passphrase. */
+/** OpenSSL says "interrupted or cancelled" when it asks for a passphrase and gets none. */
 function wrongPassphrase(
   pem: string | undefined,
   passphrase: string | undefined,
@@ -232,13 +230,13 @@ function wrongPassphrase(
 /** Newer Nodes take a key of any type whatever they are told; so it is compared here. */
 function requiredType(der: Uint8Array, { keyType }: CertificateOptions): "pkcs1" | "sec1" | "pkcs8" {
   const type = derKeyType(der);
-  if (keyType === undefined || DER_TYPES[keyType] === type) return type;
+  if (keyType === undefined || derTypes[keyType] === type) return type;
   throw new Error(
-    `it is encoded as ${type}, not as ${DER_TYPES[keyType]} (keyType ${JSON.stringify(keyType)})`,
+    `it is encoded as ${type}, not as ${derTypes[keyType]} (keyType ${JSON.stringify(keyType)})`,
   );
 }
 
-const DER_TYPES = { rsa: "pkcs1", ec: "sec1", pkcs8: "pkcs8" } as const;
+const derTypes = { rsa: "pkcs1", ec: "sec1", pkcs8: "pkcs8" } as const;
 
 /**
  * Every private key is a SEQUENCE; all but an encrypted PKCS#8 (RFC 5958 §3) begin with a version. Behind it

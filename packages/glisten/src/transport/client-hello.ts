@@ -1,56 +1,57 @@
-/**
- * The server name in a TLS ClientHello (RFC 8446 §4.1.2, RFC 6066 §3), read ahead of the handshake.
- *
- * SANS-IO. Owns: finding that one name. Refuses: judging the rest. Whatever is no ClientHello, or too long, names
- * nobody: TLS itself will say what is wrong with it.
- */
+// The server name in a TLS ClientHello (RFC 8446 §4.1.2, RFC 6066 §3), read ahead of the handshake.
+//
+// SANS-IO. Owns: finding that one name. Refuses: judging the rest. Anything else than a ClientHello, or one that
+// is too long, has no name: TLS itself reports what is wrong.
 
 /** `serverName` is in lower case; undefined when the client names no server. */
 export type ClientHelloParse =
   | { readonly type: "need-more" }
   | { readonly type: "hello"; readonly serverName: string | undefined };
 
-const NEED_MORE: ClientHelloParse = { type: "need-more" };
-const NAMELESS: ClientHelloParse = { type: "hello", serverName: undefined };
+const needMore: ClientHelloParse = { type: "need-more" };
+const nameless: ClientHelloParse = { type: "hello", serverName: undefined };
 
-const RECORD_HEADER = 5;
-const HANDSHAKE_RECORD = 22;
-const CLIENT_HELLO = 1;
-const SERVER_NAME = 0;
+const recordHeaderBytes = 5;
+const handshakeRecord = 22;
+const clientHello = 1;
+const serverNameExtension = 0;
 // RFC 8446 §5.1: a record holds at most 2^14 bytes. No sane hello needs more than one.
-const MAX_HELLO_BYTES = 1 << 14;
+const maxHelloBytes = 1 << 14;
 // One byte per record is allowed, too; putting thousands together again is work a peer could make us do.
-const MAX_RECORDS = 16;
+const maxRecords = 16;
 
 /** Reads the first bytes of a connection; call again with all bytes so far after `need-more`. Never throws. */
 export function parseClientHello(bytes: Buffer): ClientHelloParse {
   const fragments: Buffer[] = [];
   let gathered = 0;
   for (let at = 0; ; ) {
-    if (fragments.length === MAX_RECORDS) return NAMELESS;
-    if (at < bytes.length && bytes[at] !== HANDSHAKE_RECORD) return NAMELESS;
-    if (bytes.length < at + RECORD_HEADER) return NEED_MORE;
-    const fragment = bytes.subarray(at + RECORD_HEADER, at + RECORD_HEADER + bytes.readUInt16BE(at + 3));
+    if (fragments.length === maxRecords) return nameless;
+    if (at < bytes.length && bytes[at] !== handshakeRecord) return nameless;
+    if (bytes.length < at + recordHeaderBytes) return needMore;
+    const fragment = bytes.subarray(
+      at + recordHeaderBytes,
+      at + recordHeaderBytes + bytes.readUInt16BE(at + 3),
+    );
     // An empty handshake record is forbidden (§5.1), and would let a peer keep us here without getting on.
-    if (bytes.readUInt16BE(at + 3) === 0) return NAMELESS;
+    if (bytes.readUInt16BE(at + 3) === 0) return nameless;
     fragments.push(fragment);
     gathered += fragment.length;
     const message = Buffer.concat(fragments, gathered);
     const length = helloLength(message);
-    if (length === undefined) return NAMELESS;
+    if (length === undefined) return nameless;
     if (message.length >= length)
       return { type: "hello", serverName: serverNameOf(message.subarray(4, length)) };
-    at += RECORD_HEADER + bytes.readUInt16BE(at + 3);
-    if (at > bytes.length) return NEED_MORE;
+    at += recordHeaderBytes + bytes.readUInt16BE(at + 3);
+    if (at > bytes.length) return needMore;
   }
 }
 
 /** The length of the whole message once its head is there, the head's while it is not; undefined: no hello. */
 function helloLength(message: Buffer): number | undefined {
-  if (message.length > 0 && message[0] !== CLIENT_HELLO) return undefined;
+  if (message.length > 0 && message[0] !== clientHello) return undefined;
   if (message.length < 4) return 4;
   const length = 4 + message.readUIntBE(1, 3);
-  return length > MAX_HELLO_BYTES ? undefined : length;
+  return length > maxHelloBytes ? undefined : length;
 }
 
 /** Skips version, random, session, cipher suites and compression; then looks through the extensions. */
@@ -64,7 +65,7 @@ function serverNameOf(hello: Buffer): string | undefined {
   while (extensions.left > 0) {
     const type = extensions.number(2);
     const body = extensions.part(extensions.number(2));
-    if (type === SERVER_NAME) return hostName(body);
+    if (type === serverNameExtension) return hostName(body);
   }
   return undefined;
 }

@@ -1,6 +1,6 @@
-/** CRC-32C (Castagnoli; RFC 9260 Appendix A), reflected polynomial 0x82F63B78: the PROXY protocol's checksum. */
+// CRC-32C (Castagnoli; RFC 9260 Appendix A), reflected polynomial 0x82F63B78: the PROXY protocol's checksum.
 
-const TABLE: Uint32Array = makeTable();
+const table: Uint32Array = makeTable();
 
 function makeTable(): Uint32Array {
   const table = new Uint32Array(256);
@@ -15,6 +15,6 @@ function makeTable(): Uint32Array {
 /** The checksum as an unsigned 32-bit number. */
 export function crc32c(bytes: Uint8Array): number {
   let value = 0xffffffff;
-  for (const byte of bytes) value = (value >>> 8) ^ TABLE[(value ^ byte) & 0xff]!;
+  for (const byte of bytes) value = (value >>> 8) ^ table[(value ^ byte) & 0xff]!;
   return (value ^ 0xffffffff) >>> 0;
 }

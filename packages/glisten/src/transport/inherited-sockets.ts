@@ -1,11 +1,9 @@
-/**
- * Listening sockets this process was started with: a descriptor by number, or systemd's socket activation
- * (sd_listen_fds(3)): LISTEN_PID says for whom, LISTEN_FDS how many from descriptor 3 on, LISTEN_FDNAMES their
- * names.
- *
- * Owns: reading those variables and listening on what they name. Refuses: variables meant for another process,
- * and descriptors that are no listening sockets.
- */
+// Listening sockets this process was started with: a descriptor by number, or systemd's socket activation
+// (sd_listen_fds(3)): LISTEN_PID says for whom, LISTEN_FDS how many from descriptor 3 on, LISTEN_FDNAMES their
+// names.
+//
+// Owns: reading those variables and listening on what they name. Refuses: variables meant for another process,
+// and descriptors that are not listening sockets.
 
 import cluster from "node:cluster";
 import { readFileSync, readlinkSync } from "node:fs";
@@ -43,11 +41,11 @@ export interface InheritedSocket {
 }
 
 // A worker of node:cluster listens on descriptors of its primary, to which systemd passed them.
-const HOLDER = cluster.isWorker ? process.ppid : process.pid;
+const holder = cluster.isWorker ? process.ppid : process.pid;
 
-const FIRST_DESCRIPTOR = 3;
+const firstDescriptor = 3;
 // More than any process may have open; a larger count is garbage, and we would loop over it.
-const MAX_DESCRIPTORS = 65_536;
+const maxDescriptors = 65_536;
 
 /**
  * The sockets systemd passed to this process; none when it passed none, or passed them to another process (a
@@ -57,17 +55,17 @@ const MAX_DESCRIPTORS = 65_536;
  */
 export function inheritedSockets(
   environment: Readonly<Record<string, string | undefined>> = process.env,
-  pid: number = HOLDER,
+  pid: number = holder,
 ): readonly InheritedSocket[] {
   const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = environment;
   if (LISTEN_PID === undefined || LISTEN_FDS === undefined) return [];
   if (wholeNumber("LISTEN_PID", LISTEN_PID) !== pid) return [];
   const count = wholeNumber("LISTEN_FDS", LISTEN_FDS);
-  if (count > MAX_DESCRIPTORS) throw malformed("LISTEN_FDS", LISTEN_FDS);
+  if (count > maxDescriptors) throw malformed("LISTEN_FDS", LISTEN_FDS);
   const names = LISTEN_FDNAMES === undefined ? undefined : LISTEN_FDNAMES.split(":");
   if (names !== undefined && names.length !== count) throw malformed("LISTEN_FDNAMES", LISTEN_FDNAMES!);
   return Array.from({ length: count }, (_, index) => ({
-    fd: FIRST_DESCRIPTOR + index,
+    fd: firstDescriptor + index,
     name: names?.[index] || "unknown",
   }));
 }
@@ -86,7 +84,7 @@ function malformed(variable: string, text: string): StartError {
  * Listens on what systemd passed. A unit with several `ListenStream=` lines of one name gives several sockets,
  * all of which are served; they must be of one kind.
  *
- * @throws StartError (`"system-error"`) when there is no such socket, or it is none.
+ * @throws StartError (`"system-error"`) when there is no such socket, or it is not a listening one.
  */
 export function openSystemdListener(
   { systemd }: SystemdTarget,
@@ -106,7 +104,7 @@ export function openSystemdListener(
 /**
  * Listens on a descriptor that is a bound socket.
  *
- * @throws StartError (`"system-error"`) when it is none; UsageError when it is not a descriptor's number.
+ * @throws StartError (`"system-error"`) when it is not one; UsageError for an invalid descriptor number.
  */
 export async function openDescriptorListener(
   { fd }: DescriptorTarget,
@@ -139,7 +137,7 @@ async function openDescriptors(fds: readonly number[], options: ListenerOptions)
 /** Node does not tell the path of a unix socket it did not bind; Linux does, in its table of sockets. */
 function unixPathOf(fd: number): string {
   try {
-    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${HOLDER}/fd/${fd}`))?.[1];
+    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${holder}/fd/${fd}`))?.[1];
     const row = readFileSync("/proc/net/unix", "utf8")
       .split("\n")
       .find((line) => line.split(/\s+/)[6] === inode);

@@ -1,9 +1,7 @@
-/**
- * One listening `net.Server`: made with the options every transport shares, bound or refused.
- *
- * Owns: the options, the moment between `listen()` and its answer, and the sentence a refusal becomes. Refuses:
- * knowing which kind of address it is. Nothing is read from an accepted socket before its owner asks.
- */
+// One listening `net.Server`: made with the options every transport shares, bound or refused.
+//
+// Owns: the options, the moment between `listen()` and its answer, and the sentence a refusal becomes. Refuses:
+// knowing which kind of address it is. Nothing is read from an accepted socket before its owner asks.
 
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { describeError, type SocketReason, StartError, toSocketReason } from "../errors.ts";
@@ -87,7 +85,7 @@ export function closeServers(servers: readonly Server[]): void {
   for (const server of servers) if (server.listening) server.close();
 }
 
-/** Where a listening TCP server stands; undefined when it is no TCP server. */
+/** The address of a listening TCP server; undefined for another kind of server. */
 export function tcpAddressOf(server: Server): BoundAddress | undefined {
   const address = server.address();
   if (address === null || typeof address === "string") return undefined;
@@ -95,7 +93,7 @@ export function tcpAddressOf(server: Server): BoundAddress | undefined {
   return ipAddress && { type: "tcp", ipAddress: unmapIpAddress(ipAddress), port: address.port };
 }
 
-const HINTS: Partial<Record<SocketReason, string>> = {
+const hints: Partial<Record<SocketReason, string>> = {
   eaddrinuse: "another process listens there",
   eaddrnotavail: "no network interface of this machine has it",
   emfile: "raise the limit on open files",
@@ -104,7 +102,7 @@ const HINTS: Partial<Record<SocketReason, string>> = {
 /** A refusal by the operating system in one sentence with the address in it. */
 export function listenRefused(address: string, cause: unknown, why?: string): StartError {
   const socketReason = toSocketReason(cause);
-  const hint = why ?? HINTS[socketReason];
+  const hint = why ?? hints[socketReason];
   const tail = hint === undefined ? "" : `; ${hint}`;
   const message = `Cannot listen on ${address}: ${describeError(socketReason)} (${socketReason})${tail}.`;
   return new StartError("system-error", { message, socketReason, address, cause });

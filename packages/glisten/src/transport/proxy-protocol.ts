@@ -1,10 +1,8 @@
-/**
- * The PROXY protocol, versions 1 and 2, receiver's side (HAProxy's proxy-protocol.txt).
- *
- * SANS-IO: bytes in, a header, "need more" or an error out. Owns: both encodings, their bounds, and which peers
- * may send one. Refuses: guessing. On a server that speaks the protocol every connection begins with a header;
- * anything else is an error, never the first bytes of the application.
- */
+// The PROXY protocol, versions 1 and 2, receiver's side (HAProxy's proxy-protocol.txt).
+//
+// SANS-IO: bytes in, a header, "need more" or an error out. Owns: both encodings, their bounds, and which peers
+// may send one. Refuses: guessing. On a server that speaks the protocol every connection begins with a header;
+// anything else is an error, never the first bytes of the application.
 
 import { BlockList, isIP, isIPv4 } from "node:net";
 import { ProxyProtocolError, UsageError } from "../errors.ts";
@@ -30,10 +28,10 @@ export type ProxyParse =
   | { readonly type: "error"; readonly error: ProxyProtocolError };
 
 /** Longest version 2 header taken unless told otherwise; version 1 has at most 107 bytes by its own rules (§2.1). */
-export const DEFAULT_MAX_PROXY_HEADER_BYTES = 4096;
+export const defaultMaxHeaderBytes = 4096;
 
-const NEED_MORE: ProxyParse = { type: "need-more" };
-const NO_ADDRESSES = { source: undefined, destination: undefined };
+const needMore: ProxyParse = { type: "need-more" };
+const noAddresses = { source: undefined, destination: undefined };
 
 /**
  * Reads a header from the first bytes of a connection: call again with all bytes so far after `need-more`. The
@@ -41,13 +39,10 @@ const NO_ADDRESSES = { source: undefined, destination: undefined };
  *
  * @param maxBytes the longest header to take, TLVs included (at least 16).
  */
-export function parseProxyHeader(
-  bytes: Uint8Array,
-  maxBytes: number = DEFAULT_MAX_PROXY_HEADER_BYTES,
-): ProxyParse {
-  if (bytes.length === 0) return NEED_MORE;
+export function parseProxyHeader(bytes: Uint8Array, maxBytes: number = defaultMaxHeaderBytes): ProxyParse {
+  if (bytes.length === 0) return needMore;
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return buffer[0] === V1_PREFIX[0] ? parseV1(buffer) : parseV2(buffer, maxBytes);
+  return buffer[0] === v1Prefix[0] ? parseV1(buffer) : parseV2(buffer, maxBytes);
 }
 
 function malformed(message: string): ProxyParse {
@@ -65,22 +60,22 @@ function startsLike(bytes: Buffer, expected: Buffer): boolean {
 
 // ── Version 1: one line of text (§2.1) ──────────────────────────────────────────────────────────────────────
 
-const V1_PREFIX = Buffer.from("PROXY ");
+const v1Prefix = Buffer.from("PROXY ");
 // "PROXY UNKNOWN" with two full IPv6 addresses and ports, CRLF included.
-const V1_MAX_BYTES = 107;
-const V1_PORT = /^(?:0|[1-9]\d{0,4})$/;
+const v1MaxBytes = 107;
+const v1Port = /^(?:0|[1-9]\d{0,4})$/;
 
 function parseV1(bytes: Buffer): ProxyParse {
-  if (!startsLike(bytes, V1_PREFIX)) return malformed("it begins with neither signature");
-  const end = bytes.subarray(0, V1_MAX_BYTES).indexOf("\r\n");
-  if (end >= 0) return parseV1Line(bytes.toString("latin1", V1_PREFIX.length, end), end + 2);
-  return bytes.length < V1_MAX_BYTES ? NEED_MORE : tooLarge(`no end of line in ${V1_MAX_BYTES} bytes`);
+  if (!startsLike(bytes, v1Prefix)) return malformed("it begins with neither signature");
+  const end = bytes.subarray(0, v1MaxBytes).indexOf("\r\n");
+  if (end >= 0) return parseV1Line(bytes.toString("latin1", v1Prefix.length, end), end + 2);
+  return bytes.length < v1MaxBytes ? needMore : tooLarge(`no end of line in ${v1MaxBytes} bytes`);
 }
 
 function parseV1Line(line: string, length: number): ProxyParse {
   const [family, ...fields] = line.split(" ");
   // "The receiver must ignore anything presented before the CRLF".
-  if (family === "UNKNOWN") return header(1, "proxy", NO_ADDRESSES, length);
+  if (family === "UNKNOWN") return header(1, "proxy", noAddresses, length);
   const version = family === "TCP4" ? 4 : family === "TCP6" ? 6 : 0;
   if (version === 0) return malformed(`unknown family ${JSON.stringify(family)}`);
   const [source, destination, sourcePort, destinationPort] = fields;
@@ -92,20 +87,20 @@ function parseV1Line(line: string, length: number): ProxyParse {
 }
 
 function v1Endpoint(host = "", portText = "", version: number): Endpoint | undefined {
-  if (isIP(host) !== version || host.includes("%") || !V1_PORT.test(portText)) return undefined;
+  if (isIP(host) !== version || host.includes("%") || !v1Port.test(portText)) return undefined;
   const port = Number(portText);
   return port > 65_535 ? undefined : { port, ipAddress: unmapIpAddress(parseIpAddress(host)!) };
 }
 
 // ── Version 2: binary (§2.2) ────────────────────────────────────────────────────────────────────────────────
 
-const V2_SIGNATURE = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
-const V2_FIXED_BYTES = 16;
-const LOCAL = 0x20;
-const PROXY = 0x21;
+const v2Signature = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
+const v2FixedBytes = 16;
+const localCommand = 0x20;
+const proxyCommand = 0x21;
 
 /** Bytes of the address block by family and transport; a byte that is not here must be refused. */
-const ADDRESS_BYTES: ReadonlyMap<number, number> = new Map([
+const addressBytes: ReadonlyMap<number, number> = new Map([
   [0x00, 0], // UNSPEC
   [0x11, 12], // IPv4, stream
   [0x12, 12], // IPv4, datagram
@@ -116,24 +111,24 @@ const ADDRESS_BYTES: ReadonlyMap<number, number> = new Map([
 ]);
 
 function parseV2(bytes: Buffer, maxBytes: number): ProxyParse {
-  if (!startsLike(bytes, V2_SIGNATURE)) return malformed("it begins with neither signature");
-  const command = bytes[12] ?? PROXY;
-  if (command !== LOCAL && command !== PROXY)
+  if (!startsLike(bytes, v2Signature)) return malformed("it begins with neither signature");
+  const command = bytes[12] ?? proxyCommand;
+  if (command !== localCommand && command !== proxyCommand)
     return malformed(`unknown version and command 0x${command.toString(16)}`);
   const family = bytes[13] ?? 0;
   // The receiver must take a LOCAL header whatever its family says, and skip it by its length.
-  if (command === PROXY && !ADDRESS_BYTES.has(family))
+  if (command === proxyCommand && !addressBytes.has(family))
     return malformed(`unknown family 0x${family.toString(16)}`);
-  if (bytes.length < V2_FIXED_BYTES) return NEED_MORE;
-  const length = V2_FIXED_BYTES + bytes.readUInt16BE(14);
+  if (bytes.length < v2FixedBytes) return needMore;
+  const length = v2FixedBytes + bytes.readUInt16BE(14);
   if (length > maxBytes) return tooLarge(`${length} bytes announced, at most ${maxBytes} taken`);
-  if (bytes.length < length) return NEED_MORE;
-  if (command === LOCAL) return header(2, "local", NO_ADDRESSES, length);
+  if (bytes.length < length) return needMore;
+  if (command === localCommand) return header(2, "local", noAddresses, length);
   return parseV2Body(bytes.subarray(0, length), family);
 }
 
 function parseV2Body(bytes: Buffer, family: number): ProxyParse {
-  const tlvs = V2_FIXED_BYTES + ADDRESS_BYTES.get(family)!;
+  const tlvs = v2FixedBytes + addressBytes.get(family)!;
   if (bytes.length < tlvs) return malformed("the address block is cut short");
   // UNSPEC says nothing about what follows, so there is nothing to check in it.
   const problem = family === 0 ? undefined : checkTlvs(bytes, tlvs);
@@ -144,12 +139,12 @@ function parseV2Body(bytes: Buffer, family: number): ProxyParse {
 function v2Addresses(bytes: Buffer, family: number): Pick<ProxyHeader, "source" | "destination"> {
   const width = family >> 4 === 1 ? 4 : family >> 4 === 2 ? 16 : 0;
   // A unix path names a process on the proxy's machine: no address of the client.
-  if (width === 0) return NO_ADDRESSES;
-  const ports = V2_FIXED_BYTES + 2 * width;
+  if (width === 0) return noAddresses;
+  const ports = v2FixedBytes + 2 * width;
   return {
-    source: { ipAddress: readAddress(bytes, V2_FIXED_BYTES, width), port: bytes.readUInt16BE(ports) },
+    source: { ipAddress: readAddress(bytes, v2FixedBytes, width), port: bytes.readUInt16BE(ports) },
     destination: {
-      ipAddress: readAddress(bytes, V2_FIXED_BYTES + width, width),
+      ipAddress: readAddress(bytes, v2FixedBytes + width, width),
       port: bytes.readUInt16BE(ports + 2),
     },
   };
@@ -162,7 +157,7 @@ function readAddress(bytes: Buffer, at: number, width: number): IpAddress {
   return unmapIpAddress({ type: "ipv6", groups: groups as unknown as Ipv6Groups });
 }
 
-const TLV_CRC32C = 0x03;
+const crc32cType = 0x03;
 
 /** Walks the type-length-values; only the checksum means anything to us (§2.2.3). */
 function checkTlvs(bytes: Buffer, start: number): string | undefined {
@@ -172,7 +167,7 @@ function checkTlvs(bytes: Buffer, start: number): string | undefined {
     const value = at + 3;
     const length = bytes.readUInt16BE(at + 1);
     if (value + length > bytes.length) return "a TLV is longer than the header";
-    if (bytes[at] === TLV_CRC32C && !checksumHolds(bytes, value, length))
+    if (bytes[at] === crc32cType && !checksumHolds(bytes, value, length))
       return "the checksum does not match";
     at = value + length;
   }
@@ -210,7 +205,7 @@ export interface TrustedPeers {
  * @throws UsageError for an empty list or an entry that is none of these.
  */
 export function trustedPeers(entries: readonly string[]): TrustedPeers {
-  if (entries.length === 0) throw new UsageError("The PROXY protocol needs at least one trusted peer.");
+  if (entries.length === 0) throw new UsageError("trustedPeers must have at least one entry, got none");
   const list = new BlockList();
   for (const entry of entries) if (entry !== "unix") addEntry(list, entry);
   const unix = entries.includes("unix");

@@ -1,6 +1,4 @@
-/**
- * What is sent, and how several parts of it leave in one write.
- */
+// What is sent, and how several parts of it leave in one write.
 
 import type { Socket } from "node:net";
 

@@ -1,24 +1,22 @@
-/**
- * Options of passive sockets: one table of names, defaults and checks.
- *
- * Owns: what may be set, when, and to what. Refuses, with a UsageError: names it does not know, and what Node
- * cannot set. Nothing is accepted and ignored.
- */
+// Options of passive sockets: one table of names, defaults and checks.
+//
+// Owns: what may be set, when, and to what. Refuses, with a UsageError: names it does not know, and what Node
+// cannot set. Nothing is accepted and ignored.
 
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
-import { type Check, flag, integer } from "../option-values.ts";
+import { type Check, flag, integer, longestTimerMs } from "../option-values.ts";
 import { type IpAddress, ipAddressToString } from "./address.ts";
 
 /**
- * Who gets what arrives: `"passive"`, whoever calls `receive`; `"once"`, the controlling process, one packet;
+ * How bytes are received: `"passive"`, by calls of `receive`; or by the controlling process: `"once"`, one packet;
  * `"active"`, every packet; `{ count }`, that many.
  */
 export type ActiveMode = "passive" | "once" | "active" | { readonly count: number };
 
 /** What happens to unsent bytes on close. Node can set off, and on with 0 seconds: close resets (RST). */
 export interface Linger {
-  /** Whether close does anything else than leave the rest to the system. */
+  /** False: the system sends what is left after close. */
   readonly enabled: boolean;
   /** 0; Node cannot set another. */
   readonly seconds: number;
@@ -36,7 +34,7 @@ export interface SocketOptions {
   readonly sendTimeoutClose?: boolean | undefined;
   /** Default: `"passive"`. */
   readonly activeMode?: ActiveMode | undefined;
-  /** Bytes are bytes. The only mode there is. */
+  /** The only mode. */
   readonly mode?: "binary" | undefined;
 }
 
@@ -73,18 +71,19 @@ export const socketDefaults: SocketSettings = Object.freeze({
 });
 
 /** The default length of the queue in front of `accept`. */
-export const DEFAULT_BACKLOG = 1024;
+export const defaultBacklog = 1024;
 
-const SOCKET_CHECKS: { readonly [Name in keyof SocketSettings]: Check } = {
+const socketChecks: { readonly [Name in keyof SocketSettings]: Check } = {
   nodelay: flag,
   linger: checkLinger,
-  sendTimeout: (value) => (value === Number.POSITIVE_INFINITY ? undefined : integer(0, 0x7fffffff)(value)),
+  sendTimeout: (value) =>
+    value === Number.POSITIVE_INFINITY ? undefined : integer(0, longestTimerMs)(value),
   sendTimeoutClose: flag,
   activeMode: checkActiveMode,
   mode: (value) => (value === "binary" ? undefined : '"binary": Node gives bytes'),
 };
 
-const LISTEN_CHECKS: { readonly [Name in Exclude<keyof TcpOptions, keyof SocketOptions>]-?: Check } = {
+const listenChecks: { readonly [Name in Exclude<keyof TcpOptions, keyof SocketOptions>]-?: Check } = {
   backlog: integer(1, 65_535),
   reuseaddr: (value) => (value === true ? undefined : "true: Node always sets SO_REUSEADDR"),
   ipv6: flag,
@@ -120,7 +119,7 @@ export function checkListenOptions(options: TcpOptions, alsoKnown: readonly stri
   const onUnix = unixPathOf(options) !== undefined;
   for (const [name, value] of given(options)) {
     if (alsoKnown.includes(name)) continue;
-    requireKnown(name, value, { ...SOCKET_CHECKS, ...LISTEN_CHECKS });
+    requireKnown(name, value, { ...socketChecks, ...listenChecks });
     if (onUnix) refuseOnUnix(name);
   }
   requirePassive(options);
@@ -133,10 +132,10 @@ export function withSocketOptions(
   onUnix: boolean,
 ): SocketSettings {
   for (const [name, value] of given(options)) {
-    if (Object.hasOwn(LISTEN_CHECKS, name)) {
+    if (Object.hasOwn(listenChecks, name)) {
       throw new UsageError(`${name} can be set by listen only`);
     }
-    requireKnown(name, value, SOCKET_CHECKS);
+    requireKnown(name, value, socketChecks);
     if (onUnix) refuseOnUnix(name);
   }
   return { ...settings, ...Object.fromEntries(given(options)) };
@@ -144,11 +143,11 @@ export function withSocketOptions(
 
 /** The part of the options every accepted socket begins with. */
 export function socketSettingsOf(options: TcpOptions): SocketSettings {
-  const own = given(options).filter(([name]) => Object.hasOwn(SOCKET_CHECKS, name));
+  const own = given(options).filter(([name]) => Object.hasOwn(socketChecks, name));
   return { ...socketDefaults, ...Object.fromEntries(own) };
 }
 
-/** A socket begins without a controlling process, so nobody could hear of its packets. */
+/** A socket begins without a controlling process, which its packets would go to. */
 function requirePassive({ activeMode = "passive" }: TcpOptions): void {
   if (activeMode === "passive") return;
   throw new UsageError("a socket is accepted passive: set activeMode after controllingProcess(subject)");
@@ -159,7 +158,7 @@ function given(options: object): readonly (readonly [string, unknown])[] {
 }
 
 function requireKnown(name: string, value: unknown, checks: Readonly<Record<string, Check>>): void {
-  if (!Object.hasOwn(checks, name)) throw new UsageError(`there is no socket option ${JSON.stringify(name)}`);
+  if (!Object.hasOwn(checks, name)) throw new UsageError(`there is no socket option ${shown(name)}`);
   const wanted = checks[name]!(value);
   if (wanted !== undefined) throw new UsageError(`${name} must be ${wanted}, got ${shown(value)}`);
 }

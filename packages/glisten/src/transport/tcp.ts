@@ -1,9 +1,7 @@
-/**
- * TCP listening sockets.
- *
- * Owns: one port on one or two addresses (an IPv4 loopback and `::1` share a port number but are two sockets),
- * port 0, dual stack. Refuses: host names, and options this Node cannot set.
- */
+// TCP listening sockets.
+//
+// Owns: one port on one or two addresses (an IPv4 loopback and `::1` share a port number but are two sockets),
+// port 0, dual stack. Refuses: host names, and options this Node cannot set.
 
 import type { Server } from "node:net";
 import { UsageError } from "../errors.ts";
@@ -33,7 +31,7 @@ export interface TcpTarget {
 }
 
 // A port the system chose for the first address may be taken on the second; then it chooses again.
-const PORT_ATTEMPTS = 16;
+const portAttempts = 16;
 
 /**
  * Listens on a TCP port.
@@ -45,7 +43,7 @@ export async function openTcpListener(target: TcpTarget, options: ListenerOption
   if (target.reusePort) requireReusePort();
   const addresses = bindAddresses(target.interface ?? "localhost", target.ipv6);
   for (let attempt = 1; ; attempt += 1) {
-    const refusal = { retry: target.port === 0 && attempt < PORT_ATTEMPTS };
+    const refusal = { retry: target.port === 0 && attempt < portAttempts };
     const servers = await tryAddresses(addresses, target, options, refusal);
     if (servers !== undefined)
       return openListenerOf(

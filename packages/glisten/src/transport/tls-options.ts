@@ -1,9 +1,7 @@
-/**
- * What TLS is offered with: the options, checked, and the material they name, loaded.
- *
- * Owns: the shape of the options, server names and their wildcards, ALPN names, versions. Refuses: touching a
- * socket. Loading either gives everything or throws; nothing is half loaded.
- */
+// TLS options: checks them, and loads the material that they name.
+//
+// Owns: the shape of the options, server names and their wildcards, ALPN names, versions. Refuses: touching a
+// socket. Loading either gives everything or throws; nothing is half loaded.
 
 import { createHash } from "node:crypto";
 import { createSecureContext, type TlsOptions as NodeTlsOptions, type SecureContextOptions } from "node:tls";
@@ -50,7 +48,7 @@ export interface LoadedTls {
   readonly byName: ReadonlyMap<string, TlsMaterial>;
 }
 
-const TICKET_KEY_BYTES = 48;
+const ticketKeyBytes = 48;
 
 /**
  * Reads and checks everything the options name.
@@ -116,7 +114,7 @@ function sessionIdContext(
 function serverOptions(options: TlsOptions, verification: ClientVerification | undefined): NodeTlsOptions {
   return {
     requestCert: verification !== undefined,
-    // "optional" lets through who shows nothing; who shows a bad certificate is turned away after the handshake.
+    // With "optional", a client without a certificate is let in; an invalid one is rejected after the handshake.
     rejectUnauthorized: verification !== undefined && verification.optional !== true,
     ...(options.alpnProtocols !== undefined && { ALPNProtocols: [...options.alpnProtocols] }),
   };
@@ -144,40 +142,42 @@ function serverNamesOf({ serverNames = {} }: TlsOptions): readonly (readonly [st
   return Object.entries(serverNames).map(([name, certificate]) => [canonicalName(name), certificate]);
 }
 
-const HOST_NAME = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/;
+const hostNamePattern = /^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/;
 
 function canonicalName(name: string): string {
   const wildcard = name.startsWith("*.");
   const ascii = domainToASCII(wildcard ? name.slice(2) : name);
-  if (ascii.length > 253 || !HOST_NAME.test(ascii)) {
+  if (ascii.length > 253 || !hostNamePattern.test(ascii)) {
     throw new UsageError(`a server name must be a host name, or one behind "*.", got ${shown(name)}`);
   }
   return wildcard ? `*.${ascii}` : ascii;
 }
 
-const CERTIFICATE_NAMES = ["certfile", "keyfile", "cert", "key", "keyType", "passphrase"];
-const TLS_NAMES = [
-  ...CERTIFICATE_NAMES,
+const certificateNames = ["certfile", "keyfile", "cert", "key", "keyType", "passphrase"];
+const tlsNames = [
+  ...certificateNames,
   ...["serverNames", "alpnProtocols", "minVersion", "ciphers", "ticketKeys"],
 ];
 
 /** Checks what can be checked without reading a file. @throws UsageError. */
 export function checkTlsOptions(options: TlsOptions): void {
   if (typeof options !== "object" || options === null) {
-    throw new UsageError(`withTls takes { certfile, keyfile } or { cert, key }, got ${shown(options)}`);
+    throw new UsageError(
+      `the options of withTls must be { certfile, keyfile } or { cert, key }, got ${shown(options)}`,
+    );
   }
   const { serverNames = {}, alpnProtocols = [], minVersion, ticketKeys } = options;
-  checkNames("withTls", options, TLS_NAMES);
+  checkNames("withTls", options, tlsNames);
   checkKeyType(options);
   for (const [name, certificate] of serverNamesOf({ serverNames })) {
-    checkNames(`serverNames[${JSON.stringify(name)}]`, certificate, CERTIFICATE_NAMES);
+    checkNames(`serverNames[${JSON.stringify(name)}]`, certificate, certificateNames);
     checkKeyType(certificate);
   }
   if (minVersion !== undefined && minVersion !== "TLSv1.2" && minVersion !== "TLSv1.3") {
     throw new UsageError(`minVersion must be "TLSv1.2" or "TLSv1.3", got ${shown(minVersion)}`);
   }
-  if (ticketKeys !== undefined && ticketKeys.byteLength !== TICKET_KEY_BYTES) {
-    throw new UsageError(`ticketKeys must be ${TICKET_KEY_BYTES} bytes, got ${ticketKeys.byteLength}`);
+  if (ticketKeys !== undefined && ticketKeys.byteLength !== ticketKeyBytes) {
+    throw new UsageError(`ticketKeys must be ${ticketKeyBytes} bytes, got ${ticketKeys.byteLength}`);
   }
   if (!Array.isArray(alpnProtocols)) {
     throw new UsageError(`alpnProtocols must be an array of names, got ${shown(alpnProtocols)}`);
@@ -193,7 +193,9 @@ function checkKeyType({ keyType }: CertificateOptions): void {
 /** The same for what clients are verified against. @throws UsageError. */
 export function checkClientVerification(verification: ClientVerification): void {
   if (typeof verification !== "object" || verification === null) {
-    throw new UsageError(`withClientVerification takes { caFile } or { ca }, got ${shown(verification)}`);
+    throw new UsageError(
+      `the options of withClientVerification must be { caFile } or { ca }, got ${shown(verification)}`,
+    );
   }
   checkNames("withClientVerification", verification, ["caFile", "ca", "optional"]);
   const { optional = false } = verification;

@@ -1,20 +1,19 @@
-/**
- * The server's side of TLS: from an accepted socket to an encrypted one.
- *
- * Owns: the handshake of one connection at a time, and the swap of everything it uses. Refuses: deadlines (the
- * owner of the raw socket destroys it, and the handshake fails) and listening.
- *
- * A `tls.Server` that never listens does the work: sockets are injected with its documented "connection" event.
- * Only that way does Node judge a client's certificate: a `TLSSocket` made by hand asks for one and never says
- * whether it was any good. Each handshake gets its own view of that server (an object that inherits from it), so
- * that the outcome reaches the one who asked and nobody has to guess whose it is.
- */
+// The server's side of TLS: from an accepted socket to an encrypted one.
+//
+// Owns: the handshake of one connection at a time, and the swap of everything it uses. Refuses: deadlines (the
+// owner of the raw socket destroys it, and the handshake fails) and listening.
+//
+// A `tls.Server` that never listens does the work: sockets are injected with its documented "connection" event.
+// Only then does Node verify a client's certificate: a `TLSSocket` made by hand requests one and never reports
+// whether it is valid. Each handshake gets its own view of that server (an object that inherits from it), so
+// that each outcome reaches its own caller.
 
 import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { describeError, TransportError, toSocketReason } from "../errors.ts";
+import { longestTimerMs } from "../option-values.ts";
 import { parseClientHello } from "./client-hello.ts";
 import {
   type ClientVerification,
@@ -74,11 +73,11 @@ export class TlsContext {
   }
 
   /**
-   * Shakes hands on an accepted socket nobody reads (paused, no "data" listener).
+   * Shakes hands on an accepted socket that is not being read (paused, no "data" listener).
    *
    * @param received bytes that were read from it already and belong to TLS.
    * @returns the encrypted socket: not flowing yet, half-open allowed, with a listener for "error".
-   * @throws TransportError (rejects) when the peer does not manage; the raw socket is destroyed then. Destroy it
+   * @throws TransportError (rejects) when the handshake fails; the raw socket is destroyed then. Destroy it
    *   yourself to give up.
    */
   async handshake(raw: Socket, received?: Uint8Array): Promise<TLSSocket> {
@@ -145,7 +144,7 @@ function settle(
   resolve(socket);
 }
 
-/** Optional verification: nothing shown is fine, a bad certificate shown is not. */
+/** With optional verification, no certificate is accepted and an invalid one is not. */
 function showedBadCertificate(socket: TLSSocket): boolean {
   return Boolean(socket.authorizationError) && socket.getPeerX509Certificate() !== undefined;
 }
@@ -164,7 +163,7 @@ async function prepare(
 
 /** The owner of the raw socket keeps the deadline; here it is only the longest a timer can be. */
 function serverWith(material: TlsMaterial): Server {
-  return createServer({ ...material, handshakeTimeout: 0x7fffffff });
+  return createServer({ ...material, handshakeTimeout: longestTimerMs });
 }
 
 /** Gives a socket to the server and its events to `outcome` alone. */

@@ -1,9 +1,7 @@
-/**
- * The port between the server and the system's sockets: every way to listen behind one call.
- *
- * Owns: telling the kinds of target apart. A listener is one `OpenListener` whether it stands on TCP, on a unix
- * socket or on inherited descriptors; TLS and the PROXY protocol come after it, per connection.
- */
+// The port between the server and the system's sockets: every way to listen behind one call.
+//
+// Owns: telling the kinds of target apart. A listener is one `OpenListener` whether it stands on TCP, on a unix
+// socket or on inherited descriptors; TLS and the PROXY protocol come after it, per connection.
 
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
@@ -26,8 +24,8 @@ export type ListenTarget = TcpTarget | UnixTarget | DescriptorTarget | SystemdTa
 /**
  * Listens, and gives every accepted socket to `options.onConnection`: paused, half-open allowed, Nagle off.
  *
- * @throws StartError when the system refuses, in one sentence with the address; UsageError for a target that
- *   cannot be meant.
+ * @throws StartError when the system refuses, in one sentence with the address; UsageError for an
+ *   invalid target.
  */
 export function openListener(target: ListenTarget, options: ListenerOptions): Promise<OpenListener> {
   if (typeof target !== "object" || target === null) return Promise.reject(noTarget(target));
@@ -39,5 +37,7 @@ export function openListener(target: ListenTarget, options: ListenerOptions): Pr
 }
 
 function noTarget(given: unknown): UsageError {
-  return new UsageError(`a listen target is { port }, { path }, { fd } or { systemd }, got ${shown(given)}`);
+  return new UsageError(
+    `a listen target must be { port }, { path }, { fd } or { systemd }, got ${shown(given)}`,
+  );
 }

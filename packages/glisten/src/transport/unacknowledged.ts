@@ -1,11 +1,9 @@
-/**
- * How many of the bytes given to the kernel a peer has not acknowledged yet (Linux, TCP).
- *
- * Node cannot tell. It hears of progress only when the kernel has room for another write, and Linux says so when a third
- * of its send buffer is free: up to 1.3 MB, which a slow reader takes minutes for. `/proc/self/net/tcp` has the exact
- * number (proc(5), `tx_queue`). It lists every socket of the network namespace, so it is read in the thread pool, once
- * for all who ask, and no more than a tenth of the time.
- */
+// How many of the bytes given to the kernel a peer has not acknowledged yet (Linux, TCP).
+//
+// Node cannot tell. It hears of progress only when the kernel has room for another write, and Linux says so when a
+// third of its send buffer is free: up to 1.3 MB, which a slow reader takes minutes for. `/proc/self/net/tcp` has the
+// exact number (proc(5), `tx_queue`). It lists every socket of the network namespace, so it is read in the thread pool,
+// once for all who ask, and no more than a tenth of the time.
 
 import { open } from "node:fs/promises";
 import type { Socket } from "node:net";

@@ -1,9 +1,7 @@
-/**
- * Unix listening sockets.
- *
- * Owns: the path, what stands there already, abstract names (`"@name"`, Linux). A stale socket file is replaced;
- * a live one, and any file that is no socket, is not. The file is removed when the socket is closed.
- */
+// Unix listening sockets.
+//
+// Owns: the path, a file that is already there, abstract names (`"@name"`, Linux). A stale socket file is
+// replaced; a live socket, and any other file, is not. The file is removed when the socket is closed.
 
 import { lstat, stat, unlink } from "node:fs/promises";
 import { connect } from "node:net";
@@ -31,8 +29,8 @@ export interface UnixTarget {
 }
 
 // sun_path holds 108 bytes on Linux and 104 elsewhere, with its NUL. Longer paths were cut off in silence by
-// older Nodes: the socket would then stand where nobody looks for it.
-const MAX_PATH_BYTES = process.platform === "linux" ? 107 : 103;
+// older Nodes: clients would not find the socket.
+const maxPathBytes = process.platform === "linux" ? 107 : 103;
 
 /**
  * Listens on a unix socket.
@@ -57,7 +55,7 @@ export async function openUnixListener(target: UnixTarget, options: ListenerOpti
 async function refused(path: string, cause: unknown): Promise<StartError> {
   const { code } = cause as NodeJS.ErrnoException;
   if (code === "EADDRINUSE") {
-    return listenRefused(path, cause, "a live server, or a file that is no socket, is in the way");
+    return listenRefused(path, cause, "a live server or another kind of file is in the way");
   }
   if (code !== "EACCES" || path.startsWith("@")) return listenRefused(path, cause);
   // Node says EACCES for a directory that is not there, too.
@@ -87,14 +85,14 @@ function checkedName(path: string): string {
   if (abstract && process.platform !== "linux") {
     throw new UsageError(`abstract unix sockets exist on Linux only, got ${shown(path)}`);
   }
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
-    const message = `Cannot listen on ${path}: a socket path has at most ${MAX_PATH_BYTES} bytes (enametoolong).`;
+  if (Buffer.byteLength(path) > maxPathBytes) {
+    const message = `Cannot listen on ${path}: a socket path has at most ${maxPathBytes} bytes (enametoolong).`;
     throw new StartError("system-error", { message, socketReason: "enametoolong", address: path });
   }
   return abstract ? `\0${path.slice(1)}` : path;
 }
 
-/** Removes a socket file nobody listens on; false when it must stay. */
+/** Removes a socket file that no process listens on; false: it must stay. */
 async function removeStale(path: string): Promise<boolean> {
   if (path.startsWith("@") || !(await isSocketFile(path)) || (await isLive(path))) return false;
   await unlink(path).catch(() => {});
@@ -106,7 +104,7 @@ async function isSocketFile(path: string): Promise<boolean> {
   return stats?.isSocket() ?? false;
 }
 
-/** Only a refused connection proves that nobody listens: a full backlog or a missing right does not. */
+/** Only a refused connection proves that no process listens: a full backlog or a missing right does not. */
 function isLive(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = connect(path);

@@ -204,11 +204,7 @@ describe("init", () => {
     ["no loop", { loop: null }, "loop must be a function, got null"],
     ["an onClose that is none", { onClose: 1 }, "onClose must be a function, got 1"],
     ["a misspelt name", { onExit: () => {} }, 'actor.start has no option "onExit"'],
-    [
-      "a negative time",
-      { initTimeoutMs: -1 },
-      "initTimeoutMs must be a number of milliseconds from 0, got -1",
-    ],
+    ["a negative time", { initTimeoutMs: -1 }, "initTimeoutMs must be a number of at least 0, got -1"],
   ])("refuses %s at the call", (_name, options, message) => {
     const call = () => start({ init: () => 0, loop: () => {}, ...options });
     expect(call).toThrow(UsageError);

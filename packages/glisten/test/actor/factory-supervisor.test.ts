@@ -46,7 +46,7 @@ describe("adopted children", () => {
     it.kill();
   });
 
-  it("are asked at once; those who do not end are killed at the deadline; the report tells", async () => {
+  it("are asked at once; those that do not end are killed at the deadline; the report tells", async () => {
     const it = factorySupervisor<never>();
     const [good, deaf, late] = [new Light(it), new Light(it, "killed"), new Light(it, "killed")];
     for (const child of [good, deaf, late]) it.adopt(child);

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { Loop, continue as next, normalExit } from "../../src/actor/index.ts";
+import { continue as next, normalExit } from "../../src/actor/index.ts";
+import { Loop } from "../../src/actor/loop.ts";
 
 /** What handling one message does: answers now, after a microtask, or in a later turn; and sends some more. */
 type Message = {
@@ -40,7 +41,6 @@ it("handles every message once, one at a time, each source's in order, and settl
         }
       };
       const loop: Loop<number, Message> = new Loop<number, Message>({
-        state: 0,
         handle: (count, message) => {
           if (inside) overlaps += 1;
           inside = true;
@@ -59,6 +59,7 @@ it("handles every message once, one at a time, each source's in order, and settl
         },
       });
 
+      loop.begin(0);
       for (const one of steps) {
         if (!("how" in one)) await (one.type === "turn" ? turn() : null);
         else {
@@ -84,8 +85,6 @@ it("handles every message once, one at a time, each source's in order, and settl
       await turn();
       expect(overlaps).toBe(0);
       expect(unsettled).toBe(0);
-      expect(loop.mailboxLength).toBe(0);
-      expect(loop.busy).toBe(false);
       for (const [source, seen] of Object.entries(handled)) {
         expect(seen).toEqual(Array.from({ length: numbers[source as "own"] }, (_, index) => index));
       }

@@ -44,7 +44,7 @@ describe("start", () => {
     expect(nursery.news()).toEqual(["start a", "start b", "fail c", "stop b", "stop a"]);
   });
 
-  it("fails when a start gives nothing that can be supervised", async () => {
+  it("fails when a start returns something other than a child", async () => {
     const start = async () => ({}) as FakeChild;
     await expect(supervisor({ children: [{ id: "a", start }] })).rejects.toThrow(SupervisorStartError);
   });
@@ -340,7 +340,7 @@ describe("stop", () => {
     expect(nursery.news()).toEqual(["stop a", "stop a"]);
   });
 
-  it("kills one that does not listen even then", async () => {
+  it("kills a supervisor that does not stop even then", async () => {
     const nursery = new Nursery();
     const it = await supervisor({
       children: [nursery.spec("a", { deaf: true, shutdownMs: 5, type: "supervisor" })],

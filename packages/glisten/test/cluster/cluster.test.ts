@@ -299,7 +299,7 @@ describe("a reload", () => {
 });
 
 describe("a stop with a delay", () => {
-  it("has the workers go on accepting, with their signals aborted", async () => {
+  it("keeps the workers accepting, with their signals aborted", async () => {
     const running = await run("{ workers: 2 }");
     const { address } = (await running.heard()) as Info;
     expect(await ask(address.port, "stopping")).toBe(0);

@@ -58,7 +58,7 @@ describe("receive", () => {
     expect(await text(socket.receive(1))).toBe("d");
   });
 
-  it("serves several at once in the order they asked", async () => {
+  it("serves several at once in order", async () => {
     const { socket, peer } = await pair();
     const answers = Promise.all([3, 1, 0].map((length) => text(socket.receive(length))));
     peer.write("abcdef");
@@ -87,7 +87,7 @@ describe("receive", () => {
     expect(await text(socket.receive(5))).toBe("bcdef");
   });
 
-  it("gives way: a small receive behind one that timed out is served", async () => {
+  it("is served behind a larger one that timed out", async () => {
     const { socket, peer } = await pair();
     const big = socket.receive(100, { timeout: 50 });
     const small = text(socket.receive(2));
@@ -147,7 +147,7 @@ describe("receive", () => {
 });
 
 describe("accept", () => {
-  it("serves several at once in the order they asked, and keeps who came early", async () => {
+  it("serves several at once in order, and keeps connections that came early", async () => {
     const listener = await listening();
     const early = peerOf(listener);
     await once(early, "connect");
@@ -193,7 +193,7 @@ describe("accept", () => {
     expect(refused).toMatchObject({ code: "ECONNREFUSED" });
   });
 
-  it("closes who is too many at once, and counts them", async () => {
+  it("closes connections above the backlog at once, and counts them", async () => {
     const listener = await listening({ ...LOOPBACK, backlog: 2 });
     const peers: Socket[] = [];
     for (let count = 0; count < 5; count += 1) {
@@ -253,7 +253,7 @@ describe("send", () => {
 });
 
 describe("shutdown and close", () => {
-  it("shutdown ends what we say, not what we hear", async () => {
+  it("shutdown ends sending, not receiving", async () => {
     const { socket, peer } = await pair();
     const heard = allFrom(peer);
     await socket.send("question");
@@ -282,7 +282,7 @@ describe("shutdown and close", () => {
     expect(await sent).toBeInstanceOf(tcp.TransportError);
   });
 
-  it("close rejects who waits in receive with closed, and everyone after", async () => {
+  it("close rejects pending and later receives with closed", async () => {
     const { socket, peer } = await pair();
     const waiting = [socket.receive(), socket.receive(10)].map((each) => each.catch((error) => error.code));
     await socket.close();
@@ -293,7 +293,7 @@ describe("shutdown and close", () => {
     expect((await allFrom(peer)).length).toBe(0);
   });
 
-  it("close forgets what nobody asked for", async () => {
+  it("close drops bytes that were not received", async () => {
     const { socket, peer } = await pair();
     peer.write("abcdef");
     await socket.receive(1);

@@ -124,7 +124,7 @@ describe("a TLS socket", () => {
     await Promise.all([silent, other].map((each) => each.closed || once(each, "close")));
   });
 
-  it("close rejects who waits for the handshake with closed", async () => {
+  it("close rejects a pending handshake with closed", async () => {
     const listener = await listening();
     rawPeerOf(listener);
     const socket = await accepted(listener);
@@ -193,7 +193,7 @@ describe("client verification", () => {
 });
 
 describe("a TLS listener", () => {
-  it("names what is missing, and refuses options nobody knows", async () => {
+  it("names what is missing, and refuses unknown options", async () => {
     const missing = { certfile: "/nowhere/cert.pem", keyfile: "/nowhere/key.pem" };
     await expect(listening({ certKeyConfig: missing })).rejects.toMatchObject({
       reason: "no-key-or-certificate",

@@ -133,7 +133,7 @@ describe("withClose", () => {
     expect(closes).toEqual(["after"]);
   });
 
-  it("may fail, at once or later: that is reported, and no more", async () => {
+  it("may fail, at once or later: the failure is only reported", async () => {
     const { errors, handler } = reports();
     let first = true;
     await using server = await glisten

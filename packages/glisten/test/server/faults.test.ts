@@ -65,7 +65,7 @@ describe("a TLS server", () => {
     await speaks(await dialTls(server));
   });
 
-  it("tells the reason of a failed handshake to diagnostics only", async () => {
+  it("publishes the reason of a failed handshake on the diagnostics channel only", async () => {
     const { subscribe, unsubscribe } = await import("node:diagnostics_channel");
     const told: glisten.CloseReason[] = [];
     const listener = (event: unknown): void => void told.push((event as glisten.CloseEvent).reason);
@@ -194,7 +194,7 @@ describe("a peer that resets", () => {
 });
 
 describe("a handler that asks who is there", () => {
-  it("when the peer has vanished has not failed", async () => {
+  it("is no failure when the peer has vanished", async () => {
     const { errors, handler } = reports();
     const closes: glisten.CloseReason[] = [];
     let peer!: Peer;
@@ -254,7 +254,7 @@ describe("a handler that never resolves", () => {
 });
 
 describe("accepting", () => {
-  it("knows whose failure an error is", () => {
+  it("classifies accept errors by whose failure they are", () => {
     const faults = ["ECONNABORTED", "EMFILE", "ENFILE", "ENOBUFS", "EBADF", "ESOMETHING"].map((code) =>
       faultOf(Object.assign(new Error(code), { code })),
     );

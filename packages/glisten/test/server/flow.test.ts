@@ -267,7 +267,7 @@ describe("send", () => {
     expect(rooms).toEqual([true, false]);
   });
 
-  it("rejects when the peer is gone, waiting or not, and nobody has to look", async () => {
+  it("rejects when the peer is gone, waiting or not, and may be ignored", async () => {
     const outcomes: unknown[] = [];
     let connection!: glisten.Connection;
     await using server = await glisten

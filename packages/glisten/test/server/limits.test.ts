@@ -28,7 +28,7 @@ async function told<Event>(name: string, run: () => Promise<void>): Promise<Even
 }
 
 describe("the connection cap", () => {
-  it("closes one too many at once, counts it, and lets the next in when there is room", async () => {
+  it("closes a connection above the limit at once, counts it, and accepts the next when there is room", async () => {
     await using server = await echo().withMaxConnections(2).withStopDeadline(10).start(0);
     const first = await dial(server);
     await dial(server);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import * as glisten from "../../src/index.ts";
-import { OPTION_NAMES } from "../../src/options.ts";
+import { optionNames } from "../../src/options.ts";
 import { testCertificates } from "../certificates.ts";
 import { dial, dialTls } from "./peer.ts";
 
@@ -58,7 +58,7 @@ it("serves TLS, and on a unix socket", async () => {
 });
 
 it.each<[string, unknown, RegExp]>([
-  ["nothing", undefined, /listen takes an object of options, got undefined/],
+  ["nothing", undefined, /the options of listen must be an object, got undefined/],
   ["no place", { init, loop: echo }, /listen needs one of port, path, fd and systemd/],
   [
     "two places",
@@ -80,7 +80,7 @@ it.each<[string, unknown, RegExp]>([
 });
 
 it("has an option for every option of the builder", async () => {
-  for (const name of OPTION_NAMES) {
+  for (const name of optionNames) {
     const options = { port: 0, init, loop: echo, [name]: -1 };
     await expect(glisten.listen(options as never), name).rejects.toThrow(glisten.UsageError);
   }

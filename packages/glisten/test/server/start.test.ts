@@ -88,7 +88,7 @@ describe("start", () => {
     expect(server.info()).toMatchObject({ path });
   });
 
-  it("says in one sentence what is wrong, with the address", async () => {
+  it("explains in one sentence what is wrong, with the address", async () => {
     await using taken = await echo().start(0);
     const cases: [Promise<glisten.Server>, string, string][] = [
       [echo().start(taken.port), `127.0.0.1:${taken.port}`, "eaddrinuse"],
@@ -105,7 +105,7 @@ describe("start", () => {
     }
   });
 
-  it("refuses what cannot be meant, where it was said", async () => {
+  it("refuses invalid options at the call", async () => {
     const wrong: [() => unknown, RegExp][] = [
       [() => echo().bind("example.com"), /bind must be "localhost" or an IPv4 or IPv6 address/],
       [() => echo().bind("127.0.0.1.1"), /127\.0\.0\.1\.1/],
@@ -116,7 +116,7 @@ describe("start", () => {
       [() => echo().withActiveState("twice" as never), /twice/],
       [() => echo().withSignal({} as never), /AbortSignal/],
       [() => echo().withHighWaterMark(1), /highWaterMark/],
-      [() => echo().withProxyProtocol({ trustedPeers: [] }), /trusted peer/],
+      [() => echo().withProxyProtocol({ trustedPeers: [] }), /trustedPeers must have/],
       [() => echo().withProxyProtocol({ trustedPeers: ["nobody"] }), /nobody/],
       [() => echo().withMailbox({ maxMailbox: 0 }), /maxMailbox/],
       [() => echo().withMailbox({ max: 5 } as never), /withMailbox has no option "max"/],
@@ -125,11 +125,11 @@ describe("start", () => {
       [() => echo().withProxyProtocol({ trustedPeers: ["unix"], peers: [] } as never), /no option "peers"/],
       [
         () => (echo().withTls as (...files: string[]) => unknown)("cert.pem", "key.pem"),
-        /withTls takes { certfile, keyfile } or { cert, key }, got "cert.pem"/,
+        /the options of withTls must be { certfile, keyfile } or { cert, key }, got "cert.pem"/,
       ],
       [
         () => echo().withClientVerification("ca.pem" as never),
-        /withClientVerification takes { caFile } or { ca }, got "ca.pem"/,
+        /the options of withClientVerification must be { caFile } or { ca }, got "ca.pem"/,
       ],
       [
         () => echo().withSendDeadline({ sendMs: 0 }),

@@ -153,7 +153,7 @@ describe("stop", () => {
     expect(await stopped).toMatchObject({ killed: 0 });
   });
 
-  it("serves everybody the kernel has accepted", async () => {
+  it("serves every connection that the kernel has accepted", async () => {
     const server = await patient(Promise.resolve()).start(0);
     const peers = Array.from({ length: 300 }, () => new Peer(connect(server.port, "127.0.0.1")));
     for (const peer of peers) peer.socket.end("last");
@@ -164,7 +164,7 @@ describe("stop", () => {
     expect(await stopped).toMatchObject({ killed: 0 });
   });
 
-  it("while clients are connecting leaves none of them hanging", async () => {
+  it("leaves no client hanging that connects meanwhile", async () => {
     const server = await glisten.new(nothing, nothing).start(0);
     const peers = Array.from({ length: 50 }, () => new Peer(connect(server.port, "127.0.0.1")));
     await peers[0]!.until(() => !peers[0]!.socket.connecting);
@@ -174,7 +174,7 @@ describe("stop", () => {
     expect(server.info().connections).toBe(0);
   });
 
-  it("tells handlers, who may say goodbye", async () => {
+  it("tells handlers, which may still send", async () => {
     const server = await glisten
       .new<undefined>(nothing, nothing)
       .withShutdown(async (_state, connection, deadlineMs) => {
@@ -207,7 +207,7 @@ describe("stop", () => {
     });
   });
 
-  it("a second time can bring the deadline nearer, not push it back", async () => {
+  it("a second time can shorten the deadline, not extend it", async () => {
     const server = await glisten.new(nothing, nothing).start(0);
     await dial(server);
     await eventually(() => server.info().states.open === 1);
@@ -218,7 +218,7 @@ describe("stop", () => {
     expect(await hastily).toMatchObject({ killed: 1 });
   });
 
-  it("refuses a deadline that is none", async () => {
+  it("refuses an invalid deadline", async () => {
     await using server = await glisten.new(nothing, nothing).start(0);
     expect(() => server.stop({ deadlineMs: -1 })).toThrow(glisten.UsageError);
     expect(() => server.stop(Number.NaN)).toThrow(glisten.UsageError);
@@ -283,7 +283,7 @@ describe("stop with a delay", () => {
     expect(await server.stop({ delayMs: 10 })).toMatchObject({ drained: 0, killed: 1 });
   });
 
-  it("gives way to kill", async () => {
+  it("is cut short by kill", async () => {
     const server = await glisten.new(nothing, nothing).start(0);
     const stopped = server.stop({ delayMs: 600_000 });
     server.kill();
@@ -397,7 +397,7 @@ describe("a server in a tree", () => {
     expect(builder.supervised(target, { id: "web" }).id).toBe("web");
   });
 
-  it("refuses what cannot be meant at the call", () => {
+  it("refuses invalid options at the call", () => {
     expect(() => builder.supervised(3000, { name: "web" } as never)).toThrow(
       /supervised has no option "name"/,
     );
@@ -461,7 +461,7 @@ describe("a listener that crashes", () => {
     }
   });
 
-  it("again and again makes the server give up and say so", async () => {
+  it("repeatedly makes the server give up with an error", async () => {
     const { errors, handler } = reports();
     const closes: string[] = [];
     const server = await glisten

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type Timed, TimerWheel, TURN_MS } from "../../src/server/timer-wheel.ts";
+import { type Timed, TimerWheel, turnMs } from "../../src/server/timer-wheel.ts";
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] }));
 afterEach(() => void vi.useRealTimers());
@@ -29,13 +29,13 @@ describe("the timer wheel", () => {
     wheel.arm(alarm, ms);
     vi.advanceTimersByTime(ms - 1);
     expect(alarm.rang).toEqual([]);
-    vi.advanceTimersByTime(2 * TURN_MS + 1);
+    vi.advanceTimersByTime(2 * turnMs + 1);
     expect(alarm.rang).toHaveLength(1);
     expect(alarm.rang[0]! - since).toBeGreaterThanOrEqual(ms);
     expect(wheel.size).toBe(0);
   });
 
-  it("rests when nothing is armed, and starts again", () => {
+  it("stops when nothing is armed, and starts again", () => {
     const wheel = new TimerWheel();
     const alarm = new Alarm();
     wheel.arm(alarm, 100);
@@ -90,10 +90,10 @@ describe("the timer wheel", () => {
             if (alarm.rang.length > 0) {
               expect(at).toBeDefined();
               expect(alarm.rang[0]!).toBeGreaterThanOrEqual(at!);
-              expect(alarm.rang[0]!).toBeLessThanOrEqual(at! + 2 * TURN_MS);
+              expect(alarm.rang[0]!).toBeLessThanOrEqual(at! + 2 * turnMs);
               expect(alarm.rang.splice(0)).toHaveLength(1);
               armed[index] = undefined;
-            } else if (at !== undefined) expect(now).toBeLessThanOrEqual(at + 2 * TURN_MS);
+            } else if (at !== undefined) expect(now).toBeLessThanOrEqual(at + 2 * turnMs);
           });
         };
         for (const { which, action, ms, wait } of steps) {

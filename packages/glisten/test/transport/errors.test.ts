@@ -60,7 +60,7 @@ describe("error classes", () => {
     expect(TransportError.from(error)).toBe(error);
   });
 
-  it("a deadline is a transport error whose code is timeout, and names itself", () => {
+  it("a deadline is a transport error with code timeout and its name", () => {
     const error = new DeadlineError("accept", 50);
     expect(error).toBeInstanceOf(TransportError);
     expect(error).toMatchObject({

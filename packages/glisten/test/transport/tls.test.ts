@@ -206,7 +206,7 @@ describe("certificates by server name", () => {
 });
 
 describe("client verification", () => {
-  it("required: only a certificate of the authority gets in", async () => {
+  it("required: only a certificate of the authority is accepted", async () => {
     const { port, outcomes, next } = await serve(identity(made.server), { caFile: made.ca.certfile });
     const subject = next().then((socket) => (socket as TLSSocket).getPeerX509Certificate()?.subject);
     await visit(port, identity(made.client));
@@ -227,7 +227,7 @@ describe("client verification", () => {
     expect(outcomes[4]).toMatchObject({ authorized: true });
   });
 
-  it("optional: who shows nothing gets in, who shows a bad one does not", async () => {
+  it("optional: a client without a certificate gets in, one with an invalid certificate does not", async () => {
     const { port, outcomes } = await serve(identity(made.server), { ca: made.ca.cert, optional: true });
     await visit(port);
     expect(outcomes[0]).toMatchObject({ authorized: false });

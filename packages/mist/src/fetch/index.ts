@@ -1,8 +1,4 @@
-/**
- * WHATWG fetch handlers on mist: `mist.new(fromFetch(app.fetch))`.
- *
- * @module
- */
+// WHATWG fetch handlers on mist: `mist.new(fromFetch(app.fetch))`.
 
 export {
   type FetchContext,

@@ -1,10 +1,8 @@
-/**
- * Authorities: `uri-host [ ":" port ]` as they stand in Host and in an absolute target
- * (RFC 9110 §7.2, RFC 3986 §3.2).
- *
- * Refuses user information, lists, and everything else whose reading could differ between us and
- * a proxy in front of us: a Host two parsers read differently is a cache poisoned.
- */
+// Authorities: `uri-host [ ":" port ]` as they stand in Host and in an absolute target
+// (RFC 9110 §7.2, RFC 3986 §3.2).
+//
+// Refuses user information, lists, and everything else whose reading could differ between us and
+// a proxy in front of us: a Host two parsers read differently is a cache poisoned.
 
 /** A host and, if one was given, a port. */
 export interface Authority {
@@ -14,11 +12,11 @@ export interface Authority {
 }
 
 // reg-name = *( unreserved / pct-encoded / sub-delims ), less "," (a list) (RFC 3986 §3.2.2)
-const REG_NAME = /^(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+$/;
+const regName = /^(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+$/;
 // IP-literal: IPv6address or IPvFuture; the address itself is checked by hand below
-const IPV6 = /^[0-9A-Fa-f:.]+$/;
-const IPV_FUTURE = /^[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+;=:]+$/;
-const PORT = /^[0-9]{1,5}$/;
+const ipv6 = /^[0-9A-Fa-f:.]+$/;
+const ipvFuture = /^[vV][0-9A-Fa-f]+\.[A-Za-z0-9\-._~!$&'()*+;=:]+$/;
+const portDigits = /^[0-9]{1,5}$/;
 
 /** Parse an authority; `undefined` when it is not a valid one. The empty text is not. */
 export function parseAuthority(text: string): Authority | undefined {
@@ -46,20 +44,20 @@ function portSeparator(text: string): number | undefined {
 function parsePort(text: string): number | undefined {
   if (text === "" || text === ":") return NO_PORT;
   const digits = text.slice(1);
-  if (text.charCodeAt(0) !== 0x3a || !PORT.test(digits)) return undefined;
+  if (text.charCodeAt(0) !== 0x3a || !portDigits.test(digits)) return undefined;
   const port = Number(digits);
   return port <= 65535 ? port : undefined;
 }
 
 function isHost(host: string): boolean {
-  if (host.charCodeAt(0) !== 0x5b) return REG_NAME.test(host);
+  if (host.charCodeAt(0) !== 0x5b) return regName.test(host);
   const literal = host.slice(1, -1);
-  return isIpv6(literal) || IPV_FUTURE.test(literal);
+  return isIpv6(literal) || ipvFuture.test(literal);
 }
 
 /** IPv6address (RFC 3986 §3.2.2): eight groups, or fewer around one `::`; the last two may be IPv4. */
 export function isIpv6(text: string): boolean {
-  if (!IPV6.test(text) || text.length > 45) return false;
+  if (!ipv6.test(text) || text.length > 45) return false;
   const halves = text.split("::");
   if (halves.length > 2) return false;
   let groups = 0;

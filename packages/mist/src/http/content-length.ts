@@ -1,6 +1,4 @@
-/**
- * Content-Length (RFC 9110 §8.6): reading it, and whether what a response declares agrees with its body.
- */
+// Content-Length (RFC 9110 §8.6): reading it, and whether what a response declares agrees with its body.
 
 import { UsageError } from "../errors.ts";
 

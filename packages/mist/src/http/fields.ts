@@ -1,10 +1,8 @@
-/**
- * Fields (RFC 9110 §5): an ordered list of lower-case name and value, duplicates kept.
- *
- * Owns the rules for names and values we send, and reading values by name. Refuses a name that is
- * no token and a value that could end its line (CR, LF, NUL, other controls) or that is no
- * latin-1: such a value is response splitting waiting to happen.
- */
+// Fields (RFC 9110 §5): an ordered list of lower-case name and value, duplicates kept.
+//
+// Owns the rules for names and values we send, and reading values by name. Refuses a name that is
+// no token and a value that could end its line (CR, LF, NUL, other controls) or that is no
+// latin-1: such a value is response splitting waiting to happen.
 
 import { shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
@@ -25,17 +23,17 @@ export type FieldsOption = Fields | Readonly<Record<string, string | readonly st
 export const NO_FIELDS: Fields = Object.freeze([]);
 
 // field-value = *( VCHAR / obs-text / SP / HTAB ) (RFC 9110 §5.5)
-const NOT_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
-const UPPER = /[A-Z]/;
+const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
+const upperCase = /[A-Z]/;
 
 /** May this text stand as a field value (RFC 9110 §5.5)? */
 export function isFieldValue(text: string): boolean {
-  return !NOT_VALUE.test(text);
+  return !notInValue.test(text);
 }
 
 /** The name as it is kept and sent: lower-case. Throws a `UsageError` when it is no token. */
 export function fieldName(name: string): string {
-  const known = KNOWN.get(name);
+  const known = knownFields.get(name);
   if (known !== undefined) return known.name;
   // field-name = token (RFC 9110 §5.1)
   if (typeof name !== "string" || !isToken(name)) {
@@ -49,7 +47,7 @@ export function fieldValue(name: string, value: string): string {
   if (typeof value !== "string") {
     throw new UsageError(`the value of ${name} must be a string, got ${shown(value)}`);
   }
-  if (NOT_VALUE.test(value)) {
+  if (notInValue.test(value)) {
     throw new UsageError(
       `the value of ${name} must not contain control characters or characters above U+00FF (RFC 9110 §5.5), got ${shown(value)}`,
     );
@@ -75,7 +73,7 @@ export function fieldLines(given: FieldsOption): Fields {
 
 /** A checked field, name in lower case. Throws a `UsageError`. */
 export function field(name: string, value: string): Field {
-  const known = KNOWN.get(name);
+  const known = knownFields.get(name);
   if (known === undefined) {
     const lower = fieldName(name);
     return [lower, fieldValue(lower, value)];
@@ -90,12 +88,12 @@ export function field(name: string, value: string): Field {
 
 /** Lower-case a name known to be a token; well-known names come from a table and allocate nothing. */
 export function lowerCaseName(name: string): string {
-  const known = KNOWN.get(name);
+  const known = knownFields.get(name);
   return known === undefined ? lowerCase(name) : known.name;
 }
 
 function lowerCase(name: string): string {
-  return UPPER.test(name) ? name.toLowerCase() : name;
+  return upperCase.test(name) ? name.toLowerCase() : name;
 }
 
 /**
@@ -159,7 +157,7 @@ interface KnownName {
 const MAX_REMEMBERED_VALUE = 256;
 
 /** Well-known names in the two spellings seen on the wire (`User-Agent`, `user-agent`). */
-const KNOWN: ReadonlyMap<string, KnownName> = knownNames(
+const knownFields: ReadonlyMap<string, KnownName> = knownNames(
   `accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials
   access-control-allow-headers access-control-allow-methods access-control-allow-origin
   access-control-expose-headers access-control-max-age access-control-request-headers

@@ -1,10 +1,8 @@
-/**
- * Methods (RFC 9110 §9). Any token is a method, and case counts; these are the registered ones a
- * server meets every day, as constants, so that parsing one allocates nothing.
- */
+// Methods (RFC 9110 §9). Any token is a method, and case counts; these are the registered ones a
+// server meets every day, as constants, so that parsing one allocates nothing.
 
 /** The well-known methods by length: a candidate needs its length and its bytes to agree. */
-const BY_LENGTH: readonly (readonly Candidate[])[] = byLength(
+const methodsByLength: readonly (readonly Candidate[])[] = byLength(
   "GET POST PUT HEAD DELETE OPTIONS PATCH CONNECT TRACE".split(" "),
 );
 
@@ -21,7 +19,8 @@ function byLength(methods: readonly string[]): Candidate[][] {
 
 /** The method in `bytes[start, end)`. The bytes have been checked to be a token. */
 export function readMethod(bytes: Buffer, start: number, end: number): string {
-  const candidates = end - start < BY_LENGTH.length ? (BY_LENGTH[end - start] as readonly Candidate[]) : [];
+  const candidates =
+    end - start < methodsByLength.length ? (methodsByLength[end - start] as readonly Candidate[]) : [];
   for (let c = 0; c < candidates.length; c++) {
     const candidate = candidates[c] as Candidate;
     if (matches(bytes, start, candidate.bytes)) return candidate.method;

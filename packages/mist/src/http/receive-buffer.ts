@@ -1,19 +1,17 @@
-/**
- * The bytes received and not yet consumed. Takes ownership of what it is given; copies only when a
- * head or a trailer section straddles packets, and then into a buffer that grows by doubling, so
- * that a peer who dribbles bytes costs a linear number of copies.
- */
+// The bytes received and not yet consumed. Takes ownership of what it is given; copies only when a
+// head or a trailer section straddles packets, and then into a buffer that grows by doubling, so
+// that a peer who dribbles bytes costs a linear number of copies.
 
-const EMPTY: Buffer = Buffer.alloc(0);
-const SMALLEST = 512;
+const noBytes: Buffer = Buffer.alloc(0);
+const smallestBuffer = 512;
 
 export class ReceiveBuffer {
   /** The live bytes are `bytes[start, end)`. */
-  bytes: Buffer = EMPTY;
+  bytes: Buffer = noBytes;
   start = 0;
   end = 0;
   /** Was `bytes` allocated here, so that there may be room behind `end`? */
-  private own = false;
+  #own = false;
 
   get length(): number {
     return this.end - this.start;
@@ -24,22 +22,22 @@ export class ReceiveBuffer {
       this.bytes = chunk;
       this.start = 0;
       this.end = chunk.length;
-      this.own = false;
+      this.#own = false;
       return;
     }
-    if (!this.own || this.bytes.length - this.end < chunk.length) this.grow(chunk.length);
+    if (!this.#own || this.bytes.length - this.end < chunk.length) this.#grow(chunk.length);
     chunk.copy(this.bytes, this.end);
     this.end += chunk.length;
   }
 
-  private grow(room: number): void {
+  #grow(room: number): void {
     const live = this.end - this.start;
-    const grown = Buffer.allocUnsafeSlow(Math.max(SMALLEST, live * 2, live + room));
+    const grown = Buffer.allocUnsafeSlow(Math.max(smallestBuffer, live * 2, live + room));
     this.bytes.copy(grown, 0, this.start, this.end);
     this.bytes = grown;
     this.start = 0;
     this.end = live;
-    this.own = true;
+    this.#own = true;
   }
 
   /** Consume and return the first `count` live bytes, without a copy. */
@@ -62,9 +60,9 @@ export class ReceiveBuffer {
   }
 
   clear(): void {
-    this.bytes = EMPTY;
+    this.bytes = noBytes;
     this.start = 0;
     this.end = 0;
-    this.own = false;
+    this.#own = false;
   }
 }

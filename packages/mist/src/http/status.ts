@@ -1,8 +1,6 @@
-/**
- * Status codes (RFC 9110 §15): reason phrases, and which of them never carry content.
- */
+// Status codes (RFC 9110 §15): reason phrases, and which of them never carry content.
 
-const REASONS: Readonly<Record<number, string>> = {
+const reasons: Readonly<Record<number, string>> = {
   100: "Continue",
   101: "Switching Protocols",
   102: "Processing",
@@ -69,7 +67,7 @@ const REASONS: Readonly<Record<number, string>> = {
 
 /** The registered reason phrase, or `""` for a code without one (the phrase is optional: RFC 9112 §4). */
 export function reasonPhrase(status: number): string {
-  return REASONS[status] ?? "";
+  return reasons[status] ?? "";
 }
 
 /** Is this a status code at all: three digits, first digit 1 to 9 (RFC 9110 §15)? */

@@ -1,10 +1,8 @@
-/**
- * Request bodies out of bytes: one decoder per framing (RFC 9112 §6, §7.1).
- *
- * `decode` gives a piece of the body, the end, or `undefined` for "more bytes, please". Data are
- * views of the received bytes; only tiny chunks are moved together, in place, so that a body sent
- * as one-byte chunks costs its bytes and not its chunks.
- */
+// Request bodies out of bytes: one decoder per framing (RFC 9112 §6, §7.1).
+//
+// `decode` gives a piece of the body, the end, or `undefined` for "more bytes, please". Data are
+// views of the received bytes; only tiny chunks are moved together, in place, so that a body sent
+// as one-byte chunks costs its bytes and not its chunks.
 
 import { LimitError, ProtocolError } from "../errors.ts";
 import { type Fields, NO_FIELDS } from "../http/fields.ts";
@@ -20,7 +18,7 @@ export interface BodyDecoder {
   decode(buffer: ReceiveBuffer): BodyData | BodyEnd | undefined;
 }
 
-const END: BodyEnd = Object.freeze({ type: "end", trailers: NO_FIELDS });
+const bareEnd: BodyEnd = Object.freeze({ type: "end", trailers: NO_FIELDS });
 
 /** A body of a known length. */
 export class LengthDecoder implements BodyDecoder {
@@ -31,7 +29,7 @@ export class LengthDecoder implements BodyDecoder {
   }
 
   decode(buffer: ReceiveBuffer): BodyData | BodyEnd | undefined {
-    if (this.#remaining === 0) return END;
+    if (this.#remaining === 0) return bareEnd;
     const count = Math.min(buffer.length, this.#remaining);
     if (count === 0) return undefined;
     this.#remaining -= count;
@@ -42,7 +40,7 @@ export class LengthDecoder implements BodyDecoder {
 type ChunkedState = "line" | "data" | "data-cr" | "data-lf" | "trailer" | "done";
 
 /** Chunks up to this size are moved together; larger ones are handed out where they lie. */
-const SMALL_CHUNK = 1024;
+const smallChunk = 1024;
 
 /** A chunked body (RFC 9112 §7.1). */
 export class ChunkedDecoder implements BodyDecoder {
@@ -84,7 +82,7 @@ export class ChunkedDecoder implements BodyDecoder {
 
   #anotherSmallChunk(buffer: ReceiveBuffer): boolean {
     try {
-      return this.#toData(buffer) && this.#left <= SMALL_CHUNK;
+      return this.#toData(buffer) && this.#left <= smallChunk;
     } catch (error) {
       this.#fault = error;
       return false;
@@ -140,7 +138,7 @@ export class ChunkedDecoder implements BodyDecoder {
     const trailers = this.#trailers.read(buffer);
     if (trailers === undefined) return undefined;
     this.#state = "done";
-    return trailers === NO_FIELDS ? END : { type: "end", trailers };
+    return trailers === NO_FIELDS ? bareEnd : { type: "end", trailers };
   }
 }
 

@@ -1,18 +1,16 @@
-/**
- * Response bodies into bytes, in the mode that the head settled: the encoder beside the decoder.
- *
- * Counts what was promised: a body longer than its Content-Length is refused before a byte of the
- * excess leaves, a shorter one is refused at its end, when only breaking the connection can tell.
- */
+// Response bodies into bytes, in the mode that the head settled: the encoder beside the decoder.
+//
+// Counts what was promised: a body longer than its Content-Length is refused before a byte of the
+// excess leaves, a shorter one is refused at its end, when only breaking the connection can tell.
 
 import { UsageError } from "../errors.ts";
 import { type Fields, fieldName, fieldValue } from "../http/fields.ts";
 import { isTrailerField } from "../http/trailer-fields.ts";
-import { CHUNK_SUFFIX, chunkPrefix, LAST_CHUNK } from "./chunked-coding.ts";
+import { chunkPrefix, chunkSuffix, lastChunk } from "./chunked-coding.ts";
 import type { Pieces } from "./events.ts";
 import type { BodyMode } from "./response-head.ts";
 
-const NOTHING: Pieces = [];
+const nothing: Pieces = [];
 
 /** One instance per connection; `begin` starts a body. */
 export class BodyEncoder {
@@ -29,19 +27,19 @@ export class BodyEncoder {
   data(data: Uint8Array): Pieces {
     const { mode } = this;
     if (mode === "length") this.#count(data.length);
-    if (mode === "none" || data.length === 0) return NOTHING;
-    return mode === "chunked" ? [chunkPrefix(data.length), data, CHUNK_SUFFIX] : [data];
+    if (mode === "none" || data.length === 0) return nothing;
+    return mode === "chunked" ? [chunkPrefix(data.length), data, chunkSuffix] : [data];
   }
 
   /** What ends the body. Trailers are left out where there is no body. Throws `UsageError`. */
   end(trailers: Fields): Pieces {
-    if (this.mode === "chunked") return [`${LAST_CHUNK}${trailerLines(trailers)}\r\n`];
-    if (this.mode !== "length") return NOTHING;
+    if (this.mode === "chunked") return [`${lastChunk}${trailerLines(trailers)}\r\n`];
+    if (this.mode !== "length") return nothing;
     if (this.#remaining > 0) {
       throw new UsageError(`the body is ${this.#remaining} bytes shorter than its content-length`);
     }
     if (trailers.length > 0) throw new UsageError("trailers need a body of unknown length (RFC 9110 §6.5)");
-    return NOTHING;
+    return nothing;
   }
 
   #count(size: number): void {

@@ -1,13 +1,11 @@
-/**
- * The chunked transfer coding (RFC 9112 §7.1): the decoder's line grammar as named states, and the
- * encoder's two lines beside it.
- *
- *   chunk     = chunk-size [ chunk-ext ] CRLF chunk-data CRLF
- *   chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
- *
- * CRLF is CRLF: a decoder that takes a bare LF, or skips what it does not understand up to the next
- * LF, sees other chunks than the proxy in front of it. Extensions are checked, counted and dropped.
- */
+// The chunked transfer coding (RFC 9112 §7.1): the decoder's line grammar as named states, and the
+// encoder's two lines beside it.
+//
+//   chunk     = chunk-size [ chunk-ext ] CRLF chunk-data CRLF
+//   chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
+//
+// CRLF is CRLF: a decoder that takes a bare LF, or skips what it does not understand up to the next
+// LF, sees other chunks than the proxy in front of it. Extensions are checked, counted and dropped.
 
 import { LimitError, ProtocolError } from "../errors.ts";
 import {
@@ -162,6 +160,6 @@ export function chunkPrefix(size: number): string {
 }
 
 /** The line behind a chunk's data. */
-export const CHUNK_SUFFIX = "\r\n";
+export const chunkSuffix = "\r\n";
 /** The last chunk, before the trailer section. */
-export const LAST_CHUNK = "0\r\n";
+export const lastChunk = "0\r\n";

@@ -1,11 +1,9 @@
-/**
- * The server's side of one HTTP/1.1 connection without the connection (RFC 9112): bytes in, events
- * out; events in, bytes out. It calls nobody and knows no clock and no socket.
- *
- * Reading: `receive` bytes, then ask `next()` until it says `need-data` or `closed`. Writing: `send`
- * an event and write the pieces it returns. Once both sides of a cycle are done, `next()` begins the
- * next one. The states, and the steps that change them, stand in state.ts.
- */
+// The server's side of one HTTP/1.1 connection without the connection (RFC 9112): bytes in, events
+// out; events in, bytes out. It calls nobody and knows no clock and no socket.
+//
+// Reading: `receive` bytes, then ask `next()` until it says `need-data` or `closed`. Writing: `send`
+// an event and write the pieces it returns. Once both sides of a cycle are done, `next()` begins the
+// next one. The states, and the steps that change them, stand in state.ts.
 
 import { ProtocolError, UsageError } from "../errors.ts";
 import type { Fields } from "../http/fields.ts";
@@ -14,20 +12,20 @@ import { isInformational } from "../http/status.ts";
 import { type BodyDecoder, ChunkedDecoder, LengthDecoder } from "./body-decoder.ts";
 import { BodyEncoder } from "./body-encoder.ts";
 import {
-  CLOSED,
-  CLOSED_BY_PEER,
   type Closed,
+  closedByPeer,
   type Http1Event,
-  NEED_REQUEST,
-  NEED_REST,
+  lingeringClose,
   type NeedData,
+  needRequest,
+  needRest,
   type Pieces,
   type ResponseHead,
   type SendEvent,
   type WholeResponse,
 } from "./events.ts";
 import { HeadReader } from "./head-reader.ts";
-import { DEFAULT_LIMITS, type Http1Limits } from "./limits.ts";
+import { defaultHttp1Limits, type Http1Limits } from "./limits.ts";
 import type { RequestHead } from "./request-head.ts";
 import {
   type BodyMode,
@@ -38,10 +36,10 @@ import {
 } from "./response-head.ts";
 import * as state from "./state.ts";
 
-const EMPTY = Buffer.alloc(0);
-const NOTHING: Pieces = [];
+const noBytes = Buffer.alloc(0);
+const nothing: Pieces = [];
 /** One for all connections: what it has settled is read at once. */
-const HEAD_ENCODER = new ResponseHeadEncoder();
+const headEncoder = new ResponseHeadEncoder();
 
 export class Http1Connection implements ResponseContext {
   readonly #limits: Http1Limits;
@@ -52,7 +50,7 @@ export class Http1Connection implements ResponseContext {
   #decoder: BodyDecoder | undefined = undefined;
   #request: RequestHead | undefined = undefined;
 
-  constructor(limits: Http1Limits = DEFAULT_LIMITS) {
+  constructor(limits: Http1Limits = defaultHttp1Limits) {
     this.#limits = limits;
     this.#heads = new HeadReader(limits);
   }
@@ -84,9 +82,9 @@ export class Http1Connection implements ResponseContext {
         case state.R_BODY:
           return this.#nextBody();
         case state.R_DONE:
-          return NEED_REST;
+          return needRest;
         default:
-          return CLOSED;
+          return lingeringClose;
       }
     } catch (error) {
       this.#fail();
@@ -121,7 +119,7 @@ export class Http1Connection implements ResponseContext {
   }
 
   #need(): NeedData {
-    return this.#buffer.length === 0 ? NEED_REQUEST : NEED_REST;
+    return this.#buffer.length === 0 ? needRequest : needRest;
   }
 
   /** The peer's FIN between requests is how a connection ends; inside a head it is a fault. */
@@ -131,14 +129,14 @@ export class Http1Connection implements ResponseContext {
     }
     this.#state.take(state.NO_MORE_REQUESTS);
     this.#buffer.clear();
-    return CLOSED;
+    return lingeringClose;
   }
 
   #nextBody(): Http1Event {
     const event = (this.#decoder as BodyDecoder).decode(this.#buffer);
     if (event === undefined) {
       if (this.#state.input === state.ENDED) throw cutOff("the peer closed in the middle of a request body");
-      return NEED_REST;
+      return needRest;
     }
     // A client that sends its body did not wait (RFC 9110 §10.1.1).
     if (this.#state.reader === state.R_EXPECTING) this.#state.take(state.CONTINUED);
@@ -159,12 +157,12 @@ export class Http1Connection implements ResponseContext {
   /** The last cycle is over, or the connection speaks another protocol. */
   #over(): Closed {
     const { reader } = this.#state;
-    if (reader === state.R_SWITCHED) return CLOSED;
+    if (reader === state.R_SWITCHED) return lingeringClose;
     const closes = reader === state.R_DONE && this.#buffer.length === 0 && this.#request?.keepAlive === false;
     this.#state.take(state.CYCLES_OVER);
     this.#buffer.clear();
     this.#decoder = undefined;
-    return closes ? CLOSED_BY_PEER : CLOSED;
+    return closes ? closedByPeer : lingeringClose;
   }
 
   /**
@@ -198,7 +196,7 @@ export class Http1Connection implements ResponseContext {
 
   /** After an upgrade: the bytes behind the request, which belong to the new protocol. */
   takeRemaining(): Buffer {
-    return this.#buffer.length === 0 ? EMPTY : this.#buffer.take(this.#buffer.length);
+    return this.#buffer.length === 0 ? noBytes : this.#buffer.take(this.#buffer.length);
   }
 
   // --- writing ---------------------------------------------------------------------------------
@@ -274,10 +272,10 @@ export class Http1Connection implements ResponseContext {
     this.#expectWriter(state.W_HEAD, "a response head");
     if (response.status < 200)
       throw new UsageError(`${response.status} is not the status of a final response`);
-    const text = HEAD_ENCODER.encode(response, length, this);
-    this.#bodyEncoder.begin(HEAD_ENCODER.mode, HEAD_ENCODER.length);
+    const text = headEncoder.encode(response, length, this);
+    this.#bodyEncoder.begin(headEncoder.mode, headEncoder.length);
     this.#state.take(state.HEAD_SENT);
-    if (!HEAD_ENCODER.persistent) this.#state.take(state.LAST_CYCLE);
+    if (!headEncoder.persistent) this.#state.take(state.LAST_CYCLE);
     return text;
   }
 
@@ -299,7 +297,7 @@ export class Http1Connection implements ResponseContext {
       throw new UsageError(`an interim status must be from 100 to 199 and not 101, got ${status}`);
     }
     this.#expectWriter(state.W_HEAD, "an interim response");
-    if (this.http10) return NOTHING;
+    if (this.http10) return nothing;
     const text = encodeInformational(status, fields);
     if (status === 100 && this.#state.reader === state.R_EXPECTING) this.#state.take(state.CONTINUED);
     return [text];

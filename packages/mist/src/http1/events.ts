@@ -1,6 +1,4 @@
-/**
- * What `Http1Connection.next()` tells, and what `Http1Connection.send()` takes.
- */
+// What `Http1Connection.next()` tells, and what `Http1Connection.send()` takes.
 
 import type { Fields } from "../http/fields.ts";
 import type { RequestHead } from "./request-head.ts";
@@ -39,10 +37,10 @@ export interface Closed {
 export type Http1Event = RequestHead | BodyData | BodyEnd | NeedData | Closed;
 
 // The events that carry nothing of a message are constants.
-export const NEED_REQUEST: NeedData = Object.freeze({ type: "need-data", begun: false });
-export const NEED_REST: NeedData = Object.freeze({ type: "need-data", begun: true });
-export const CLOSED: Closed = Object.freeze({ type: "closed", lingers: true });
-export const CLOSED_BY_PEER: Closed = Object.freeze({ type: "closed", lingers: false });
+export const needRequest: NeedData = Object.freeze({ type: "need-data", begun: false });
+export const needRest: NeedData = Object.freeze({ type: "need-data", begun: true });
+export const lingeringClose: Closed = Object.freeze({ type: "closed", lingers: true });
+export const closedByPeer: Closed = Object.freeze({ type: "closed", lingers: false });
 
 // --- sent ----------------------------------------------------------------------------------------
 

@@ -1,10 +1,8 @@
-/**
- * A field section: `*( field-line CRLF ) CRLF` (RFC 9112 §5), of a head or of trailers.
- *
- * The scan checks every byte once and remembers only where the fields lie that the core itself must
- * understand; names and values become strings when somebody asks. Refuses obs-fold, whitespace
- * before the colon, an empty name, bare CR, bare LF, NUL and other controls.
- */
+// A field section: `*( field-line CRLF ) CRLF` (RFC 9112 §5), of a head or of trailers.
+//
+// The scan checks every byte once and remembers only where the fields lie that the core itself must
+// understand; names and values become strings when somebody asks. Refuses obs-fold, whitespace
+// before the colon, an empty name, bare CR, bare LF, NUL and other controls.
 
 import { LimitError, ProtocolError } from "../errors.ts";
 import {
@@ -27,7 +25,7 @@ export const TRANSFER_ENCODING = 5;
 const NONE = -1;
 
 /** Their names, as bytes: a byte is compared with a byte, four times as fast as with a string's character. */
-const OWN_NAMES: readonly Buffer[] = [
+const ownNames: readonly Buffer[] = [
   "host",
   "expect",
   "upgrade",
@@ -139,7 +137,7 @@ export class SectionScan {
 
   /** The value of the first line of one of the core's own fields, out of the scanned section's text. */
   value(own: number, text: string): string {
-    const start = (this.lineAt[own] as number) + (OWN_NAMES[own] as Buffer).length + 1;
+    const start = (this.lineAt[own] as number) + (ownNames[own] as Buffer).length + 1;
     return fieldText(text, start, text.indexOf("\r", start));
   }
 
@@ -180,7 +178,7 @@ function ownField(bytes: Buffer, start: number, end: number): number {
 
 /** Case-insensitive. Setting bit 0x20 folds letters, and maps no other tchar onto a letter. */
 function isName(bytes: Buffer, start: number, own: number): number {
-  const name = OWN_NAMES[own] as Buffer;
+  const name = ownNames[own] as Buffer;
   for (let i = 0; i < name.length; i++) {
     if (((bytes[start + i] as number) | 0x20) !== name[i]) return NONE;
   }

@@ -1,12 +1,10 @@
-/**
- * How long a request body is (RFC 9112 §6.3).
- *
- * There is no body, one of a known number of bytes, or a chunked one. Whatever two parsers could read
- * differently is refused, and the connection is closed: Transfer-Encoding beside Content-Length,
- * several lengths even when they agree, a length that is not a plain number, any list of codings but
- * the one word `chunked`, Transfer-Encoding in HTTP/1.0. Those are the known forms of request
- * smuggling.
- */
+// How long a request body is (RFC 9112 §6.3).
+//
+// There is no body, one of a known number of bytes, or a chunked one. Whatever two parsers could read
+// differently is refused, and the connection is closed: Transfer-Encoding beside Content-Length,
+// several lengths even when they agree, a length that is not a plain number, any list of codings but
+// the one word `chunked`, Transfer-Encoding in HTTP/1.0. Those are the known forms of request
+// smuggling.
 
 import { ProtocolError } from "../errors.ts";
 import { parseContentLength } from "../http/content-length.ts";

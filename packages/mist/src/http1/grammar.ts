@@ -1,11 +1,9 @@
-/**
- * The byte classes of RFC 9112 and RFC 9110, as tables that hold 1 for the bytes in the class: a head
- * is checked in the same pass that finds its parts. Hot loops take a table into a local first, as an
- * imported binding is read again on every use.
- *
- * Strict on purpose: what these tables leave out (bare CR, NUL, DEL, bytes above 0x7f in a name or a
- * target) is read differently by different parsers.
- */
+// The byte classes of RFC 9112 and RFC 9110, as tables that hold 1 for the bytes in the class: a head
+// is checked in the same pass that finds its parts. Hot loops take a table into a local first, as an
+// imported binding is read again on every use.
+//
+// Strict on purpose: what these tables leave out (bare CR, NUL, DEL, bytes above 0x7f in a name or a
+// target) is read differently by different parsers.
 
 import { isToken } from "../http/token.ts";
 

@@ -1,10 +1,8 @@
-/**
- * What the core reads out of a head's field section, whatever request line stands above it: Host,
- * framing, connection options, expectation, upgrade.
- *
- * Most clients repeat these fields from request to request, whatever the other fields say: then the
- * facts of the section before still hold, and nothing is parsed.
- */
+// What the core reads out of a head's field section, whatever request line stands above it: Host,
+// framing, connection options, expectation, upgrade.
+//
+// Most clients repeat these fields from request to request, whatever the other fields say: then the
+// facts of the section before still hold, and nothing is parsed.
 
 import { type Authority, parseAuthority } from "../http/authority.ts";
 import {
@@ -19,14 +17,14 @@ import {
   UPGRADE,
 } from "./field-section.ts";
 import { type Framing, type FramingFields, requestFraming } from "./framing.ts";
-import { type ConnectionOptions, NO_OPTIONS, parseConnection } from "./persistence.ts";
+import { type ConnectionOptions, noOptions, parseConnection } from "./persistence.ts";
 
 /** There is no Host field. */
-export const NO_HOST: Authority = Object.freeze({ host: "", port: undefined });
+export const noHost: Authority = Object.freeze({ host: "", port: undefined });
 /** There is a Host field without a value: the target URI has no authority (RFC 9112 §3.2). */
-const EMPTY_HOST: Authority = Object.freeze({ host: "", port: undefined });
+const emptyHost: Authority = Object.freeze({ host: "", port: undefined });
 /** There are several Host fields, or one that is not an authority. */
-export const INVALID_HOST: Authority = Object.freeze({ host: "", port: undefined });
+export const unusableHost: Authority = Object.freeze({ host: "", port: undefined });
 
 export class HeadFacts implements FramingFields {
   /** What Host says, or one of the constants above. */
@@ -49,7 +47,7 @@ export class HeadFacts implements FramingFields {
     const { text } = section;
     this.#lines = scan.ownLines(text);
     this.host = readHost(section, scan);
-    this.connection = scan.has(CONNECTION) ? readConnection(section, scan) : NO_OPTIONS;
+    this.connection = scan.has(CONNECTION) ? readConnection(section, scan) : noOptions;
     this.upgrade = this.connection.upgrade && scan.has(UPGRADE);
     const expectations = scan.has(EXPECT) ? section.getAll("expect") : undefined;
     this.otherExpectation = expectations?.some(isNotContinue) === true;
@@ -74,10 +72,10 @@ export class HeadFacts implements FramingFields {
 }
 
 function readHost(section: FieldSection, scan: SectionScan): Authority {
-  if (!scan.has(HOST)) return NO_HOST;
-  if (scan.hasSeveral(HOST)) return INVALID_HOST;
+  if (!scan.has(HOST)) return noHost;
+  if (scan.hasSeveral(HOST)) return unusableHost;
   const value = scan.value(HOST, section.text);
-  return value === "" ? EMPTY_HOST : (parseAuthority(value) ?? INVALID_HOST);
+  return value === "" ? emptyHost : (parseAuthority(value) ?? unusableHost);
 }
 
 function readConnection(section: FieldSection, scan: SectionScan): ConnectionOptions {

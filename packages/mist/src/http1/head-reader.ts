@@ -1,17 +1,15 @@
-/**
- * From bytes to a request head: request line, field section, then the rules that need both
- * (Host, framing, persistence, expectation, upgrade).
- *
- * A client repeats its fields from request to request. So the last section is kept, with all that
- * was learned from it, and a head whose section is the same bytes is compared instead of parsed.
- */
+// From bytes to a request head: request line, field section, then the rules that need both
+// (Host, framing, persistence, expectation, upgrade).
+//
+// A client repeats its fields from request to request. So the last section is kept, with all that
+// was learned from it, and a head whose section is the same bytes is compared instead of parsed.
 
 import { LimitError, ProtocolError } from "../errors.ts";
 import type { Authority } from "../http/authority.ts";
 import type { ReceiveBuffer } from "../http/receive-buffer.ts";
 import { FieldSection, INCOMPLETE, SectionScan } from "./field-section.ts";
 import { CR, LF } from "./grammar.ts";
-import { HeadFacts, INVALID_HOST, NO_HOST } from "./head-facts.ts";
+import { HeadFacts, noHost, unusableHost } from "./head-facts.ts";
 import type { Http1Limits } from "./limits.ts";
 import { persists } from "./persistence.ts";
 import { RequestHead } from "./request-head.ts";
@@ -20,7 +18,7 @@ import { RequestLine, spells } from "./request-line.ts";
 /** Longer sections are not kept between requests: an idle connection should hold little. */
 const MAX_KEPT_SECTION = 4096;
 
-const NO_SECTION = new FieldSection("");
+const noSection = new FieldSection("");
 
 export class HeadReader {
   readonly #limits: Http1Limits;
@@ -30,7 +28,7 @@ export class HeadReader {
   #sectionAt = 0;
   #emptyLines = 0;
   /** The section read last, and what it says: kept, because the next one mostly says the same. */
-  #section = NO_SECTION;
+  #section = noSection;
   #facts: HeadFacts | undefined = undefined;
 
   constructor(limits: Http1Limits) {
@@ -106,7 +104,7 @@ export class HeadReader {
   }
 
   #forget(): void {
-    this.#section = NO_SECTION;
+    this.#section = noSection;
     this.#facts = undefined;
   }
 
@@ -157,8 +155,8 @@ export class HeadReader {
   /** An absolute target's authority wins, but Host must be there and valid all the same (RFC 9112 §3.2.2). */
   #authority(facts: HeadFacts, http10: boolean): Authority {
     const { host } = facts;
-    if (host === INVALID_HOST) throw invalidHost("the Host field is invalid, or there are several");
-    if (host === NO_HOST) {
+    if (host === unusableHost) throw invalidHost("the Host field is invalid, or there are several");
+    if (host === noHost) {
       if (!http10) throw invalidHost("an HTTP/1.1 request has no Host field");
     } else if (host.host === "" && this.#line.form !== "asterisk") {
       // Only a target without an authority has an empty Host, and an http URI always has one.

@@ -1,8 +1,6 @@
-/**
- * What one peer may make the core hold or look at. Every limit is a number of bytes or lines; the
- * answer when one is exceeded stands beside it.
- */
+// What one peer may make the core hold or look at.
 
+/** Limits on the parts of a request: bytes or lines, with the status that answers what exceeds them. */
 export interface Http1Limits {
   /** Bytes of the request target: 414. Default 8 KiB. */
   readonly maxTarget: number;
@@ -20,7 +18,7 @@ export interface Http1Limits {
   readonly maxEmptyLines: number;
 }
 
-export const DEFAULT_LIMITS: Http1Limits = Object.freeze({
+export const defaultHttp1Limits: Http1Limits = Object.freeze({
   maxTarget: 8192,
   maxHead: 16384,
   maxFields: 100,

@@ -1,7 +1,5 @@
-/**
- * Does the connection go on after this message (RFC 9112 §9.3), and what else the Connection field
- * says (RFC 9110 §7.6.1).
- */
+// Does the connection go on after this message (RFC 9112 §9.3), and what else the Connection field
+// says (RFC 9110 §7.6.1).
 
 import { listTokens } from "../http/fields.ts";
 
@@ -12,17 +10,17 @@ export interface ConnectionOptions {
   readonly upgrade: boolean;
 }
 
-export const NO_OPTIONS: ConnectionOptions = Object.freeze({
+export const noOptions: ConnectionOptions = Object.freeze({
   close: false,
   keepAlive: false,
   upgrade: false,
 });
 
-const KEEP_ALIVE: ConnectionOptions = Object.freeze({ close: false, keepAlive: true, upgrade: false });
+const onlyKeepAlive: ConnectionOptions = Object.freeze({ close: false, keepAlive: true, upgrade: false });
 
 /** Read all lines of a Connection field: a list of case-insensitive tokens. */
 export function parseConnection(values: readonly string[]): ConnectionOptions {
-  if (values.length === 1 && values[0] === "keep-alive") return KEEP_ALIVE;
+  if (values.length === 1 && values[0] === "keep-alive") return onlyKeepAlive;
   let close = false;
   let keepAlive = false;
   let upgrade = false;

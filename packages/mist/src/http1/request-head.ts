@@ -1,6 +1,4 @@
-/**
- * A request head as the application sees it. Everything that costs a string is made on demand.
- */
+// A request head as the application sees it. Everything that costs a string is made on demand.
 
 import type { Authority } from "../http/authority.ts";
 import type { Fields } from "../http/fields.ts";

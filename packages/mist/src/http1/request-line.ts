@@ -1,10 +1,8 @@
-/**
- * The request line: `method SP request-target SP HTTP-version CRLF` (RFC 9112 §3).
- *
- * One pass over the bytes. Separators are exactly one SP, the line ends with CRLF, a method is any
- * token. Refuses a target that is too long before the line ends, so that a peer cannot make us wait
- * for (and hold) the rest.
- */
+// The request line: `method SP request-target SP HTTP-version CRLF` (RFC 9112 §3).
+//
+// One pass over the bytes. Separators are exactly one SP, the line ends with CRLF, a method is any
+// token. Refuses a target that is too long before the line ends, so that a peer cannot make us wait
+// for (and hold) the rest.
 
 import { LimitError, ProtocolError } from "../errors.ts";
 import { type Authority, parseAuthority } from "../http/authority.ts";
@@ -145,15 +143,15 @@ function scanVersion(bytes: Buffer, at: number, stop: number): number {
 }
 
 /** `D` stands for a digit: HTTP-version = %s"HTTP" "/" DIGIT "." DIGIT. */
-const VERSION_LINE = "HTTP/D.D\r\n";
+const versionLine = "HTTP/D.D\r\n";
 
 /** The slow way: incomplete, no version at all (400), or one we do not speak (505). */
 function refuseVersion(bytes: Buffer, at: number, stop: number): number {
-  for (let i = 0; i < VERSION_LINE.length; i++) {
+  for (let i = 0; i < versionLine.length; i++) {
     if (at + i >= stop) return INCOMPLETE;
     const byte = bytes[at + i] as number;
     const digit = byte >= 0x30 && byte <= 0x39;
-    if (VERSION_LINE[i] === "D" ? !digit : byte !== VERSION_LINE.charCodeAt(i)) {
+    if (versionLine[i] === "D" ? !digit : byte !== versionLine.charCodeAt(i)) {
       throw malformed("the request line does not end with a space, an HTTP version and CRLF");
     }
   }

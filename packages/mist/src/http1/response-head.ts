@@ -1,13 +1,11 @@
-/**
- * Response heads as text: status line, fields, and the framing, which is the server's business
- * alone (RFC 9112 §6).
- *
- * The user's framing fields are read, never copied: a Content-Length must agree with the body, a
- * Transfer-Encoding may only name what we do anyway, `connection: close` is obeyed. So there is
- * exactly one framing in every head. Refuses what could split the response (CR, LF, NUL).
- *
- * Heads are made from few, repeating pieces; those are remembered in small bounded tables.
- */
+// Response heads as text: status line, fields, and the framing, which is the server's business
+// alone (RFC 9112 §6).
+//
+// The user's framing fields are read, never copied: a Content-Length must agree with the body, a
+// Transfer-Encoding may only name what we do anyway, `connection: close` is obeyed. So there is
+// exactly one framing in every head. Refuses what could split the response (CR, LF, NUL).
+//
+// Heads are made from few, repeating pieces; those are remembered in small bounded tables.
 
 import { UsageError } from "../errors.ts";
 import { agreedLength, parseContentLength } from "../http/content-length.ts";

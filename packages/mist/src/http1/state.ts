@@ -1,35 +1,33 @@
-/**
- * The state of one HTTP/1 connection, and every step that changes it. What is not in these tables cannot happen:
- * connection.ts takes the steps and keeps no flag of its own.
- *
- * # Theory of operation
- *
- * Four machines share one alphabet of steps. The READER follows the peer's requests, the WRITER our responses. One
- * request with its response is a cycle.
- *
- *                 request                 body end           next cycle
- *   reader  IDLE ─────────► BODY ─────────────────► DONE ───────────────► IDLE
- *            │  ├─ expects ► EXPECTING ─ 100, or content ► BODY
- *            │  └─ no body ────────────────────────► DONE     upgrade: DONE ► SWITCHED
- *            └─ no more requests ► CLOSED                     read fault: ► ERROR
- *
- *                 request         head sent          body sent        next cycle
- *   writer  IDLE ─────────► HEAD ───────────► BODY ───────────► DONE ───────────► IDLE
- *                                                             upgrade: HEAD ► SWITCHED
- *                                                             broken off: ► BROKEN
- *
- * PERSISTENCE goes from KEEP to LAST and never back: there is no cycle after this one (RFC 9112 §9.3). The INPUT goes
- * from OPEN to ENDED when the peer sends FIN; what it sent before is still read.
- *
- * The machines meet in three places:
- *
- * - a request head arrives    the reader leaves IDLE, the writer goes from IDLE to HEAD
- * - both are DONE             a new cycle if the connection persists, else the end
- * - an upgrade is accepted    both are SWITCHED; the bytes left in the buffer belong to the new protocol
- *
- * A reader in ERROR parses nothing more: after a framing fault nobody knows where the next request starts, and
- * guessing is request smuggling. The writer may still say why, once, and therefore goes from IDLE to HEAD on a fault.
- */
+// The state of one HTTP/1 connection, and every step that changes it. What is not in these tables cannot happen:
+// connection.ts takes the steps and keeps no flag of its own.
+//
+// # Theory of operation
+//
+// Four machines share one alphabet of steps. The READER follows the peer's requests, the WRITER our responses. One
+// request with its response is a cycle.
+//
+//                 request                 body end           next cycle
+//   reader  IDLE ─────────► BODY ─────────────────► DONE ───────────────► IDLE
+//            │  ├─ expects ► EXPECTING ─ 100, or content ► BODY
+//            │  └─ no body ────────────────────────► DONE     upgrade: DONE ► SWITCHED
+//            └─ no more requests ► CLOSED                     read fault: ► ERROR
+//
+//                 request         head sent          body sent        next cycle
+//   writer  IDLE ─────────► HEAD ───────────► BODY ───────────► DONE ───────────► IDLE
+//                                                             upgrade: HEAD ► SWITCHED
+//                                                             broken off: ► BROKEN
+//
+// PERSISTENCE goes from KEEP to LAST and never back: there is no cycle after this one (RFC 9112 §9.3). The INPUT goes
+// from OPEN to ENDED when the peer sends FIN; what it sent before is still read.
+//
+// The machines meet in three places:
+//
+// - a request head arrives    the reader leaves IDLE, the writer goes from IDLE to HEAD
+// - both are DONE             a new cycle if the connection persists, else the end
+// - an upgrade is accepted    both are SWITCHED; the bytes left in the buffer belong to the new protocol
+//
+// A reader in ERROR parses nothing more: after a framing fault nobody knows where the next request starts, and
+// guessing is request smuggling. The writer may still say why, once, and therefore goes from IDLE to HEAD on a fault.
 
 import { IMPOSSIBLE, type State, StateTable, type Step as StepOf } from "../http/state-table.ts";
 

@@ -33,7 +33,7 @@ describe("response(status, options)", () => {
     ["a wrong status", () => mist.response("200" as never), 'must be an integer from 200 to 599, got "200"'],
     ["an interim status", () => mist.response(103), "from 200 to 599, got 103"],
     ["a misspelt option", () => mist.response(200, { header: {} } as never), 'has no option "header"'],
-    ["text in place of options", () => mist.response(200, "hello" as never), "an object of options"],
+    ["text in place of options", () => mist.response(200, "hello" as never), "must be an object"],
     [
       "a number as a value",
       () => mist.response(200, { headers: { age: 5 } as never }),
@@ -106,7 +106,7 @@ test.each<[string, () => unknown, string]>([
   [
     "a status in place of options",
     () => mist.json({}, 404 as never),
-    "json takes an object of options, got 404",
+    "the options of json must be an object, got 404",
   ],
 ])("%s is a UsageError", (_, make, message) => {
   expect(make).toThrow(mist.UsageError);

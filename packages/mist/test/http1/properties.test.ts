@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { ProtocolError } from "../../src/errors.ts";
 import { Http1Connection } from "../../src/http1/connection.ts";
 import type { Framing } from "../../src/http1/framing.ts";
-import { DEFAULT_LIMITS } from "../../src/http1/limits.ts";
+import { defaultHttp1Limits } from "../../src/http1/limits.ts";
 import { answerEmpty } from "./conversation.ts";
 import { bytes, transcript } from "./transcript.ts";
 
@@ -233,7 +233,7 @@ test("what is retained between packets stays within the limits", () => {
     fc.property(soup, cuts, (text, cuts) => {
       const most = Math.max(limits.maxHead, limits.maxTrailer);
       transcript(packets(text.repeat(3), cuts), {
-        limits: { ...DEFAULT_LIMITS, ...limits },
+        limits: { ...defaultHttp1Limits, ...limits },
         onPacket: (connection) => expect(connection.retainedBytes).toBeLessThan(most),
       });
     }),

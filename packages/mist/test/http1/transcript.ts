@@ -2,7 +2,7 @@
 
 import { ProtocolError } from "../../src/errors.ts";
 import { Http1Connection } from "../../src/http1/connection.ts";
-import { DEFAULT_LIMITS, type Http1Limits } from "../../src/http1/limits.ts";
+import { defaultHttp1Limits, type Http1Limits } from "../../src/http1/limits.ts";
 import type { RequestHead } from "../../src/http1/request-head.ts";
 import { answerEmpty } from "./conversation.ts";
 
@@ -42,7 +42,7 @@ export interface Options {
 
 /** Feed packets, answer every complete request with an empty 200, and write down what happened. */
 export function transcript(packets: Iterable<string | Buffer>, options: Options = {}): Transcript {
-  const connection = new Http1Connection({ ...DEFAULT_LIMITS, ...options.limits });
+  const connection = new Http1Connection({ ...defaultHttp1Limits, ...options.limits });
   const result: Transcript = { requests: [], end: "need-data", incomplete: false };
   try {
     for (const packet of packets) {

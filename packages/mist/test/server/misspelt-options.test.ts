@@ -45,7 +45,7 @@ const wrong: [string, Call, string][] = [
     () => mist.serve(any({ port: 0 })),
     "handler must be a function, got undefined",
   ],
-  ["serve(8080)", () => mist.serve(any(8080)), "serve takes an object of options, got 8080"],
+  ["serve(8080)", () => mist.serve(any(8080)), "the options of serve must be an object, got 8080"],
   [
     "serve on two",
     () => mist.serve({ handler: ok, port: 0, path: "/a" }),
@@ -58,8 +58,12 @@ const wrong: [string, Call, string][] = [
   ["withPoolSize", () => builder.withPoolSize(0), "poolSize must be"],
   ["withMaxConnections", () => builder.withMaxConnections(-1), "maxConnections must be"],
   ["withSignal", () => builder.withSignal(any({})), "signal must be an AbortSignal"],
-  ['withTls("cert", "key")', () => builder.withTls(any("cert")), "withTls takes { certfile, keyfile }"],
-  ["start(target)", () => builder.start(any({ pipe: "a" })), "start takes"],
+  [
+    'withTls("cert", "key")',
+    () => builder.withTls(any("cert")),
+    "the options of withTls must be { certfile, keyfile }",
+  ],
+  ["start(target)", () => builder.start(any({ pipe: "a" })), "the target must be a port number"],
   ["afterStart", () => builder.afterStart(any("x")), 'afterStart must be a function, got "x"'],
   ["onError", () => builder.onError(any(null)), "onError must be a function, got null"],
   ["headMs: -1", () => builder.withDeadlines({ headMs: -1 }), "headMs must be a number, at least 0, got -1"],
@@ -71,7 +75,7 @@ const wrong: [string, Call, string][] = [
   [
     "readRequestBody(1024)",
     () => reads.readRequestBody(any(1024)),
-    "readRequestBody takes an object of options, got 1024",
+    "the options of readRequestBody must be an object, got 1024",
   ],
   [
     "no bytesLimit",
@@ -108,7 +112,7 @@ const wrong: [string, Call, string][] = [
   [
     "staticFiles()",
     () => mist.staticFiles(any(undefined)),
-    "staticFiles takes an object of options, got undefined",
+    "the options of staticFiles must be an object, got undefined",
   ],
   ["no root", () => mist.staticFiles(any({})), "staticFiles needs a root"],
   [
@@ -125,7 +129,7 @@ const wrong: [string, Call, string][] = [
   [
     "sendFile(path, root)",
     () => mist.sendFile("a", any("public")),
-    'sendFile takes an object of options, got "public"',
+    'the options of sendFile must be an object, got "public"',
   ],
   ["an empty root", () => mist.sendFile("a", { root: "" }), "root must be the path of a directory"],
   ["dotfiles without root", () => mist.sendFile("a", { dotfiles: "deny" }), "dotfiles needs root"],

@@ -1,8 +1,4 @@
-/**
- * crossws on mist: its adapter, and sockets for apps that say with hooks what theirs do, such as H3's.
- *
- * @module
- */
+// crossws on mist: its adapter, and sockets for apps that say with hooks what theirs do, such as H3's.
 
 import type { AdapterInstance, AdapterOptions, Hooks, Message, Peer, SyncDriver, WSError } from "crossws";
 import { UsageError } from "../../errors.ts";

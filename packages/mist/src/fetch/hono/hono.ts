@@ -1,9 +1,5 @@
-/**
- * Hono on mist: WebSockets and the client's address. Everything else of Hono needs no help:
- * `mist.new(fromFetch(app.fetch))`.
- *
- * @module
- */
+// Hono on mist: WebSockets and the client's address. Everything else of Hono needs no help:
+// `mist.new(fromFetch(app.fetch))`.
 
 import type { Context } from "hono";
 import type { GetConnInfo } from "hono/conninfo";

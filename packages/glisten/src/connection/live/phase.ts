@@ -1,4 +1,4 @@
-/** How far a connection has come: every phase, and the state that `server.info()` counts it under. */
+// How far a connection has come: every phase, and the state that `server.info()` counts it under.
 
 /** The states of a connection as its server counts them. */
 export type ConnectionState = "waiting" | "handshaking" | "initialising" | "open" | "closing";

@@ -1,17 +1,15 @@
-/**
- * The deadline of a peer that does not take what is written to it.
- *
- * A connection has one while bytes wait for its peer, however many write. It starts with a patience of `sendMs`. Time
- * uses the patience up, and every byte the peer takes gives back `1 / minSendRate` seconds, up to `sendMs`. So a peer
- * that takes nothing is cut off after `sendMs`, and one that takes more than `minSendRate` on average is served.
- *
- * Taken is what the kernel accepted; where it tells no more (it has a send buffer of its own), what the peer has
- * acknowledged. Progress then comes in steps of a segment: over the loopback, 96 KiB.
- */
+// The deadline of a peer that does not take what is written to it.
+//
+// A connection has one while bytes wait for its peer, however many write. It starts with a patience of `sendMs`. Time
+// uses the patience up, and every byte the peer takes gives back `1 / minSendRate` seconds, up to `sendMs`. So a peer
+// that takes nothing is cut off after `sendMs`, and one that takes more than `minSendRate` on average is served.
+//
+// Taken is what the kernel accepted; where it tells no more (it has a send buffer of its own), what the peer has
+// acknowledged. Progress then comes in steps of a segment: over the loopback, 96 KiB.
 
 import type { Socket } from "node:net";
-import { type Timed, type TimerWheel, TURN_MS } from "../server/timer-wheel.ts";
-import { unacknowledgedBytes } from "../transport/unacknowledged.ts";
+import { type Timed, type TimerWheel, turnMs } from "../../server/timer-wheel.ts";
+import { unacknowledgedBytes } from "../../transport/unacknowledged.ts";
 
 /** The connection, as its send deadline sees it. */
 export interface Debtor {
@@ -95,7 +93,7 @@ export class SendDeadline implements Timed {
   #judge(taken: number): void {
     const now = performance.now();
     // While our own event loop stands still the peer is not to blame.
-    const elapsed = Math.min(now - this.#lookedAt, 2 * this.#lookMs() + 2 * TURN_MS);
+    const elapsed = Math.min(now - this.#lookedAt, 2 * this.#lookMs() + 2 * turnMs);
     this.#lookedAt = now;
     this.#leftMs = Math.min(this.#limitMs, this.#leftMs - elapsed + taken / this.#bytesPerMs);
     if (this.#leftMs <= 0) this.#debtor.sendExpired();

@@ -1,11 +1,9 @@
-/**
- * The functions that listen to sockets, one set for all of them.
- *
- * Each finds its connection by a symbol on the socket it is called with, so that a connection costs no closures.
- */
+// The functions that listen to sockets, one set for all of them.
+//
+// Each finds its connection by a symbol on the socket it is called with, so that a connection costs no closures.
 
 import type { Socket } from "node:net";
-import { directPush } from "../performance/direct-push.ts";
+import { directPush } from "../../performance/direct-push.ts";
 
 /** What a socket tells its connection. */
 export interface SocketOwner {
@@ -18,53 +16,53 @@ export interface SocketOwner {
   finished(): void;
 }
 
-const OWNER: unique symbol = Symbol("glisten.connection");
+const ownerKey: unique symbol = Symbol("glisten.connection");
 
 interface OwnedSocket extends Socket {
-  [OWNER]: SocketOwner;
+  [ownerKey]: SocketOwner;
 }
 
-/** From now on the connection hears of failures and of the end. */
+/** Tells the connection of failures and of the end from now on. */
 export function adopt(socket: Socket, owner: SocketOwner): void {
-  (socket as OwnedSocket)[OWNER] = owner;
+  (socket as OwnedSocket)[ownerKey] = owner;
   socket.on("error", onError);
   socket.on("close", onClose);
 }
 
-/** From now on it hears of bytes, too. */
+/** Tells the connection of bytes, too. */
 export function attend(socket: Socket): void {
   socket.on("data", onData);
   socket.on("end", onEnd);
   pushDirectly(socket);
 }
 
-/** The end is no longer this socket's to tell: another stands above it. */
+/** Stops telling of this socket's end: the TLS socket above it does. */
 export function abandon(socket: Socket): void {
   socket.off("close", onClose);
 }
 
 function onData(this: Socket, chunk: Buffer): void {
-  (this as OwnedSocket)[OWNER].receive(chunk);
+  (this as OwnedSocket)[ownerKey].receive(chunk);
 }
 
 const pushDirectly = directPush(onData);
 
 function onEnd(this: Socket): void {
-  (this as OwnedSocket)[OWNER].receiveEnd();
+  (this as OwnedSocket)[ownerKey].receiveEnd();
 }
 
 export function onDrain(this: Socket): void {
-  (this as OwnedSocket)[OWNER].drained();
+  (this as OwnedSocket)[ownerKey].drained();
 }
 
 export function onFinish(this: Socket): void {
-  (this as OwnedSocket)[OWNER].flushed();
+  (this as OwnedSocket)[ownerKey].flushed();
 }
 
 function onError(this: Socket, error: Error): void {
-  (this as OwnedSocket)[OWNER].failedSocket(error);
+  (this as OwnedSocket)[ownerKey].failedSocket(error);
 }
 
 function onClose(this: Socket): void {
-  (this as OwnedSocket)[OWNER].finished();
+  (this as OwnedSocket)[ownerKey].finished();
 }

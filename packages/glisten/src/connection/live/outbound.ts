@@ -1,15 +1,13 @@
-/**
- * What the peer has not taken yet: who waits for room, and the bytes that the socket is not to have yet.
- *
- * A connection gets one when its peer first takes less than it is given. Large writes reach the socket in pieces: of a
- * single write nobody can see how far it has come, and a peer that takes it slowly would look like one that takes
- * nothing (see `send-deadline.ts`).
- */
+// What the peer has not taken yet: the callers that wait for room, and the bytes that are held back from the socket.
+//
+// A connection gets one when its peer first takes less than it is given. Large writes reach the socket in pieces:
+// the progress of a single write cannot be seen, and a peer that takes it slowly would look like one that takes nothing
+// (see `send-deadline.ts`).
 
 import type { Socket } from "node:net";
-import { TransportError } from "../errors.ts";
-import { Flow } from "../flow.ts";
-import type { Sendable } from "../transport/sendable.ts";
+import { TransportError } from "../../errors.ts";
+import { Flow } from "../../flow.ts";
+import type { Sendable } from "../../transport/sendable.ts";
 import { onDrain } from "./socket-listeners.ts";
 
 /** More than this is handed to the socket piece by piece. */
@@ -83,7 +81,7 @@ export class Outbound {
     return this.#handOver();
   }
 
-  /** The socket has drained. False: nobody waited for it, or it is full again. */
+  /** The socket has drained. False: nothing waited for it, or it is full again. */
   drained(): boolean {
     if (!this.#listening) return false;
     this.#listening = false;

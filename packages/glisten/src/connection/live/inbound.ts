@@ -1,9 +1,7 @@
-/**
- * What was read while the protocol's promise is open: the chunks and the peer's FIN, in order.
- *
- * A connection gets one with the first promise its protocol returns. A protocol that answers synchronously costs
- * neither this object nor a microtask.
- */
+// What was read while the protocol's promise is open: the chunks and the peer's FIN, in order.
+//
+// A connection gets one with the first promise its protocol returns. A protocol that answers synchronously costs
+// neither this object nor a microtask.
 
 /** The connection, as its read-ahead sees it. */
 export interface Reader {
