@@ -36,7 +36,7 @@ test.each([
     { subprotocols: "chat.v2" },
     'subprotocols must be a list of strings or a function, got "chat.v2"',
   ],
-  ["websocket", { compression: 5 }, "compression takes an object of options, got 5"],
+  ["websocket", { compression: 5 }, "the options of compression must be an object, got 5"],
   ["websocket", { compression: { leve: 1 } }, 'compression has no option "leve"'],
   ["websocket", { compression: { level: 20 } }, "compression.level must be a number from 0 to 9, got 20"],
   ["websocket", { compression: { synchronous: 1 } }, "compression.synchronous must be true or false, got 1"],

@@ -141,7 +141,7 @@ const wrong: [string, Call, string][] = [
   [
     "HttpError(404, text)",
     () => new mist.HttpError(404, any("no such book")),
-    'HttpError takes an object of options, got "no such book"',
+    'the options of HttpError must be an object, got "no such book"',
   ],
   ["HttpError()", () => new mist.HttpError(any({})), "must be an integer from 400 to 599, got an object"],
   ["join", () => mist.broadcast().join(any({})), "a broadcast takes WebSockets, got an object"],
