@@ -265,7 +265,16 @@ export class Builder<in Body = RequestBody> {
   #service(): Service {
     const { handler, limits, deadlines, onError, onFailure } = this.#settings;
     const background = new BackgroundWork();
-    return { handler, limits, deadlines, background, streams: new StreamCount(), refusedBy: {}, onError, onFailure };
+    return {
+      handler,
+      limits,
+      deadlines,
+      background,
+      streams: new StreamCount(),
+      refusedBy: {},
+      onError,
+      onFailure,
+    };
   }
 
   #transport(service: Service): glisten.Builder {
