@@ -142,7 +142,7 @@ export class Builder {
 
   /**
    * Cuts off, with RST, a peer that does not take what is written to it. While bytes wait for the peer, it may take
-   * nothing for `sendMs` (default: 60 000 ms; Infinity: for as long as it likes), and must take at least `minSendRate`
+   * nothing for `sendMs` (default: 90 000 ms; Infinity: for as long as it likes), and must take at least `minSendRate`
    * bytes per second on average (default: 240). The close reason is `{ type: "deadline", deadline: "send" }`.
    */
   withSendDeadline(limits: {

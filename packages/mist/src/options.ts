@@ -33,7 +33,7 @@ export interface Deadlines {
   readonly keepAliveMs: number;
   /**
    * Without the client taking a byte of what was written, whoever writes, or without an HTTP/2 window for what is to be
-   * sent. Default 60 000; reset.
+   * sent. Default 90 000; reset.
    */
   readonly sendMs: number;
   /** Bytes per second a client must take on average, while anything waits for it. Default 240; reset. */
@@ -61,7 +61,7 @@ export const defaultDeadlines: Deadlines = Object.freeze({
   bodyIdleMs: 15_000,
   minBodyRate: 240,
   keepAliveMs: 75_000,
-  sendMs: 60_000,
+  sendMs: 90_000,
   minSendRate: 240,
   stopGraceMs: 100,
   settingsAckMs: 10_000,

@@ -5,7 +5,7 @@
 // that takes nothing is cut off after `sendMs`, and one that takes more than `minSendRate` on average is served.
 //
 // Taken is what the kernel accepted; where it tells no more (it has a send buffer of its own), what the peer has
-// acknowledged. Progress then comes in steps of a segment: over the loopback, 96 KiB.
+// acknowledged. Progress then comes in steps of a segment: over the loopback, up to 128 KiB.
 
 import type { Socket } from "node:net";
 import { type Timed, type TimerWheel, turnMs } from "../../server/timer-wheel.ts";
