@@ -56,9 +56,9 @@ export function fieldValue(name: string, value: string): string {
 }
 
 /** Checked field lines of what a caller gave. @throws UsageError for a name or value that cannot be sent. */
-export function fieldLines(given: FieldsOption): Fields {
+export function fieldLines(given: FieldsOption, what = "headers"): Fields {
   if (typeof given !== "object" || given === null) {
-    throw new UsageError(`headers must be an object or a list of [name, value], got ${shown(given)}`);
+    throw new UsageError(`${what} must be an object or a list of [name, value], got ${shown(given)}`);
   }
   if (Array.isArray(given)) return (given as Fields).map(([name, value]) => field(name, value));
   const lines: Field[] = [];

@@ -29,7 +29,7 @@ export interface BytesBody {
 }
 
 /** Gives the fields of a trailer section, once the body is complete. */
-export type Trailers = () => Fields | Promise<Fields>;
+export type Trailers = () => FieldsOption | Promise<FieldsOption>;
 
 const emptyBody: EmptyBody = Object.freeze({ kind: "empty" });
 const noFields: Fields = Object.freeze([]);
@@ -141,14 +141,18 @@ export class Response<Body = unknown> {
   }
 
   /**
-   * A response with a trailer section (RFC 9110 §6.5). `trailers` is called when the body is complete; if it fails, the
-   * response is broken off. They are left out where there is nowhere to put them: behind a body of known length in
-   * HTTP/1.1, in HTTP/1.0, and where no body is sent.
+   * A response with a trailer section (RFC 9110 §6.5), whatever its body is. `trailers` is called once, when the last
+   * piece has been produced; if it fails, or gives a field that may not stand there (RFC 9110 §6.5.1), the failure is
+   * reported and the response is broken off.
+   *
+   * In HTTP/1.1 the response is sent chunked, unless it sets a `content-length` of its own. Trailers are left out where
+   * there is nowhere to put them: behind such a response, and in HTTP/1.0. Where no body is sent (HEAD, 204, 205, 304),
+   * `trailers` is not called.
    *
    * @returns the new response; this one is unchanged.
    * @throws UsageError unless `trailers` is a function.
    *
-   * @example `mist.response(200).setBody(mist.chunked(lines())).withTrailers(() => [["x-lines", "3"]])`
+   * @example `mist.response(200).setBody(mist.chunked(lines())).withTrailers(() => ({ "x-lines": "3" }))`
    */
   withTrailers(trailers: Trailers): Response<Body> {
     checkFunction("trailers", trailers);

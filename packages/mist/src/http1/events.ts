@@ -80,7 +80,7 @@ export interface Content {
   readonly data: Uint8Array;
 }
 
-/** The response is complete. Trailers need the chunked coding; where there is no body they are left out. */
+/** The response is complete. Trailers are left out unless the coding is chunked. */
 export interface ResponseEnd {
   readonly type: "end";
   readonly trailers: Fields;

@@ -43,7 +43,7 @@ describe("a declared length", () => {
   });
 
   test("leaves no room for trailers", () => {
-    expect(() => sendEnd(started(GET, 0), [["x", "1"]])).toThrow(UsageError);
+    expect(sendEnd(started(GET, 0), [["x", "1"]])).toBe("");
   });
 });
 

@@ -23,8 +23,14 @@ test("Hono and H3 answer", async () => {
   }
 });
 
-test("full duplex: each piece is answered before the next is sent", async () => {
-  const { url } = await serve(fromFetch((request) => new Response(request.body)));
+const echoing = new Hono().post("/", (c) => c.body(c.req.raw.body as ReadableStream));
+
+test.each([
+  ["a body passed on", fromFetch((request) => new Response(request.body))],
+  ["Node's own Request", fromFetch((request) => new Response(request.body), { overrideGlobals: false })],
+  ["Hono", fromFetch(echoing.fetch)],
+])("full duplex: each piece is answered before the next is sent: %s", async (_, handler) => {
+  const { url } = await serve(handler);
   const client = await session(url);
   const stream = client.request({ ":method": "POST", ":path": "/" });
   const heard: string[] = [];

@@ -98,6 +98,19 @@ export function bytes(data: string | Uint8Array | readonly (string | Uint8Array)
   };
 }
 
+/** A body that is all there, as one that is streamed: trailers come behind it. */
+export function sourceOf(body: EmptyBody | BytesBody): SourceBody {
+  const content = body.kind === "empty" ? "" : body.data;
+  const data = typeof content === "string" ? Buffer.from(content) : content;
+  let rest = data.length === 0 ? null : data;
+  const read = () => {
+    const piece = rest;
+    rest = null;
+    return piece;
+  };
+  return { kind: "source", length: data.length, open: () => ({ read, close() {} }) };
+}
+
 /** A body of these chunks, pulled one by one as the client takes them. */
 export function iterableBody(chunks: Chunks): IterableBody {
   if (typeof chunks !== "object" || chunks === null || !isChunks(chunks)) {

@@ -14,6 +14,8 @@ import type { Service } from "./service.ts";
 export interface ResponseParts {
   readonly status: number;
   readonly headers: Fields;
+  /** Defined if trailers follow the content. */
+  readonly trailers: unknown;
 }
 
 /** One request and its response, below the exchange. Every method throws a UsageError for what cannot be sent. */

@@ -14,13 +14,13 @@ import { performance } from "node:perf_hooks";
 import { TransportError } from "@x/glisten";
 import { type Flow, isPromiseLike } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
-import { type Fields, NO_FIELDS } from "../../http/fields.ts";
+import { type Fields, fieldLines, NO_FIELDS } from "../../http/fields.ts";
 import { Request, type RequestContext, type RequestParts } from "../../http/request.ts";
 import { Response, type Trailers } from "../../http/response.ts";
 import { isBodyless } from "../../http/status.ts";
 import type { BodySink } from "../body/body-sink.ts";
 import type { BodyWriter } from "../body/body-writer.ts";
-import { iterableBody, noResponse, type ServerResponse, type UpgradeBody } from "../body/response-body.ts";
+import { noResponse, type ServerResponse, sourceOf, type UpgradeBody } from "../body/response-body.ts";
 import { bodyWriter, discardBody } from "../body/writers.ts";
 import type { Channel } from "./channel.ts";
 import { answerFailure, isPeersFault } from "./failure.ts";
@@ -136,12 +136,9 @@ export class Exchange implements RequestContext, BodySink {
     if (trailers !== undefined) this.#trailers = trailers;
     switch (body.kind) {
       case "empty":
-        if (trailers === undefined) this.#respond(response, "");
-        else this.#stream(response.setBody(iterableBody([])));
-        return;
       case "bytes":
-        if (trailers === undefined) this.#respond(response, body.data);
-        else this.#stream(response.setBody(iterableBody([body.data])));
+        if (trailers === undefined) this.#respond(response, body.kind === "empty" ? "" : body.data);
+        else this.#stream(response.setBody(sourceOf(body)));
         return;
       case "upgrade":
         this.#upgrade(response, body);
@@ -247,7 +244,7 @@ export class Exchange implements RequestContext, BodySink {
 
   async #completeWith(trailers: Trailers): Promise<void> {
     try {
-      this.#complete(await trailers());
+      this.#complete(fieldLines(await trailers(), "trailers"));
     } catch (error) {
       this.fail(error);
     }

@@ -332,8 +332,10 @@ export class HttpConnection implements Protocol, Channel {
   sendHead(response: ResponseParts, length: number | undefined): void {
     // An echo reads on behind the head, and a 100 cannot follow it.
     if (this.#exchange?.body.taken === true) this.#continue();
-    const { status, headers } = response;
-    this.#send({ type: "head", status, fields: headers, length, close: this.#closes(), date: currentDate() });
+    const { status, headers: fields, trailers } = response;
+    // Trailers need the chunked coding (RFC 9112 §7.1.2), which HTTP/1.0 does not have.
+    const sized = trailers === undefined || this.#core.http10 ? length : undefined;
+    this.#send({ type: "head", status, fields, length: sized, close: this.#closes(), date: currentDate() });
   }
 
   sendData(data: Uint8Array, onSent?: () => void): void {
