@@ -143,7 +143,7 @@ export class Builder {
   /**
    * Cuts off, with RST, a peer that does not take what is written to it. While bytes wait for the peer, it may take
    * nothing for `sendMs` (default: 90 000 ms; Infinity: for as long as it likes), and must take at least `minSendRate`
-   * bytes per second on average (default: 240). The close reason is `{ type: "deadline", deadline: "send" }`.
+   * bytes per second on average (default: 240; 0: no minimum). The close reason is `{ type: "deadline", deadline: "send" }`.
    */
   withSendDeadline(limits: {
     readonly sendMs?: number | undefined;
@@ -263,11 +263,13 @@ export class HandlerBuilder<State, UserMessage> extends Builder {
 
   /** Called exactly once for every connection whose `init` succeeded, however it ended, with the last state. */
   withClose(onClose: OnClose<State>): this {
+    checkFunction("onClose", onClose);
     return this.#withHandler({ onClose });
   }
 
   /** Called when the server is stopping. Without it a connection may go on until the stop deadline. */
   withShutdown(onShutdown: OnShutdown<State, UserMessage>): this {
+    checkFunction("onShutdown", onShutdown);
     return this.#withHandler({ onShutdown });
   }
 

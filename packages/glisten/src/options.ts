@@ -165,7 +165,7 @@ const table: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
   lingerMs: { default: 2_000, check: milliseconds },
   stallMs: { default: 10_000, check: milliseconds },
   sendMs: { default: 90_000, check: millisecondsOrInfinity },
-  minSendRate: { default: 240, check: integer(1, 1_073_741_824) },
+  minSendRate: { default: 240, check: integer(0, 1_073_741_824) },
   stopDeadlineMs: { default: 10_000, check: integer(0, longestTimerMs) },
   highWaterMark: { default: 65_536, check: integer(65_536, 1_073_741_824) },
   intensity: { default: { restarts: 3, withinMs: 5_000 }, check: intensity },

@@ -302,7 +302,7 @@ export class Builder<in Body = RequestBody> {
       .protocol(httpProtocol(service, http2))
       .withSendDeadline({
         sendMs: endless ? Number.POSITIVE_INFINITY : sendMs,
-        minSendRate: Math.max(1, minSendRate),
+        minSendRate,
       })
       // A response with `connection: close` is taken no faster than another.
       .withLinger({ stallMs: endless ? longestMs : sendMs });

@@ -20,7 +20,7 @@ import {
 } from "../actor/index.ts";
 import { RestartWindow } from "../actor/intensity.ts";
 import { UsageError } from "../errors.ts";
-import { checkFunctions, checkNames, shown } from "../option-names.ts";
+import { checkFunction, checkFunctions, checkNames, shown } from "../option-names.ts";
 import { stopTimes } from "../server/drain.ts";
 import type { StopCount, StopOptions } from "../server/server-interface.ts";
 import { Fleet, type FleetSettings } from "./fleet.ts";
@@ -107,6 +107,7 @@ export async function cluster<Member extends ClusterMember>(
   start: () => Promise<Member>,
   options: ClusterOptions = {},
 ): Promise<ClusterPrimary | ClusterWorker<Member>> {
+  checkFunction("start", start);
   const checked = checkOptions(options);
   if (!nodeCluster.isWorker) return Primary.start(checked);
   return { role: "worker", server: await runWorker(start, checked) };

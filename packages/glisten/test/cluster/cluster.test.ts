@@ -530,4 +530,8 @@ describe("options", () => {
   ])("refuses %j", async (options) => {
     await expect(cluster(async () => undefined as never, options)).rejects.toThrow(UsageError);
   });
+
+  it("refuses what is not a function before it forks", async () => {
+    await expect(cluster(5 as never)).rejects.toThrow("start must be a function, got 5");
+  });
 });

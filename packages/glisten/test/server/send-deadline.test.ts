@@ -61,8 +61,13 @@ async function readSlowly(socket: Socket, bytesPerSecond: number, total: number)
 }
 
 describe("a peer that takes nothing", () => {
-  it("is cut off with RST, however often it is written to", async () => {
-    const { server, written } = await writing((builder) => builder.withSendDeadline({ sendMs: 400 }));
+  it.each([
+    ["at the default rate", {}],
+    ["without a minimum rate", { minSendRate: 0 }],
+  ])("is cut off with RST, however often it is written to, %s", async (_name, rate) => {
+    const { server, written } = await writing((builder) =>
+      builder.withSendDeadline({ sendMs: 400, ...rate }),
+    );
     await using _ = server;
     const peer = await dial(server);
     peer.socket.pause();

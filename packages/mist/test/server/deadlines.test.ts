@@ -101,14 +101,14 @@ describe("a peer that takes a large answer slowly", () => {
               ? mist.chunked([whole])
               : mist.bytes(kind === "text" ? whole.toString() : whole),
           ),
-      (builder) => builder.withDeadlines({ sendMs: 250 }),
+      (builder) => builder.withDeadlines({ sendMs: 1000 }),
     );
     const socket = await connect();
     await socket.send(`GET / HTTP/1.1\r\nhost: a\r\nconnection: ${connection}\r\n\r\n`);
     let received = 0;
     while (received < size) {
       received += (await socket.receiveExact(1024 * 1024, { timeout: 5000 })).length;
-      await new Promise((resolve) => setTimeout(resolve, 40));
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
   });
 });

@@ -95,7 +95,9 @@ export class SendDeadline implements Timed {
     // While our own event loop stands still the peer is not to blame.
     const elapsed = Math.min(now - this.#lookedAt, 2 * this.#lookMs() + 2 * turnMs);
     this.#lookedAt = now;
-    this.#leftMs = Math.min(this.#limitMs, this.#leftMs - elapsed + taken / this.#bytesPerMs);
+    // Without a minimum rate, any byte earns the whole patience.
+    const earnedMs = taken === 0 ? 0 : taken / this.#bytesPerMs;
+    this.#leftMs = Math.min(this.#limitMs, this.#leftMs - elapsed + earnedMs);
     if (this.#leftMs <= 0) this.#debtor.sendExpired();
     else this.#arm();
   }
