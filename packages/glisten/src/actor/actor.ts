@@ -4,12 +4,12 @@
 
 import { UsageError } from "../errors.ts";
 import { checkFunctions, checkNames, shown } from "../option-names.ts";
-import { defaultShutdownMs } from "./child-specification.ts";
 import { abnormalExit, type ExitReason, isFailure, killedExit, shutdownExit } from "./exit.ts";
 import { checkMailboxLimits, type MailboxLimits, mailboxOptions } from "./mailbox.ts";
 import { Monitors, type ProcessDown } from "./monitor.ts";
 import type { Initialised, Receiver, Unsubscribe } from "./selector.ts";
 import type { Subject } from "./subject.ts";
+import { defaultShutdownMs } from "./supervision/child-specification.ts";
 import { after } from "./timer.ts";
 import { isPromiseLike, warn } from "./user-code.ts";
 import { type AnyIfUnknown, type LoopHost, UserLoop, type UserResult } from "./user-loop.ts";

@@ -34,25 +34,29 @@ export { type Monitored, monitor, type ProcessDown } from "./monitor.ts";
 
 // Supervision.
 
-export type { Child, ChildSpecification, Restart, Shutdown } from "./child-specification.ts";
-export { FactoryClosedError, factorySupervisor, factorySupervisorSpec } from "./dynamic-supervisor.ts";
+export type { Child, ChildSpecification, Restart, Shutdown } from "./supervision/child-specification.ts";
+export {
+  FactoryClosedError,
+  factorySupervisor,
+  factorySupervisorSpec,
+} from "./supervision/dynamic-supervisor.ts";
 export type {
   FactoryEvent,
   FactoryOptions,
   FactoryReport,
   FactorySupervisor,
   LightChild,
-} from "./factory-supervisor.ts";
-export { type RestartIntensity, RestartIntensityError } from "./intensity.ts";
-export { SupervisorStartError } from "./static-supervisor.ts";
-export { supervisor, supervisorSpec } from "./supervise.ts";
+} from "./supervision/factory-supervisor.ts";
+export { type RestartIntensity, RestartIntensityError } from "./supervision/intensity.ts";
+export { SupervisorStartError } from "./supervision/static-supervisor.ts";
+export { supervisor, supervisorSpec } from "./supervision/supervise.ts";
 export type {
   ChildInfo,
   Strategy,
   Supervisor,
   SupervisorEvent,
   SupervisorOptions,
-} from "./supervisor.ts";
+} from "./supervision/supervisor.ts";
 
 // The loop below handlers, for protocols that bring their own source of messages.
 

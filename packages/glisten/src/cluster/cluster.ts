@@ -18,7 +18,7 @@ import {
   SupervisorStartError,
   supervisor,
 } from "../actor/index.ts";
-import { RestartWindow } from "../actor/intensity.ts";
+import { RestartWindow } from "../actor/supervision/intensity.ts";
 import { UsageError } from "../errors.ts";
 import { checkFunction, checkFunctions, checkNames, shown } from "../option-names.ts";
 import { stopTimes } from "../server/drain.ts";

@@ -1,7 +1,7 @@
 // Starting a supervisor, by itself or as the child of another.
 
-import { UsageError } from "../errors.ts";
-import { checkFunctions, checkNames, shown } from "../option-names.ts";
+import { UsageError } from "../../errors.ts";
+import { checkFunctions, checkNames, shown } from "../../option-names.ts";
 import { type ChildSpecification, checkChildSpecification } from "./child-specification.ts";
 import { StaticSupervisor } from "./static-supervisor.ts";
 import type { Supervisor, SupervisorOptions } from "./supervisor.ts";

@@ -1,11 +1,11 @@
 // A supervisor with a fixed list of children: starts them in order, restarts them by its strategy, ends them in
 // reverse order. Its options and its interface; `supervise.ts` starts it.
 
+import type { ExitReason } from "../exit.ts";
+import type { ProcessDown } from "../monitor.ts";
+import type { Receiver, Unsubscribe } from "../selector.ts";
 import type { Child, ChildSpecification, Restart } from "./child-specification.ts";
-import type { ExitReason } from "./exit.ts";
 import type { RestartIntensity, RestartIntensityError } from "./intensity.ts";
-import type { ProcessDown } from "./monitor.ts";
-import type { Receiver, Unsubscribe } from "./selector.ts";
 
 /**
  * Which children are restarted when one has failed.

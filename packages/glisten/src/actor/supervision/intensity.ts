@@ -1,7 +1,7 @@
 // How many restarts are too many: a sliding window over the recent ones.
 
-import { UsageError } from "../errors.ts";
-import { checkNames, shown } from "../option-names.ts";
+import { UsageError } from "../../errors.ts";
+import { checkNames, shown } from "../../option-names.ts";
 
 /** The most restarts within a time; one more, and the supervisor gives up. */
 export interface RestartIntensity {

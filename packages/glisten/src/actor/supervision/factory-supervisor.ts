@@ -4,11 +4,11 @@
 // Two ways in: `startChild` for processes with promises, restarted by policy; `adopt` for tens of thousands of
 // short-lived ones, at the cost of one entry in a set.
 
+import type { ExitReason } from "../exit.ts";
+import type { ProcessDown } from "../monitor.ts";
+import type { Receiver, Unsubscribe } from "../selector.ts";
 import type { Child, Restart, Shutdown } from "./child-specification.ts";
-import type { ExitReason } from "./exit.ts";
 import type { RestartIntensity, RestartIntensityError } from "./intensity.ts";
-import type { ProcessDown } from "./monitor.ts";
-import type { Receiver, Unsubscribe } from "./selector.ts";
 
 /**
  * A child without promises, for {@link FactorySupervisor.adopt}. It tells its end by calling the supervisor's

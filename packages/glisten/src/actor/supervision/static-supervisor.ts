@@ -3,8 +3,14 @@
 // Semantics are those of Erlang/OTP's `supervisor`. One thing happens at a time: while a restart is under way
 // other exits wait, and an exit of a child that has meanwhile been replaced is void.
 
-import { UsageError } from "../errors.ts";
-import { shown } from "../option-names.ts";
+import { UsageError } from "../../errors.ts";
+import { shown } from "../../option-names.ts";
+import { abnormalExit, describeExit, type ExitReason, isFailure, killedExit, shutdownExit } from "../exit.ts";
+import { Monitors, type ProcessDown } from "../monitor.ts";
+import { Queue } from "../queue.ts";
+import type { Receiver, Unsubscribe } from "../selector.ts";
+import { after, within } from "../timer.ts";
+import { callUser } from "../user-code.ts";
 import {
   type Child,
   type ChildSpecification,
@@ -13,15 +19,9 @@ import {
   type Restart,
   shutdownLimit,
 } from "./child-specification.ts";
-import { abnormalExit, describeExit, type ExitReason, isFailure, killedExit, shutdownExit } from "./exit.ts";
 import { RestartIntensityError, RestartWindow } from "./intensity.ts";
-import { Monitors, type ProcessDown } from "./monitor.ts";
-import { Queue } from "./queue.ts";
-import type { Receiver, Unsubscribe } from "./selector.ts";
 import { killChild, stopChild } from "./stop-child.ts";
 import type { ChildInfo, Strategy, Supervisor, SupervisorEvent, SupervisorOptions } from "./supervisor.ts";
-import { after, within } from "./timer.ts";
-import { callUser } from "./user-code.ts";
 
 /** A supervisor's child did not start, so the supervisor did not. `cause` is the child's error. */
 export class SupervisorStartError extends Error {

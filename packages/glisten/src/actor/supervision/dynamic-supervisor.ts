@@ -3,8 +3,13 @@
 // Owns the set of children, their restarts, and their common end. An adopted child costs one entry in a set; a
 // started one a promise and what its own `stop` takes.
 
-import { UsageError } from "../errors.ts";
-import { checkFunctions, checkNames, shown } from "../option-names.ts";
+import { UsageError } from "../../errors.ts";
+import { checkFunctions, checkNames, shown } from "../../option-names.ts";
+import { abnormalExit, describeExit, type ExitReason, isFailure, killedExit, shutdownExit } from "../exit.ts";
+import { Monitors, type ProcessDown } from "../monitor.ts";
+import type { Receiver, Unsubscribe } from "../selector.ts";
+import { after } from "../timer.ts";
+import { callUser } from "../user-code.ts";
 import {
   type Child,
   type ChildSpecification,
@@ -14,7 +19,6 @@ import {
   isChild,
   shutdownLimit,
 } from "./child-specification.ts";
-import { abnormalExit, describeExit, type ExitReason, isFailure, killedExit, shutdownExit } from "./exit.ts";
 import type {
   FactoryEvent,
   FactoryOptions,
@@ -23,12 +27,8 @@ import type {
   LightChild,
 } from "./factory-supervisor.ts";
 import { RestartIntensityError, RestartWindow } from "./intensity.ts";
-import { Monitors, type ProcessDown } from "./monitor.ts";
 import { Roster } from "./roster.ts";
-import type { Receiver, Unsubscribe } from "./selector.ts";
 import { killChild } from "./stop-child.ts";
-import { after } from "./timer.ts";
-import { callUser } from "./user-code.ts";
 
 /** The supervisor does not take children: it is stopping, or has ended. */
 export class FactoryClosedError extends Error {

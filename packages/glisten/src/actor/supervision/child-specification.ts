@@ -1,8 +1,8 @@
 // What a supervisor needs to know of a child: how to start it, when to start it again, how to end it.
 
-import { UsageError } from "../errors.ts";
-import { shown } from "../option-names.ts";
-import { abnormalExit, type ExitReason } from "./exit.ts";
+import { UsageError } from "../../errors.ts";
+import { shown } from "../../option-names.ts";
+import { abnormalExit, type ExitReason } from "../exit.ts";
 
 /** A running process as its supervisor sees it. Structural: an actor, a supervisor, a server are such. */
 export interface Child {

@@ -1,8 +1,8 @@
 // Ending one child: ask, wait, kill.
 
+import { type ExitReason, killedExit } from "../exit.ts";
+import { within } from "../timer.ts";
 import { type Child, type ChildSpecification, exitOf, shutdownLimit } from "./child-specification.ts";
-import { type ExitReason, killedExit } from "./exit.ts";
-import { within } from "./timer.ts";
 
 /** How long a killed child is waited for before it is given up as lost, in milliseconds. */
 const killGraceMs = 1000;
