@@ -69,7 +69,7 @@ function add(summary: { readings: number; mean: number }, { celsius }: Reading):
   summary.mean += (celsius - summary.mean) / summary.readings;
 }
 
-/** A second; rejects when the call is over before that: cancelled, or beyond its deadline. */
+/** A second; rejects with the signal's reason when the call is over before that: cancelled, or beyond its deadline. */
 function tick(signal: AbortSignal): Promise<void> {
-  return setTimeout(1_000, undefined, { signal });
+  return setTimeout(1_000, undefined, { signal }).catch(() => signal.throwIfAborted());
 }

@@ -19,6 +19,7 @@ import {
   type ActiveState,
   defaults,
   type ProxyProtocolOptions,
+  proxyProtocolNames,
   readAheadBytes,
   type ServerOptions,
   withOptions,
@@ -77,11 +78,19 @@ export class Builder {
 
   /** Asks TLS clients for a certificate of one of these authorities. */
   withClientVerification(verification: ClientVerification): this {
-    return this.with({ clientVerification: verification });
+    const builder = this.with({ clientVerification: verification });
+    const { caFile, ca } = (verification as ClientVerification | undefined) ?? {};
+    if (caFile === undefined && ca === undefined) {
+      throw new UsageError(
+        "withClientVerification takes caFile or ca: the authorities that clients are verified against",
+      );
+    }
+    return builder;
   }
 
   /** Expects a PROXY header in front of every connection, so that `info()` tells the real client. */
   withProxyProtocol(options: ProxyProtocolOptions): this {
+    checkNames("withProxyProtocol", options, proxyProtocolNames);
     return this.with({ proxyProtocol: options });
   }
 
@@ -194,6 +203,9 @@ export class Builder {
    */
   supervised(target: ListenTarget, options: SupervisedOptions = {}): ServerSpecification {
     checkNames("supervised", options, ["id"]);
+    if (options.id !== undefined && (typeof options.id !== "string" || options.id === "")) {
+      throw new UsageError(`id must be a string that is not empty, got ${shown(options.id)}`);
+    }
     return {
       id: options.id ?? specificationId(target),
       type: "supervisor",

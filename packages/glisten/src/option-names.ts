@@ -9,14 +9,19 @@ import { UsageError } from "./errors.ts";
  * @throws UsageError
  */
 export function checkNames(where: string, options: unknown, names: readonly string[]): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw new UsageError(`the options of ${where} must be an object, got ${shown(options)}`);
-  }
+  checkObject(where, options);
   for (const name of Object.keys(options)) {
     if (names.includes(name)) continue;
     throw new UsageError(
       `${where} has no option ${JSON.stringify(name)}; there ${names.length > 1 ? "are" : "is"} ${names.join(", ")}`,
     );
+  }
+}
+
+/** Refuses options that are not an object. @throws UsageError */
+export function checkObject(where: string, options: unknown): asserts options is object {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new UsageError(`the options of ${where} must be an object, got ${shown(options)}`);
   }
 }
 

@@ -130,12 +130,15 @@ function optional<Value>(check: (value: Value) => void): (value: Value | undefin
   };
 }
 
+/** Names of {@link ProxyProtocolOptions}. */
+export const proxyProtocolNames: readonly string[] = ["trustedPeers", "maxHeaderBytes"];
+
 function proxyProtocol(value: ProxyProtocolOptions | undefined): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== "object" || value === null || !Array.isArray(value.trustedPeers)) {
     return "an object with an array of trustedPeers";
   }
-  checkNames("withProxyProtocol", value, ["trustedPeers", "maxHeaderBytes"]);
+  checkNames("withProxyProtocol", value, proxyProtocolNames);
   // Throws a UsageError of its own, which names the entry.
   trustedPeers(value.trustedPeers);
   const { maxHeaderBytes } = value;

@@ -1,5 +1,7 @@
 // A request to an actor, and its answer.
 
+import { UsageError } from "../errors.ts";
+import { checkFunction, shown } from "../option-names.ts";
 import type { ExitReason } from "./exit.ts";
 import { normalExit } from "./exit.ts";
 import type { Unsubscribe } from "./selector.ts";
@@ -30,7 +32,7 @@ export class CallError extends Error {
 /**
  * Sends a request that carries an address for the answer, and waits for it.
  *
- * `timeoutMs` may be `Infinity`. Rejects with a {@link CallError}; a promise nobody looks at does no harm.
+ * `timeoutMs` may be `Infinity`. Throws a UsageError for what is no time. Rejects with a {@link CallError}; a promise nobody looks at does no harm.
  *
  * ```ts
  * const count = await call(counter.subject, (reply: Subject<number>) => ({ type: "get", reply }), 100);
@@ -41,6 +43,10 @@ export function call<Message, Reply>(
   makeRequest: (reply: Subject<Reply>) => Message,
   timeoutMs: number,
 ): Promise<Reply> {
+  checkFunction("makeRequest", makeRequest);
+  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
+    throw new UsageError(`timeoutMs must be a number of at least 0, got ${shown(timeoutMs)}`);
+  }
   const answered = new Promise<Reply>((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
     let unwatch: Unsubscribe | undefined;

@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import type { PeerCertificate, TLSSocket } from "node:tls";
 import { CertificateError, TransportError, UsageError } from "../errors.ts";
-import { shown } from "../option-names.ts";
+import { checkObject, shown } from "../option-names.ts";
 import type { BoundAddress } from "../transport/address.ts";
 import {
   checkListenOptions,
@@ -177,6 +177,7 @@ export class TlsListener extends PassiveListener<TlsSocket> {
  * ```
  */
 export async function listen(port: number, options: TlsListenOptions): Promise<TlsListener> {
+  checkObject("tls.listen", options);
   if ("buffer" in options)
     throw new UsageError("buffer cannot be set for TLS: Node fixes how far TLS reads ahead");
   checkListenOptions(options, tlsNames);

@@ -120,6 +120,12 @@ describe("start", () => {
       [() => echo().withProxyProtocol({ trustedPeers: ["nobody"] }), /nobody/],
       [() => echo().withMailbox({ maxMailbox: 0 }), /maxMailbox/],
       [() => echo().withMailbox({ max: 5 } as never), /withMailbox has no option "max"/],
+      [
+        () => echo().withProxyProtocol(undefined as never),
+        /the options of withProxyProtocol must be an object/,
+      ],
+      [() => echo().withClientVerification({}), /caFile or ca/],
+      [() => echo().supervised(1, { id: 5 as never }), /id must be a string that is not empty, got 5/],
       [() => echo().withClose(undefined as never), /onClose must be a function, got undefined/],
       [() => echo().withShutdown(5 as never), /onShutdown must be a function, got 5/],
       [() => echo().withIntensity({ restarts: 1 } as never), /intensity must be { restarts, withinMs }/],

@@ -1,7 +1,5 @@
-/**
- * The steps a machine can take: what is not in its table cannot happen. States and steps are small numbers, so that a
- * step is one load from a flat table; brands keep the machines apart.
- */
+// The steps a machine can take: what is not in its table cannot happen. States and steps are small numbers, so that a
+// step is one load from a flat table; brands keep the machines apart.
 
 declare const machine: unique symbol;
 declare const alphabet: unique symbol;

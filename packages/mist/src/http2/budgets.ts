@@ -1,7 +1,5 @@
-/**
- * A budget over time for what is harmless once and an attack when it does not stop: so much at once, and so much per
- * second.
- */
+// A budget over time for what is harmless once and an attack when it does not stop: so much at once, and so much per
+// second.
 
 import { calmDown } from "./errors.ts";
 

@@ -1,6 +1,4 @@
-/**
- * Bytes on their way out, gathered in one buffer that grows by doubling.
- */
+// Bytes on their way out, gathered in one buffer that grows by doubling.
 
 import { Buffer } from "node:buffer";
 

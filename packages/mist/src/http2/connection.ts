@@ -1,14 +1,12 @@
-/**
- * The server's side of one HTTP/2 connection, without the connection: bytes in, events out; answers in, bytes out
- * (RFC 9113, RFC 7541, RFC 8441, RFC 9218). It calls nobody, knows no socket, and time is an argument.
- *
- * Reading: `receive` bytes, ask `next()` until it says `need-data` or `closed`. Bodies are read from their streams, by
- * `read`, when the application wants them: that is what gives the peer room to send more.
- *
- * Writing: `sendHead`, `sendData`, `sendEnd`, as in HTTP/1, but of a stream. Nothing is returned to be written; `output`
- * gives what all streams have to say, as the windows and priorities allow. Ask it once a turn, and when the socket has
- * drained; then ask `next()` again, as streams may have got room.
- */
+// The server's side of one HTTP/2 connection, without the connection: bytes in, events out; answers in, bytes out
+// (RFC 9113, RFC 7541, RFC 8441, RFC 9218). It calls nobody, knows no socket, and time is an argument.
+//
+// Reading: `receive` bytes, ask `next()` until it says `need-data` or `closed`. Bodies are read from their streams, by
+// `read`, when the application wants them: that is what gives the peer room to send more.
+//
+// Writing: `sendHead`, `sendData`, `sendEnd`, as in HTTP/1, but of a stream. Nothing is returned to be written; `output`
+// gives what all streams have to say, as the windows and priorities allow. Ask it once a turn, and when the socket has
+// drained; then ask `next()` again, as streams may have got room.
 
 import { Buffer } from "node:buffer";
 import { type Fields, NO_FIELDS } from "../http/fields.ts";

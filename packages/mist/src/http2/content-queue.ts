@@ -1,9 +1,7 @@
-/**
- * What has come of a request's body and was not read yet.
- *
- * A large piece is a view of the packet it came in. A small one is copied, together with its neighbours: one byte that
- * waits must not keep a whole packet in memory, or a window of bytes could hold a window of packets.
- */
+// What has come of a request's body and was not read yet.
+//
+// A large piece is a view of the packet it came in. A small one is copied, together with its neighbours: one byte that
+// waits must not keep a whole packet in memory, or a window of bytes could hold a window of packets.
 
 import { Buffer } from "node:buffer";
 

@@ -1,7 +1,5 @@
-/**
- * Frames that carry no message: SETTINGS, PING, GOAWAY, WINDOW_UPDATE, RST_STREAM, the priorities (RFC 9113 §6,
- * RFC 9218 §7).
- */
+// Frames that carry no message: SETTINGS, PING, GOAWAY, WINDOW_UPDATE, RST_STREAM, the priorities (RFC 9113 §6,
+// RFC 9218 §7).
 
 import {
   connectionFault,

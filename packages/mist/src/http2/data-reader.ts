@@ -1,6 +1,4 @@
-/**
- * The payload of DATA (RFC 9113 §6.1), given to its stream piece by piece as it comes.
- */
+// The payload of DATA (RFC 9113 §6.1), given to its stream piece by piece as it comes.
 
 import { type Fields, NO_FIELDS } from "../http/fields.ts";
 import {

@@ -1,7 +1,5 @@
-/**
- * Error codes (RFC 9113 §7), and the two ways to fail: a stream's fault resets the stream, a connection's fault ends
- * the connection. The second is thrown, inside the core only, and becomes a GOAWAY and a `failed` event.
- */
+// Error codes (RFC 9113 §7), and the two ways to fail: a stream's fault resets the stream, a connection's fault ends
+// the connection. The second is thrown, inside the core only, and becomes a GOAWAY and a `failed` event.
 
 import { LimitError, ProtocolError } from "../errors.ts";
 

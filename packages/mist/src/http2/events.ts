@@ -1,6 +1,4 @@
-/**
- * What `Http2Connection.next()` can say. Those that carry nothing are constants.
- */
+// What `Http2Connection.next()` can say. Those that carry nothing are constants.
 
 import type { ProtocolError } from "../errors.ts";
 import type { Fields } from "../http/fields.ts";

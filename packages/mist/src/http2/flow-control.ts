@@ -1,7 +1,5 @@
-/**
- * Receive windows (RFC 9113 §5.2, §6.9): how much the peer may send, and when it may send more. What we may send is a
- * number on the stream and on the connection, which the peer moves.
- */
+// Receive windows (RFC 9113 §5.2, §6.9): how much the peer may send, and when it may send more. What we may send is a
+// number on the stream and on the connection, which the peer moves.
 
 /** The largest window there is (RFC 9113 §6.9.1). */
 export const MAX_WINDOW = 0x7fff_ffff;

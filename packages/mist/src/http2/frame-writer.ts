@@ -1,6 +1,4 @@
-/**
- * Frames into the buffer of what is to be written: control frames whole, and header blocks around what HPACK writes.
- */
+// Frames into the buffer of what is to be written: control frames whole, and header blocks around what HPACK writes.
 
 import { Buffer } from "node:buffer";
 import { ByteSink } from "./byte-sink.ts";

@@ -1,6 +1,4 @@
-/**
- * Frames (RFC 9113 §4.1, §6): types, flags, the nine octets every frame starts with, and the connection preface.
- */
+// Frames (RFC 9113 §4.1, §6): types, flags, the nine octets every frame starts with, and the connection preface.
 
 import { Buffer } from "node:buffer";
 import type { ByteSink } from "./byte-sink.ts";

@@ -1,9 +1,7 @@
-/**
- * From decoded fields to a request head or to trailers: the rules of RFC 9113 §8.2 and §8.3.
- *
- * A malformed message is a `ProtocolError` without a status: its stream is reset. One that is well formed and refused
- * all the same (too large, an expectation) has the status to answer with.
- */
+// From decoded fields to a request head or to trailers: the rules of RFC 9113 §8.2 and §8.3.
+//
+// A malformed message is a `ProtocolError` without a status: its stream is reset. One that is well formed and refused
+// all the same (too large, an expectation) has the status to answer with.
 
 import { LimitError, ProtocolError } from "../errors.ts";
 import { type Authority, parseAuthority } from "../http/authority.ts";

@@ -1,7 +1,5 @@
-/**
- * Heads by their header blocks. A client that asks for the same again sends the same few bytes, and while the table
- * they refer to is the same they mean the same: the head is shared then, and nothing is decoded.
- */
+// Heads by their header blocks. A client that asks for the same again sends the same few bytes, and while the table
+// they refer to is the same they mean the same: the head is shared then, and nothing is decoded.
 
 import { Buffer } from "node:buffer";
 import type { RequestHead } from "./request-head.ts";

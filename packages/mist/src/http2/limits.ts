@@ -1,8 +1,6 @@
-/**
- * What one peer may make the core hold, look at or do. Everything is on by default; sizes are bytes, the rest are
- * counts. What happens when a limit is exceeded stands beside it. GOAWAY means ENHANCE_YOUR_CALM where no other code
- * is named.
- */
+// What one peer may make the core hold, look at or do. Everything is on by default; sizes are bytes, the rest are
+// counts. What happens when a limit is exceeded stands beside it. GOAWAY means ENHANCE_YOUR_CALM where no other code
+// is named.
 
 export interface Http2Limits {
   /** Streams open at a time, announced: REFUSED_STREAM. Default 100. */

@@ -1,7 +1,5 @@
-/**
- * Priorities: the `priority` field and PRIORITY_UPDATE (RFC 9218). The scheme of RFC 7540 is validated by the core
- * and otherwise ignored, as RFC 9113 §5.3.2 allows.
- */
+// Priorities: the `priority` field and PRIORITY_UPDATE (RFC 9218). The scheme of RFC 7540 is validated by the core
+// and otherwise ignored, as RFC 9113 §5.3.2 allows.
 
 /** How a response is to be scheduled (RFC 9218 §4). */
 export interface Priority {

@@ -1,6 +1,4 @@
-/**
- * From bytes to events: frames walked where they lie, messages put together (RFC 9113 §6.1, §6.2, §6.10, §8.1).
- */
+// From bytes to events: frames walked where they lie, messages put together (RFC 9113 §6.1, §6.2, §6.10, §8.1).
 
 import { ProtocolError } from "../errors.ts";
 import { ByteSink } from "./byte-sink.ts";

@@ -1,7 +1,5 @@
-/**
- * A request head as the application sees it: the same shape as HTTP/1's, out of pseudo-fields and fields. Immutable,
- * and shared by requests whose header blocks are the same bytes.
- */
+// A request head as the application sees it: the same shape as HTTP/1's, out of pseudo-fields and fields. Immutable,
+// and shared by requests whose header blocks are the same bytes.
 
 import type { Authority } from "../http/authority.ts";
 import { type Fields, getField, getFieldLines } from "../http/fields.ts";

@@ -1,12 +1,10 @@
-/**
- * Response heads as header blocks: status, date, fields, content-length (RFC 9113 §8.2.2, §8.3.2).
- *
- * Framing is the core's business, as in HTTP/1: the application's content-length must agree with the body, and what
- * speaks about the connection is left out, so that one handler serves both versions.
- *
- * A server says the same to many. A block that changed nothing in the table is kept, and while the table is the same a
- * response with the same status, date and fields gets the same bytes.
- */
+// Response heads as header blocks: status, date, fields, content-length (RFC 9113 §8.2.2, §8.3.2).
+//
+// Framing is the core's business, as in HTTP/1: the application's content-length must agree with the body, and what
+// speaks about the connection is left out, so that one handler serves both versions.
+//
+// A server says the same to many. A block that changed nothing in the table is kept, and while the table is the same a
+// response with the same status, date and fields gets the same bytes.
 
 import { Buffer } from "node:buffer";
 import { UsageError } from "../errors.ts";

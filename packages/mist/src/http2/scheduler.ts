@@ -1,10 +1,8 @@
-/**
- * Whose data leave next (RFC 9218 §10): the most urgent streams first, and among equals each in its turn.
- *
- * An incremental response gives its turn away after every frame. One that is not is of use only when it is whole, and
- * keeps its turn for a burst; not to its end, as RFC 9218 would allow, because then one large download would hold up
- * every small answer behind it.
- */
+// Whose data leave next (RFC 9218 §10): the most urgent streams first, and among equals each in its turn.
+//
+// An incremental response gives its turn away after every frame. One that is not is of use only when it is whole, and
+// keeps its turn for a burst; not to its end, as RFC 9218 would allow, because then one large download would hold up
+// every small answer behind it.
 
 import { URGENCIES } from "./priority.ts";
 import type { Stream } from "./stream.ts";

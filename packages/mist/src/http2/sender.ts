@@ -1,8 +1,6 @@
-/**
- * Everything on its way to the peer. Control frames and heads are written at once, in order, into one buffer; small
- * bodies too, while nothing waits. Other data wait in their streams until `output` is asked, and leave as the windows
- * and the scheduler say. Large data are handed out where they lie.
- */
+// Everything on its way to the peer. Control frames and heads are written at once, in order, into one buffer; small
+// bodies too, while nothing waits. Other data wait in their streams until `output` is asked, and leave as the windows
+// and the scheduler say. Large data are handed out where they lie.
 
 import { Buffer } from "node:buffer";
 import { UsageError } from "../errors.ts";

@@ -1,6 +1,4 @@
-/**
- * What the two directions of a connection share: its streams, its windows, its budgets, and what is to be told.
- */
+// What the two directions of a connection share: its streams, its windows, its budgets, and what is to be told.
 
 import { NO_FIELDS } from "../http/fields.ts";
 import { Budget } from "./budgets.ts";

@@ -1,6 +1,4 @@
-/**
- * Settings (RFC 9113 §6.5, RFC 8441 §3, RFC 9218 §2.1): what the peer says, checked, and what we say.
- */
+// Settings (RFC 9113 §6.5, RFC 8441 §3, RFC 9218 §2.1): what the peer says, checked, and what we say.
 
 import type { ByteSink } from "./byte-sink.ts";
 import { connectionFault, FLOW_CONTROL_ERROR, PROTOCOL_ERROR } from "./errors.ts";

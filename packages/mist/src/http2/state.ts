@@ -1,25 +1,23 @@
-/**
- * The states of one stream, and every step that changes them: what is not in these tables cannot happen.
- *
- * # Theory of operation
- *
- * A stream is two machines side by side, as a cycle of HTTP/1 is: the READER follows the request, the WRITER our
- * response. Together they are the states of RFC 9113 §5.1:
- *
- *                                   reader OPEN            reader ENDED             reader RESET
- *   writer HEAD, BODY, ENDING       open                   half-closed (remote)     -
- *   writer ENDED                    half-closed (local)    closed                   -
- *   writer RESET                    -                      -                        closed
- *
- *             END_STREAM                        head         end            its last byte
- *   reader  OPEN ──────► ENDED        writer  HEAD ────► BODY ────► ENDING ─────────────► ENDED
- *
- * ENDING: the application has said everything, and flow control holds some of it back. A reset, by either side, takes
- * both machines to RESET.
- *
- * Idle and closed streams are no objects. A stream exists from its HEADERS frame until it is closed; which streams
- * were is the stream table's knowledge (stream-table.ts).
- */
+// The states of one stream, and every step that changes them: what is not in these tables cannot happen.
+//
+// # Theory of operation
+//
+// A stream is two machines side by side, as a cycle of HTTP/1 is: the READER follows the request, the WRITER our
+// response. Together they are the states of RFC 9113 §5.1:
+//
+//                                   reader OPEN            reader ENDED             reader RESET
+//   writer HEAD, BODY, ENDING       open                   half-closed (remote)     -
+//   writer ENDED                    half-closed (local)    closed                   -
+//   writer RESET                    -                      -                        closed
+//
+//             END_STREAM                        head         end            its last byte
+//   reader  OPEN ──────► ENDED        writer  HEAD ────► BODY ────► ENDING ─────────────► ENDED
+//
+// ENDING: the application has said everything, and flow control holds some of it back. A reset, by either side, takes
+// both machines to RESET.
+//
+// Idle and closed streams are no objects. A stream exists from its HEADERS frame until it is closed; which streams
+// were is the stream table's knowledge (stream-table.ts).
 
 import { type State, StateTable, type Step } from "../http/state-table.ts";
 

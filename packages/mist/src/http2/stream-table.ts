@@ -1,10 +1,8 @@
-/**
- * The streams of one connection: those that are open, and what is known of those that were.
- *
- * What a frame on a closed stream means depends on how the stream was closed (RFC 9113 §5.1). Most end with END_STREAM
- * on both sides, and need no record. Resets are remembered, the latest of them; of older ones the benefit of the doubt
- * is given.
- */
+// The streams of one connection: those that are open, and what is known of those that were.
+//
+// What a frame on a closed stream means depends on how the stream was closed (RFC 9113 §5.1). Most end with END_STREAM
+// on both sides, and need no record. Resets are remembered, the latest of them; of older ones the benefit of the doubt
+// is given.
 
 import type { Stream } from "./stream.ts";
 

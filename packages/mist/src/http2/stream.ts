@@ -1,7 +1,5 @@
-/**
- * One stream: a request and its response. The core moves it; the shell reads its state, and keeps what belongs to the
- * request in `owner`.
- */
+// One stream: a request and its response. The core moves it; the shell reads its state, and keeps what belongs to the
+// request in `owner`.
 
 import type { Fields } from "../http/fields.ts";
 import { ContentQueue } from "./content-queue.ts";

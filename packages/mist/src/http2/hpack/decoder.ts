@@ -1,8 +1,6 @@
-/**
- * Header blocks into fields (RFC 7541 §3.2, §6). One decoder per connection: the table is the connection's.
- *
- * Whatever becomes of the fields, a block must be decoded to its end, or the table would no longer be the peer's.
- */
+// Header blocks into fields (RFC 7541 §3.2, §6). One decoder per connection: the table is the connection's.
+//
+// Whatever becomes of the fields, a block must be decoded to its end, or the table would no longer be the peer's.
 
 import type { Buffer } from "node:buffer";
 import { compressionFault } from "../errors.ts";

@@ -1,6 +1,4 @@
-/**
- * The dynamic table (RFC 7541 §2.3.2, §4), of a decoder or of an encoder: a ring, the newest entry at index 0.
- */
+// The dynamic table (RFC 7541 §2.3.2, §4), of a decoder or of an encoder: a ring, the newest entry at index 0.
 
 import type { Entry } from "./entry.ts";
 

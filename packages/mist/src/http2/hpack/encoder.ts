@@ -1,13 +1,11 @@
-/**
- * Fields into header blocks (RFC 7541 §6). One encoder per connection.
- *
- * Which representation a field gets:
- *
- * - never indexed: what an attacker who can add text of their own beside it would like to guess, byte by byte, from
- *   the size of the compressed block (RFC 7541 §7.1.3): `authorization`, `proxy-authorization`, `cookie`, `set-cookie`
- * - without indexing: what is different in every response, such as `etag`
- * - in the table: anything else, from the second time it is met on
- */
+// Fields into header blocks (RFC 7541 §6). One encoder per connection.
+//
+// Which representation a field gets:
+//
+// - never indexed: what an attacker who can add text of their own beside it would like to guess, byte by byte, from
+//   the size of the compressed block (RFC 7541 §7.1.3): `authorization`, `proxy-authorization`, `cookie`, `set-cookie`
+// - without indexing: what is different in every response, such as `etag`
+// - in the table: anything else, from the second time it is met on
 
 import type { ByteSink } from "../byte-sink.ts";
 import { DynamicTable } from "./dynamic-table.ts";

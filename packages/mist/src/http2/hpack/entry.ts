@@ -1,7 +1,5 @@
-/**
- * A field as HPACK keeps it: in the static table, in a dynamic table, or on its own. Entries never change, so that a
- * request that repeats a field shares it with the request before.
- */
+// A field as HPACK keeps it: in the static table, in a dynamic table, or on its own. Entries never change, so that a
+// request that repeats a field shares it with the request before.
 
 import type { Field } from "../../http/fields.ts";
 

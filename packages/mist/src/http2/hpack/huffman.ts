@@ -1,10 +1,8 @@
-/**
- * The Huffman code of HPACK (RFC 7541 §5.2, Appendix B).
- *
- * The code is canonical: sorted by length and then by symbol, codes count upwards. So the lengths say everything. They
- * are written down as letters, `a` for 5 bits. Decoding takes half an octet per step: the shortest code has five
- * bits, so that a step yields one octet at most.
- */
+// The Huffman code of HPACK (RFC 7541 §5.2, Appendix B).
+//
+// The code is canonical: sorted by length and then by symbol, codes count upwards. So the lengths say everything. They
+// are written down as letters, `a` for 5 bits. Decoding takes half an octet per step: the shortest code has five
+// bits, so that a step yields one octet at most.
 
 import { Buffer } from "node:buffer";
 import { compressionFault } from "../errors.ts";

@@ -1,6 +1,4 @@
-/**
- * Integers of HPACK (RFC 7541 §5.1): a prefix of 1 to 8 bits, then seven bits to an octet.
- */
+// Integers of HPACK (RFC 7541 §5.1): a prefix of 1 to 8 bits, then seven bits to an octet.
 
 import type { ByteSink } from "../byte-sink.ts";
 import { compressionFault } from "../errors.ts";

@@ -1,9 +1,7 @@
-/**
- * The fields this server sends again and again, with their code. Shared by all connections, so that the Huffman code
- * of a value is worked out once; which of them stand in a connection's table is the connection's own affair.
- *
- * A field is remembered when it is met a second time: a value nobody repeats is not worth a place in a table.
- */
+// The fields this server sends again and again, with their code. Shared by all connections, so that the Huffman code
+// of a value is worked out once; which of them stand in a connection's table is the connection's own affair.
+//
+// A field is remembered when it is met a second time: a value nobody repeats is not worth a place in a table.
 
 import { Buffer } from "node:buffer";
 import { ByteSink } from "../byte-sink.ts";

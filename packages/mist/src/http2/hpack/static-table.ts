@@ -1,6 +1,4 @@
-/**
- * The static table (RFC 7541 Appendix A).
- */
+// The static table (RFC 7541 Appendix A).
 
 import { Entry } from "./entry.ts";
 
