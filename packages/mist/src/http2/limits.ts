@@ -2,6 +2,7 @@
 // counts. What happens when a limit is exceeded stands beside it. GOAWAY means ENHANCE_YOUR_CALM where no other code
 // is named.
 
+/** Every limit and deadline of one HTTP/2 connection. */
 export interface Http2Limits {
   /** Streams open at a time, announced: REFUSED_STREAM. Default 100. */
   readonly maxStreams: number;
