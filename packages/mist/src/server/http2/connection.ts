@@ -114,7 +114,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
 
   closed(reason: CloseReason): void {
     this.#closing = true;
-    this.#abandonAll(clientGone(reason), reason.type === "killed");
+    if (this.#channels.size > 0) this.#abandonAll(clientGone(reason), reason.type === "killed");
   }
 
   #abandonAll(error: TransportError, killed: boolean): void {
