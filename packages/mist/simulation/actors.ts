@@ -1,0 +1,1 @@
+export async function runActors(..._a: unknown[]): Promise<void> {}

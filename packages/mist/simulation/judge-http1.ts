@@ -1,0 +1,184 @@
+// Was this answer, or the lack of one, right? A status must have its reason in the request, in the clock, or in the
+// server's state; silence must have its reason in a fault of the client's, a stop, or a deadline that has passed.
+
+import type { Asked, PlainClientRun } from "./client-http1.ts";
+import type { ServerFacts } from "./facts.ts";
+import type { ResponseHead } from "./oracle-http1.ts";
+import type { RequestRecord } from "./record.ts";
+import type { RequestStep } from "./scenario.ts";
+
+/** The wheel's grain, both ways of a tick, and what a segment may add. */
+export const coarseMs = 250;
+
+/** The statuses the request itself calls for. */
+export function plannedStatuses(record: RequestRecord, headBytes: number, facts: ServerFacts): number[] {
+  const { step } = record;
+  const refused = refusedHead(record, headBytes, facts);
+  if (refused.length > 0) return refused;
+  const { handler, body } = step;
+  if (body?.trailers === true && body.chunks !== undefined && facts.limit("maxTrailerFields") < 1 && handler.read !== "nothing") return [431];
+  if (handler.read === "all" && body !== undefined && body.size > handler.size) return [413];
+  const { answer } = handler;
+  switch (answer.type) {
+    case "bytes":
+    case "empty":
+      return [answer.status];
+    case "throw":
+      return [answer.http ? answer.status : 500];
+    case "nothing":
+      return [500];
+    case "never":
+      return [];
+    default:
+      return [200];
+  }
+}
+
+function refusedHead({ step, key }: RequestRecord, headBytes: number, facts: ServerFacts): number[] {
+  const statuses: number[] = [];
+  if (step.emptyLines > facts.limit("maxEmptyLines")) statuses.push(400);
+  const target = Math.max(step.targetBytes ?? 0, key.length + 1);
+  if (target > facts.limit("maxTarget")) statuses.push(414);
+  if (headBytes - 2 * step.emptyLines > facts.limit("maxHead")) statuses.push(431);
+  if (fieldLines(step) > facts.limit("maxFields")) statuses.push(431);
+  return statuses;
+}
+
+function fieldLines(step: RequestStep): number {
+  const { body, connection } = step;
+  const own = 1 + (connection === undefined ? 0 : 1) + (body === undefined ? 0 : 1) + (body?.expect === true ? 1 : 0);
+  return Math.max(own, step.fieldLines ?? 0);
+}
+
+/** The head of an answer. */
+export function judgeAnswer(client: PlainClientRun, record: RequestRecord, head: ResponseHead): void {
+  const { world, facts } = client;
+  const planned = plannedStatuses(record, client.headOf(record).length, facts);
+  const { status } = head;
+  if (!planned.includes(status) && !isTimeout(client, record, status) && !isCutOff(client, record, status))
+    world.fail("answers are the handler's", `${record.key} is answered ${status}, not ${planned.join(" or ") || "at all"}`);
+  if (planned.includes(431) || planned.includes(414)) {
+    if (record.calls > 0) world.fail("limits are kept", `${record.key} reached the handler, with a head that is too large`);
+  } else if (record.announcedClose && record.step.connection !== "close" && record.step.version === "1.1") judgeClose(client, record, status);
+}
+
+function isTimeout(client: PlainClientRun, record: RequestRecord, status: number): boolean {
+  if (status !== 408) return false;
+  const { facts, world, link } = client;
+  const now = world.time.elapsed;
+  const began = record.begunAt ?? now;
+  const silentMs = now - (link?.lastDeliveredAt ?? now);
+  const isLate =
+    now - began >= facts.deadline("headMs") ||
+    silentMs >= facts.deadline("bodyIdleMs") ||
+    (facts.deadline("minBodyRate") < Number.POSITIVE_INFINITY && now - began >= 5000) ||
+    (facts.drainAt !== undefined && now - Math.max(facts.drainAt, began) >= facts.deadline("stopGraceMs"));
+  return isLate && (record.deliveredAt === undefined || record.deliveredAt >= now - coarseMs);
+}
+
+/** The client has hung up within its content. */
+function isCutOff({ link }: PlainClientRun, record: RequestRecord, status: number): boolean {
+  return status === 400 && record.cut && link?.finAt !== undefined;
+}
+
+/** The server announces that it will close: the client loses what it has asked for behind it. */
+function judgeClose(client: PlainClientRun, record: RequestRecord, status: number): void {
+  const { world, facts } = client;
+  const { handler, body } = record.step;
+  const { answer } = handler;
+  const failed = status >= 400 && !(answer.type === "throw" && answer.http) && answer.type !== "bytes";
+  const asked = answer.type === "bytes" && answer.close;
+  const unread = (body?.size ?? 0) - record.read > 0 && !record.readEnded;
+  const now = world.time.elapsed;
+  if (failed || asked || unread || record.readError !== undefined) return;
+  if (!facts.drains(now)) {
+    world.fail("connections persist", `${record.key} announces a close, and nothing calls for it`);
+    return;
+  }
+  // Requests that came before the answer are still served while the server stops.
+  const index = client.all.indexOf(record);
+  const next = client.all[index + 1];
+  const answeredAt = record.returnedAt ?? now;
+  if (next?.deliveredAt === undefined || next.deliveredAt >= answeredAt) return;
+  const held = (client.link?.delivered ?? 0) - record.endsAtByte;
+  if (held <= facts.limit("maxBuffered") / 2) world.fail("a stop forgets no request", `${record.key} is said to be the last, and ${next.key} had come at ${next.deliveredAt}`);
+}
+
+/** What was asked for has no whole answer, and will have none. */
+export function judgeSilence(client: PlainClientRun, asked: Asked): void {
+  const excuse = excuseFor(client, asked);
+  const what = "record" in asked ? `${asked.record.key} (${asked.record.outcome})` : "garbage";
+  if (excuse === undefined) client.world.fail("every request is answered", `${client.name}: ${what} is not, and nothing calls for it`);
+  else {
+    client.world.log(client.name, `${what} stays unanswered: ${excuse}`);
+    client.world.count(excuse);
+  }
+}
+
+function excuseFor(client: PlainClientRun, asked: Asked): string | undefined {
+  const { world, facts, link, last } = client;
+  const now = world.time.elapsed;
+  if (link === undefined) return "refused";
+  if (link.brokenAt !== undefined) return "the client broke its link";
+  if (facts.mayKill(now)) return killedExcuse(client, asked);
+  if (last !== undefined && last !== asked) return "behind the last answer";
+  const isSlow = slowReader(client, now);
+  if (isSlow) return "the client took nothing";
+  if (!("record" in asked)) return garbageExcuse(client, asked.garbage);
+  const { record } = asked;
+  const first = client.asked.find((one) => !("record" in one) || one.record.outcome !== "whole");
+  if (first !== asked) return "behind a request without an answer";
+  return requestExcuse(client, record, now);
+}
+
+/** Whoever was killed must have had something to wait for: otherwise somebody was not woken. */
+function killedExcuse({ facts, link, all, asked: waiting }: PlainClientRun, asked: Asked): string | undefined {
+  if (facts.killedAt !== undefined || !("record" in asked)) return "killed";
+  const { record } = asked;
+  const since = facts.deadlineAt - coarseMs;
+  const isFirst = waiting.find((one) => !("record" in one) || one.record.outcome !== "whole") === asked;
+  if (!isFirst || record.deliveredAt === undefined || record.deliveredAt >= since) return "killed";
+  if (link === undefined || link.isSlow || link.stalledMs > 0) return "killed, with a slow client";
+  const before = all[all.indexOf(record) - 1];
+  if (before?.wholeAt !== undefined && before.wholeAt >= since) return "killed, and had just begun";
+  if (record.calls === 0) return undefined;
+  if (record.waits === "ever" || record.waits === "time" || record.waitsSince >= since) return "killed, at work";
+  return undefined;
+}
+
+function garbageExcuse({ link, facts, world, idleSince }: PlainClientRun, statuses: readonly number[]): string | undefined {
+  if (link?.finAt !== undefined) return "the client hung up";
+  if (statuses.length === 0 && world.time.elapsed - idleSince >= Math.min(facts.deadline("headMs"), facts.deadline("stopGraceMs"))) return "late";
+  return undefined;
+}
+
+function slowReader({ link, facts }: PlainClientRun, now: number): boolean {
+  const sendMs = facts.deadline("sendMs");
+  if (link === undefined || sendMs === Number.POSITIVE_INFINITY) return false;
+  return link.stalledMs >= sendMs || (link.isSlow && now >= sendMs);
+}
+
+function requestExcuse(client: PlainClientRun, record: RequestRecord, now: number): string | undefined {
+  const { facts, link } = client;
+  const { step } = record;
+  const { answer } = step.handler;
+  if (record.failures.length > 0 && record.outcome !== "none") return "its producer failed";
+  if (record.cut) return "the client cut it off";
+  const isStreamed = answer.type === "iterable" || answer.type === "chunked" || answer.type === "events" || answer.type === "echo";
+  if (link?.finAt !== undefined && (isStreamed || answer.type === "never")) return "the client hung up";
+  if (record.outcome !== "none") return record.readError === undefined ? undefined : "its content did not come";
+  if (record.begunAt === undefined || record.calls === 0) return neverBegun(client, record, now);
+  return undefined;
+}
+
+/** No handler has seen the request: it came too late. */
+function neverBegun({ facts, link, idleSince }: PlainClientRun, record: RequestRecord, now: number): string | undefined {
+  const cameAt = record.begunAt ?? now;
+  const endedAt = link?.endSeenAt ?? now;
+  if (cameAt >= endedAt - 1) return "it came behind the server's FIN";
+  if (endedAt - idleSince >= facts.deadline("keepAliveMs")) return "the connection was idle for too long";
+  if (endedAt - idleSince >= facts.deadline("headMs") && record.deliveredAt === undefined) return "its head was late";
+  if (facts.drainAt === undefined) return undefined;
+  if (endedAt - Math.max(facts.drainAt, idleSince) >= facts.deadline("stopGraceMs")) return "the server stopped";
+  return undefined;
+}

@@ -1,0 +1,5 @@
+// What the command needs of the simulator.
+
+export { draw } from "./draw.ts";
+export { type Result, run } from "./run.ts";
+export type { Scenario } from "./scenario.ts";
