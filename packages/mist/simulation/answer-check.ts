@@ -37,7 +37,8 @@ export class AnswerCheck {
     this.record = record;
     this.#framing = framing;
     this.#kind = kindOf(record, head.status);
-    if (!head.fields.some(([name]) => name === "date")) this.#fail("no date");
+    // RFC 9110 §6.6.1: a 5xx may go without.
+    if (head.status < 500 && !head.fields.some(([name]) => name === "date")) this.#fail("no date");
     const whole = this.#wholeLength();
     const isSized = length >= 0 && this.#kind !== "failure" && whole !== undefined;
     if (isSized && length !== whole && record.step.handler.answer.type !== "source") this.#fail(`a length of ${length}, not ${whole}`);

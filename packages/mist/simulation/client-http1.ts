@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { contentOf } from "./content.ts";
 import type { ServerFacts } from "./facts.ts";
 import { garbage } from "./garbage.ts";
-import { judgeAnswer, judgeSilence } from "./judge-http1.ts";
+import { judgeAnswer, judgeSilence, refusedHead } from "./judge-http1.ts";
 import { type ClientEnd, Link, type LinkOwner } from "./link.ts";
 import { type ResponseEvents, type ResponseHead, ResponseReader } from "./oracle-http1.ts";
 import { AnswerCheck } from "./answer-check.ts";
@@ -37,7 +37,6 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
   readonly #records: Records;
   readonly #reader: ResponseReader = new ResponseReader(this);
   #check: AnswerCheck | undefined = undefined;
-  #head: ResponseHead | undefined = undefined;
   #over = false;
   #wake: () => void = () => {};
   #continued: () => void = () => {};
@@ -225,9 +224,19 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
 
   // ── what the parser tells ───────────────────────────────────────────────────────────────────────────────
 
-  method(): string | undefined {
+  method(head: ResponseHead): string | undefined {
     const first = this.asked[0];
-    return first === undefined || !("record" in first) ? undefined : first.record.step.method;
+    if (this.#isRefusal(head)) return undefined;
+    if (first === undefined || !("record" in first)) return undefined;
+    const { record } = first;
+    // Who refuses what stands before the method, or right behind it, need not know it.
+    const refused = refusedHead(record, this.headOf(record), this.facts);
+    return (head.status === 400 || head.status === 414) && refused.includes(head.status) ? undefined : record.step.method;
+  }
+
+  /** The server is full, and says so before it has read anything. */
+  #isRefusal({ status, fields }: ResponseHead): boolean {
+    return this.facts.mayRefuse && status === 503 && fields.some(([name, value]) => name === "content-length" && value === "8");
   }
 
   informational(head: ResponseHead): void {
@@ -248,7 +257,11 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
   head(head: ResponseHead, framing: "none" | "length" | "chunked" | "close", length: number): void {
     const { world } = this;
     const first = this.asked[0];
-    this.#head = head;
+    if (this.#isRefusal(head)) {
+      this.last = { garbage: [503] };
+      this.facts.refused += 1;
+      return;
+    }
     if (first === undefined) {
       // A stop, or a deadline, may come while a head is on its way.
       world.fail("answers are to requests", `${this.name}: a ${head.status} to nothing`);
@@ -279,6 +292,7 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
   }
 
   end(trailers: ResponseHead["fields"]): void {
+    if (this.last !== undefined && this.#check === undefined && !this.asked.includes(this.last)) return;
     const first = this.asked.shift();
     this.idleSince = this.world.time.elapsed;
     if (first === undefined) return;

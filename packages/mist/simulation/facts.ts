@@ -15,6 +15,9 @@ export class ServerFacts {
   closedAt: number | undefined = undefined;
   /** When a listener or the acceptors were ended from without. */
   crashes = 0;
+  /** Whether connections may be turned away, and how many were told so. */
+  mayRefuse = false;
+  refused = 0;
 
   constructor(limits: Readonly<Record<string, number>>, deadlines: Readonly<Record<string, number>>) {
     this.limits = limits;
@@ -31,6 +34,7 @@ export class ServerFacts {
   deadline(name: string): number {
     const value = this.deadlines[name];
     if (value === undefined) throw new Error(`no deadline ${name}`);
+    if (name === "stopGraceMs") return Math.max(1, value);
     return value === 0 ? Number.POSITIVE_INFINITY : value;
   }
 

@@ -100,12 +100,12 @@ export class Handlers {
       this.#waits(record, "content");
       if (plan.read === "all") {
         this.#took(record, await mist.readBody(request, { maxBodyLimit: plan.size }));
-        record.readEnded = true;
+        this.#ended(record);
       } else if (plan.read === "stream" || plan.read === "some") {
         const reader = mist.stream(request);
         for (let part = await reader.consume(plan.size); ; part = await reader.consume(plan.size)) {
           if (part.type === "done") {
-            record.readEnded = true;
+            this.#ended(record);
             this.#checkTrailers(record, part.trailers);
             break;
           }
@@ -131,6 +131,11 @@ export class Handlers {
     const expected = record.step.body?.trailers === true && record.step.body.chunks !== undefined ? 1 : 0;
     if (trailers.length !== expected)
       this.#world.fail("content is the client's", `${record.key} has ${trailers.length} trailers, not ${expected}`);
+  }
+
+  #ended(record: RequestRecord): void {
+    record.readEnded = true;
+    record.readEndedAt = this.#world.time.elapsed;
   }
 
   #took(record: RequestRecord, data: Buffer): void {
@@ -164,7 +169,7 @@ export class Handlers {
         record.failures.push(undefined);
         return undefined as unknown as mist.ServerResponse;
       case "echo":
-        return mist.response(200).setBody(mist.chunked(this.#echo(request, record)));
+        return mist.response(200).setBody(mist.chunked(this.#echo(mist.stream(request), record)));
       case "events":
         return this.#events(request, record, answer);
       case "chunked":
@@ -188,11 +193,11 @@ export class Handlers {
     return trailers ? response.withTrailers(() => ({ "x-trailer": "here" })) : response;
   }
 
-  async *#echo(request: mist.Request, record: RequestRecord): AsyncGenerator<Buffer> {
+  async *#echo(pieces: mist.BodyReader, record: RequestRecord): AsyncGenerator<Buffer> {
     record.opened += 1;
     try {
       this.#waits(record, "content");
-      for await (const piece of mist.stream(request)) {
+      for await (const piece of pieces) {
         this.#took(record, piece);
         record.produced += piece.length;
         this.#waits(record, "client");
@@ -200,7 +205,7 @@ export class Handlers {
         this.#waits(record, "content");
       }
       this.#waits(record, "nothing");
-      record.readEnded = true;
+      this.#ended(record);
       record.producerDone = true;
     } catch (error) {
       record.readError = error;
@@ -291,7 +296,7 @@ export class Handlers {
     };
     return {
       kind: "source",
-      length: sized && end !== "fail" ? total : undefined,
+      length: sized && end === "end" ? total : undefined,
       open: () => {
         record.opened += 1;
         return pieces[0] !== undefined && pieces[0].waitMs >= 0 ? Promise.resolve(source) : source;

@@ -1,6 +1,7 @@
 // Was this answer, or the lack of one, right? A status must have its reason in the request, in the clock, or in the
 // server's state; silence must have its reason in a fault of the client's, a stop, or a deadline that has passed.
 
+import type { Buffer } from "node:buffer";
 import type { Asked, PlainClientRun } from "./client-http1.ts";
 import type { ServerFacts } from "./facts.ts";
 import type { ResponseHead } from "./oracle-http1.ts";
@@ -11,9 +12,9 @@ import type { RequestStep } from "./scenario.ts";
 export const coarseMs = 250;
 
 /** The statuses the request itself calls for. */
-export function plannedStatuses(record: RequestRecord, headBytes: number, facts: ServerFacts): number[] {
+export function plannedStatuses(record: RequestRecord, head: Buffer, facts: ServerFacts): number[] {
   const { step } = record;
-  const refused = refusedHead(record, headBytes, facts);
+  const refused = refusedHead(record, head, facts);
   if (refused.length > 0) return refused;
   const { handler, body } = step;
   if (body?.trailers === true && body.chunks !== undefined && facts.limit("maxTrailerFields") < 1 && handler.read !== "nothing") return [431];
@@ -34,30 +35,27 @@ export function plannedStatuses(record: RequestRecord, headBytes: number, facts:
   }
 }
 
-function refusedHead({ step, key }: RequestRecord, headBytes: number, facts: ServerFacts): number[] {
+/** The statuses of a head that is too large, or malformed. */
+export function refusedHead({ step, key }: RequestRecord, head: Buffer, facts: ServerFacts): number[] {
   const statuses: number[] = [];
   if (step.emptyLines > facts.limit("maxEmptyLines")) statuses.push(400);
   const target = Math.max(step.targetBytes ?? 0, key.length + 1);
   if (target > facts.limit("maxTarget")) statuses.push(414);
-  if (headBytes - 2 * step.emptyLines > facts.limit("maxHead")) statuses.push(431);
-  if (fieldLines(step) > facts.limit("maxFields")) statuses.push(431);
+  if (head.length - 2 * step.emptyLines > facts.limit("maxHead")) statuses.push(431);
+  const lines = head.toString("latin1").split("\r\n").length - 1;
+  // The request line and the empty one at the end are no fields.
+  if (lines - step.emptyLines - 2 > facts.limit("maxFields")) statuses.push(431);
   return statuses;
-}
-
-function fieldLines(step: RequestStep): number {
-  const { body, connection } = step;
-  const own = 1 + (connection === undefined ? 0 : 1) + (body === undefined ? 0 : 1) + (body?.expect === true ? 1 : 0);
-  return Math.max(own, step.fieldLines ?? 0);
 }
 
 /** The head of an answer. */
 export function judgeAnswer(client: PlainClientRun, record: RequestRecord, head: ResponseHead): void {
   const { world, facts } = client;
-  const planned = plannedStatuses(record, client.headOf(record).length, facts);
+  const planned = plannedStatuses(record, client.headOf(record), facts);
   const { status } = head;
   if (!planned.includes(status) && !isTimeout(client, record, status) && !isCutOff(client, record, status))
     world.fail("answers are the handler's", `${record.key} is answered ${status}, not ${planned.join(" or ") || "at all"}`);
-  if (planned.includes(431) || planned.includes(414)) {
+  if (refusedHead(record, client.headOf(record), facts).length > 0) {
     if (record.calls > 0) world.fail("limits are kept", `${record.key} reached the handler, with a head that is too large`);
   } else if (record.announcedClose && record.step.connection !== "close" && record.step.version === "1.1") judgeClose(client, record, status);
 }
@@ -88,20 +86,22 @@ function judgeClose(client: PlainClientRun, record: RequestRecord, status: numbe
   const { answer } = handler;
   const failed = status >= 400 && !(answer.type === "throw" && answer.http) && answer.type !== "bytes";
   const asked = answer.type === "bytes" && answer.close;
-  const unread = (body?.size ?? 0) - record.read > 0 && !record.readEnded;
+  const unread = body !== undefined && !record.readEnded && (body.chunks !== undefined || body.size > record.read);
   const now = world.time.elapsed;
-  if (failed || asked || unread || record.readError !== undefined) return;
+  if (failed || asked || unread || record.readError !== undefined || client.link?.finAt !== undefined) return;
   if (!facts.drains(now)) {
     world.fail("connections persist", `${record.key} announces a close, and nothing calls for it`);
     return;
   }
-  // Requests that came before the answer are still served while the server stops.
+  // Requests that came before the answer are still served while the server stops, unless they wait outside of the
+  // server, or nobody can tell them from content that has yet to be read.
   const index = client.all.indexOf(record);
   const next = client.all[index + 1];
   const answeredAt = record.returnedAt ?? now;
   if (next?.deliveredAt === undefined || next.deliveredAt >= answeredAt) return;
-  const held = (client.link?.delivered ?? 0) - record.endsAtByte;
-  if (held <= facts.limit("maxBuffered") / 2) world.fail("a stop forgets no request", `${record.key} is said to be the last, and ${next.key} had come at ${next.deliveredAt}`);
+  if (body?.chunks !== undefined && (answer.type === "echo" || !record.readEnded || record.readEndedAt > answeredAt)) return;
+  const held = (client.link?.delivered ?? 0) - (client.all[index - 1]?.endsAtByte ?? 0);
+  if (held <= facts.limit("maxBuffered")) world.fail("a stop forgets no request", `${record.key} is said to be the last, and ${next.key} had come at ${next.deliveredAt}`);
 }
 
 /** What was asked for has no whole answer, and will have none. */
@@ -120,12 +120,19 @@ function excuseFor(client: PlainClientRun, asked: Asked): string | undefined {
   const now = world.time.elapsed;
   if (link === undefined) return "refused";
   if (link.brokenAt !== undefined) return "the client broke its link";
-  if (facts.mayKill(now)) return killedExcuse(client, asked);
   if (last !== undefined && last !== asked) return "behind the last answer";
+  const said = client.all.findIndex(({ step }) => isLast(step));
+  if (said >= 0 && (said < client.all.length - 1 || client.garbageSent)) return "the client went on behind its last request";
+  if (facts.mayKill(now)) return killedExcuse(client, asked);
+  if (facts.mayRefuse && link.received === 0) return "turned away";
   const isSlow = slowReader(client, now);
   if (isSlow) return "the client took nothing";
+  // What is broken off takes with it what was sent before and has not left yet.
+  if (client.all.some(({ failures }) => failures.length > 0)) return "a producer failed";
   if (!("record" in asked)) return garbageExcuse(client, asked.garbage);
   const { record } = asked;
+  const before = client.all[client.all.indexOf(record) - 1];
+  if (before !== undefined && before.outcome === "whole" && (isLast(before.step) || leftUnread(before))) return "behind a request that ends the connection";
   const first = client.asked.find((one) => !("record" in one) || one.record.outcome !== "whole");
   if (first !== asked) return "behind a request without an answer";
   return requestExcuse(client, record, now);
@@ -146,8 +153,20 @@ function killedExcuse({ facts, link, all, asked: waiting }: PlainClientRun, aske
   return undefined;
 }
 
-function garbageExcuse({ link, facts, world, idleSince }: PlainClientRun, statuses: readonly number[]): string | undefined {
+/** The client has said that nothing comes behind this request. */
+export function isLast({ version, connection }: RequestStep): boolean {
+  return version === "1.0" ? connection !== "keep-alive" : connection === "close";
+}
+
+/** Content that nobody has read ends the connection, if it is too much, or too late. */
+function leftUnread({ step, readEnded }: RequestRecord): boolean {
+  return step.body !== undefined && !readEnded;
+}
+
+function garbageExcuse({ link, facts, world, idleSince, all }: PlainClientRun, statuses: readonly number[]): string | undefined {
   if (link?.finAt !== undefined) return "the client hung up";
+  const before = all.at(-1);
+  if (before !== undefined && (isLast(before.step) || leftUnread(before))) return "behind a request that ends the connection";
   if (statuses.length === 0 && world.time.elapsed - idleSince >= Math.min(facts.deadline("headMs"), facts.deadline("stopGraceMs"))) return "late";
   return undefined;
 }
@@ -162,7 +181,6 @@ function requestExcuse(client: PlainClientRun, record: RequestRecord, now: numbe
   const { facts, link } = client;
   const { step } = record;
   const { answer } = step.handler;
-  if (record.failures.length > 0 && record.outcome !== "none") return "its producer failed";
   if (record.cut) return "the client cut it off";
   const isStreamed = answer.type === "iterable" || answer.type === "chunked" || answer.type === "events" || answer.type === "echo";
   if (link?.finAt !== undefined && (isStreamed || answer.type === "never")) return "the client hung up";
@@ -172,7 +190,10 @@ function requestExcuse(client: PlainClientRun, record: RequestRecord, now: numbe
 }
 
 /** No handler has seen the request: it came too late. */
-function neverBegun({ facts, link, idleSince }: PlainClientRun, record: RequestRecord, now: number): string | undefined {
+function neverBegun({ facts, link, idleSince: seenAt, all }: PlainClientRun, record: RequestRecord, now: number): string | undefined {
+  const before = all[all.indexOf(record) - 1];
+  // Who reads slowly learns late that the server has nothing more to do.
+  const idleSince = link?.isSlow === true || (link?.stalledMs ?? 0) > 0 ? (before?.returnedAt ?? 0) : seenAt;
   const cameAt = record.begunAt ?? now;
   const endedAt = link?.endSeenAt ?? now;
   if (cameAt >= endedAt - 1) return "it came behind the server's FIN";

@@ -12,7 +12,7 @@ export interface ResponseHead {
 /** What the parser tells. */
 export interface ResponseEvents {
   /** The method of the request that the next response answers; undefined: none is outstanding. */
-  readonly method: () => string | undefined;
+  method(head: ResponseHead): string | undefined;
   informational(head: ResponseHead): void;
   head(head: ResponseHead, framing: "none" | "length" | "chunked" | "close", length: number): void;
   data(bytes: Buffer): void;
@@ -186,7 +186,7 @@ export class ResponseReader {
 
   /** RFC 9112 §6.3. */
   #final(head: ResponseHead): boolean {
-    const method = this.#events.method();
+    const method = this.#events.method(head);
     const all = (name: string): string[] => head.fields.filter(([one]) => one === name).map(([, value]) => value);
     const codings = all("transfer-encoding");
     const lengths = all("content-length");

@@ -27,6 +27,7 @@ export class RequestRecord {
   returnedAt: number | undefined = undefined;
   read = 0;
   readEnded = false;
+  readEndedAt: number = Number.POSITIVE_INFINITY;
   readError: unknown = undefined;
   /** What the handler, or its producer, failed with on purpose. */
   readonly failures: unknown[] = [];

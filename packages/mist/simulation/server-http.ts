@@ -20,6 +20,7 @@ interface ClientRun {
 
 export async function runHttp(world: World, plan: HttpScenario): Promise<void> {
   const facts = new ServerFacts({ ...mist.defaultLimits, ...plan.limits }, { ...mist.defaultDeadlines, ...plan.deadlines });
+  facts.mayRefuse = plan.maxConnections < plan.clients.length;
   const records = new Records();
   const handlers = new Handlers(world, records);
   const reported = new Map<unknown, number>();
