@@ -229,9 +229,9 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     if (this.#isRefusal(head)) return undefined;
     if (first === undefined || !("record" in first)) return undefined;
     const { record } = first;
-    // Who refuses what stands before the method, or right behind it, need not know it.
-    const refused = refusedHead(record, this.headOf(record), this.facts);
-    return (head.status === 400 || head.status === 414) && refused.includes(head.status) ? undefined : record.step.method;
+    // Who refuses what stands before the method cannot know it.
+    const isUnknown = head.status === 400 && refusedHead(record, this.headOf(record), this.facts).includes(400);
+    return isUnknown ? undefined : record.step.method;
   }
 
   /** The server is full, and says so before it has read anything. */
@@ -271,7 +271,8 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     if (announcesClose(head, framing)) this.last = first;
     if (!("record" in first)) {
       world.log(this.name, `garbage is answered ${head.status}`);
-      const late = first.garbage.length === 0 && head.status === 408;
+      const since = world.time.elapsed - Math.min(this.facts.deadline("headMs"), this.facts.drainAt === undefined ? Number.POSITIVE_INFINITY : this.facts.deadline("stopGraceMs"));
+      const late = head.status === 408 && this.idleSince <= since;
       if (!late && !first.garbage.includes(head.status)) world.fail("garbage is refused", `${this.name}: answered ${head.status}, not ${first.garbage.join()}`);
       if (this.last === undefined) world.fail("garbage is refused", `${this.name}: the connection goes on behind it`);
       return;

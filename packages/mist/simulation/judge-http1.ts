@@ -84,7 +84,7 @@ function judgeClose(client: PlainClientRun, record: RequestRecord, status: numbe
   const { world, facts } = client;
   const { handler, body } = record.step;
   const { answer } = handler;
-  const failed = status >= 400 && !(answer.type === "throw" && answer.http) && answer.type !== "bytes";
+  const failed = status === 408 || (status >= 400 && !(answer.type === "throw" && answer.http) && answer.type !== "bytes");
   const asked = answer.type === "bytes" && answer.close;
   const unread = body !== undefined && !record.readEnded && (body.chunks !== undefined || body.size > record.read);
   const now = world.time.elapsed;

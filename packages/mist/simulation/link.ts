@@ -70,7 +70,7 @@ export class Link {
       this.code = error.code ?? error.message;
     });
     duplex.on("close", () => this.#closed());
-    this.#checkFault();
+    world.after(0, () => this.#checkFault());
   }
 
   /** Whether the client takes less than it might. */

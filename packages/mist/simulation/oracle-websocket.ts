@@ -59,6 +59,7 @@ export class FrameReader {
   #opcode = 0;
   #compressed = false;
   #over = false;
+  #closed = false;
 
   constructor(events: FrameEvents, deflated: boolean) {
     this.#events = events;
@@ -110,6 +111,8 @@ export class FrameReader {
     const fin = (first & 0x80) !== 0;
     const reserved = (first >> 4) & 7;
     const opcode = first & 15;
+    // RFC 6455 §5.5.1 forbids data behind a Close frame; a pong may still come.
+    if (this.#closed && opcode !== 10) return this.#break(`a frame ${opcode} behind a Close frame`);
     if (opcode >= 8) return this.#control(opcode, fin, reserved, payload);
     if (reserved !== 0 && !(reserved === 4 && this.#deflated && opcode !== 0)) return this.#break("a reserved bit");
     if (opcode === 0 ? this.#opcode === 0 : this.#opcode !== 0) return this.#break("a frame out of order");
@@ -151,10 +154,8 @@ export class FrameReader {
       if (code >= 0 && (code < 1000 || code > 4999 || [1004, 1005, 1006, 1015].includes(code))) return this.#break(`a close code of ${code}`);
       const reason = payload.subarray(2);
       if (!isUtf8(reason)) return this.#break("a close reason that is not UTF-8");
-      this.#over = true;
-      if (this.#held.length > 0) this.#events.broken("bytes behind a Close frame");
+      this.#closed = true;
       this.#events.close(code, reason.toString("utf8"));
-      return false;
     }
     return true;
   }

@@ -169,6 +169,9 @@ export type WebSocketStep =
   | { readonly type: "stall"; readonly ms: number }
   | { readonly type: "close"; readonly code: number | undefined }
   | { readonly type: "bad"; readonly how: BadFrame }
+  /** Waits until every message is answered. */
+  | { readonly type: "await" }
+  | { readonly type: "stay" }
   | { readonly type: "end" }
   | { readonly type: "reset" };
 
@@ -182,8 +185,7 @@ export type BadFrame =
   | "text-within-message"
   | "not-utf8"
   | "close-one-byte"
-  | "close-bad-code"
-  | "too-big";
+  | "close-bad-code";
 
 /** What the handler of a WebSocket does. */
 export interface WebSocketPlan {
@@ -249,6 +251,9 @@ export interface TcpClient {
 
 export type TcpStep =
   | { readonly type: "send"; readonly size: number }
+  /** Waits until all that was sent has come back. */
+  | { readonly type: "await" }
+  | { readonly type: "stay" }
   | { readonly type: "pause"; readonly ms: number }
   | { readonly type: "stall"; readonly ms: number }
   | { readonly type: "end" }
@@ -278,7 +283,6 @@ export interface TcpPlan {
 /** Supervisors, and children that fail. */
 export interface ActorScenario {
   readonly trees: readonly TreePlan[];
-  readonly lasts: number;
 }
 
 export interface TreePlan {
