@@ -139,7 +139,7 @@ class Tree implements Siblings {
     const reason = "reason" in event ? `: ${event.reason.type}` : "";
     world.log(this.#name, `${event.type} ${event.id}${reason}`);
     const index = Number(event.id);
-    const child = this.#plan.children[index] as ChildPlan;
+    const child = this.#plan.children.find(({ id }) => id === index) as ChildPlan;
     switch (event.type) {
       case "child-exited":
         this.#failed = index;

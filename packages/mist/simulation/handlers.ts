@@ -396,5 +396,6 @@ export class Handlers {
 
 /** Text as the client should receive it. */
 export function expectedText(record: RequestRecord, size: number): Buffer {
-  return Buffer.from(textOf(record.downName, size));
+  record.text ??= Buffer.from(textOf(record.downName, size));
+  return record.text;
 }

@@ -1,5 +1,6 @@
 // What is known about one request: what the client saw, and what the handler did.
 
+import type { Buffer } from "node:buffer";
 import type { RequestStep } from "./scenario.ts";
 
 /** One request. Instants are milliseconds since the run began. */
@@ -41,6 +42,8 @@ export class RequestRecord {
   closed = 0;
   discarded = 0;
   producerDone = false;
+  /** The text of the answer, once made. */
+  text: Buffer | undefined = undefined;
   requestEnds = 0;
   requestStarts = 0;
   completeTold: boolean | undefined = undefined;

@@ -3,3 +3,4 @@
 export { draw } from "./draw.ts";
 export { type Result, run } from "./run.ts";
 export type { Scenario } from "./scenario.ts";
+export { shrink } from "./shrink.ts";
