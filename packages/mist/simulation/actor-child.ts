@@ -95,6 +95,7 @@ export class Incarnation {
     this.#downs += 1;
     this.exit = reason;
     this.exitedAt = this.#world.time.elapsed;
+    this.#world.over();
     this.#world.log(this.name, `down: ${reason.type}`);
     if (this.#downs > 1) this.#world.fail("monitors tell the truth", `${this.name}: down twice`);
     const isTrue =

@@ -28,6 +28,7 @@ class Tree implements Siblings {
   /** When something happened that a restart follows, for certain, and perhaps. */
   readonly #certain: number[] = [];
   readonly #possible: number[] = [];
+  readonly #arrived: Set<actor.Child> = new Set();
   #supervisor: actor.Supervisor | undefined = undefined;
   #gaveUp = false;
   #stopCalledAt: number | undefined = undefined;
@@ -162,6 +163,7 @@ class Tree implements Siblings {
       case "child-started":
         if (index <= this.#lastStarted) world.fail("children start in order", `${this.#name}: ${index} behind ${this.#lastStarted}`);
         this.#lastStarted = index;
+        this.#arrived.add(event.child);
         return;
       case "gave-up":
         this.#gaveUp = true;
@@ -189,10 +191,9 @@ class Tree implements Siblings {
   }
 
   #stop(): void {
-    const { how, deadlineMs, again } = this.#plan.stop;
+    const { again } = this.#plan.stop;
     if (this.#exited !== undefined) return;
     this.#stopCalledAt = this.#world.time.elapsed;
-    this.#deadlineAt = how === "kill" ? this.#stopCalledAt : this.#stopCalledAt + (deadlineMs ?? Number.POSITIVE_INFINITY);
     this.#stopNow();
     if (again === undefined) return;
     this.#world.after(again.afterMs, () => {
@@ -207,6 +208,9 @@ class Tree implements Siblings {
     const supervisor = this.#supervisor;
     const { how, deadlineMs } = this.#plan.stop;
     if (supervisor === undefined || this.#exited !== undefined) return;
+    const now = this.#world.time.elapsed;
+    this.#stopCalledAt = now;
+    this.#deadlineAt = how === "kill" ? now : now + (deadlineMs ?? Number.POSITIVE_INFINITY);
     this.#world.log(this.#name, `${how}, deadline ${deadlineMs}`);
     if (how === "kill") {
       this.#killed = true;
@@ -219,6 +223,7 @@ class Tree implements Siblings {
     const now = world.time.elapsed;
     if (this.#exited !== undefined) world.fail("monitors tell the truth", `${this.#name}: down twice`);
     this.#exited = reason;
+    world.over();
     world.log(this.#name, `down: ${reason.type}`);
     const isTrue = reason.type === "abnormal" ? this.#gaveUp : reason.type === "killed" ? this.#killed : this.#stopCalledAt !== undefined;
     if (!isTrue) world.fail("reasons are true", `${this.#name}: ${reason.type}`);
@@ -226,9 +231,10 @@ class Tree implements Siblings {
     const hasInfinity = this.#plan.children.some(({ shutdownMs }) => shutdownMs === "infinity");
     const deadlineAt = Math.min(this.#deadlineAt + graceMs, hasInfinity ? Number.POSITIVE_INFINITY : (this.#stopCalledAt ?? now) + byChildren);
     if (now > Math.max(deadlineAt, (this.#stopCalledAt ?? 0) + graceMs)) world.fail("stop meets its deadline", `${this.#name}: down at ${now}, and asked at ${this.#stopCalledAt} for ${this.#deadlineAt}`);
-    for (const { ref, name } of this.#all) if (ref?.alive === true) world.fail("every child is accounted for", `${name} is alive behind its supervisor`);
+    // A child that arrives later is ended at once.
+    for (const { ref, name } of this.#all) if (ref?.alive === true && this.#arrived.has(ref)) world.fail("every child is accounted for", `${name} is alive behind its supervisor`);
     for (const child of this.#supervisor?.children() ?? []) if (child.child !== undefined) world.fail("every child is accounted for", `${this.#name}: child ${child.id} is ${child.state}`);
-    for (const [id, factory] of this.#factories) if (factory.alive || factory.count > 0) world.fail("every child is accounted for", `${this.#name}.${id}: ${factory.count} children left`);
+    for (const [id, factory] of this.#factories) if (this.#arrived.has(factory) && (factory.alive || factory.count > 0)) world.fail("every child is accounted for", `${this.#name}.${id}: ${factory.count} children left`);
   }
 
   // ── at the end ──────────────────────────────────────────────────────────────────────────────────────────

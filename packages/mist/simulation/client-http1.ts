@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { contentOf } from "./content.ts";
 import type { ServerFacts } from "./facts.ts";
 import { garbage } from "./garbage.ts";
-import { judgeAnswer, judgeSilence, refusedHead } from "./judge-http1.ts";
+import { judgeAnswer, judgeContinue, judgeIdleEnd, judgeSilence, refusedHead } from "./judge-http1.ts";
 import { type ClientEnd, Link, type LinkOwner } from "./link.ts";
 import { type ResponseEvents, type ResponseHead, ResponseReader } from "./oracle-http1.ts";
 import { AnswerCheck } from "./answer-check.ts";
@@ -39,6 +39,8 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
   #check: AnswerCheck | undefined = undefined;
   #over = false;
   #wake: () => void = () => {};
+  /** The request whose content waits for a 100. */
+  #expecting: RequestRecord | undefined = undefined;
   #continued: () => void = () => {};
 
   constructor(world: World, plan: PlainClient, records: Records, facts: ServerFacts) {
@@ -65,6 +67,7 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     } catch (error) {
       this.refusedAt = world.time.elapsed;
       this.#over = true;
+    this.world.over();
       world.log(this.name, `refused: ${(error as Error).message}`);
       const { drainAt, crashes } = this.facts;
       if (drainAt === undefined && crashes === 0) world.fail("a server accepts until it stops", `${this.name}: ${(error as Error).message}`);
@@ -138,6 +141,7 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
   }
 
   async #continueOr(record: RequestRecord): Promise<void> {
+    this.#expecting = record;
     await new Promise<void>((resolve) => {
       const timer = this.world.after(continueMs, resolve);
       this.#continued = () => {
@@ -207,6 +211,7 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     const whole = this.#reader.receiveEnd();
     if (!whole && this.#check === undefined && this.#reader.state !== "broken" && !this.facts.mayKill(this.world.time.elapsed))
       this.world.fail("answers are whole", `${this.name}: the server's FIN within a head`);
+    if (whole && this.asked.length === 0) judgeIdleEnd(this);
     this.#wake();
     this.#continued();
     this.link?.end();
@@ -215,6 +220,7 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
   closed(): void {
     if (this.#over) return;
     this.#over = true;
+    this.world.over();
     const record = this.#check?.record;
     if (record !== undefined && record.outcome === "begun") record.outcome = "broken";
     for (const asked of this.asked) judgeSilence(this, asked);
@@ -272,7 +278,8 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     if (!("record" in first)) {
       world.log(this.name, `garbage is answered ${head.status}`);
       const since = world.time.elapsed - Math.min(this.facts.deadline("headMs"), this.facts.drainAt === undefined ? Number.POSITIVE_INFINITY : this.facts.deadline("stopGraceMs"));
-      const late = head.status === 408 && this.idleSince <= since;
+      const isSlow = this.link?.isSlow === true || (this.link?.stalledMs ?? 0) > 0;
+      const late = head.status === 408 && (isSlow || this.idleSince <= since);
       if (!late && !first.garbage.includes(head.status)) world.fail("garbage is refused", `${this.name}: answered ${head.status}, not ${first.garbage.join()}`);
       if (this.last === undefined) world.fail("garbage is refused", `${this.name}: the connection goes on behind it`);
       return;
@@ -283,7 +290,7 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     record.headAt = world.time.elapsed;
     record.outcome = "begun";
     record.announcedClose = this.last === first;
-    this.#continued();
+    if (record === this.#expecting) this.#continued();
     this.#check = new AnswerCheck(world, record, head, framing, length);
     judgeAnswer(this, record, head);
   }
@@ -302,6 +309,7 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
       first.record.wholeAt = this.world.time.elapsed;
       this.world.log(first.record.key, "whole");
       this.#check?.end(trailers, this.facts);
+      judgeContinue(this, first.record);
     }
     this.#check = undefined;
     this.#wake();

@@ -44,6 +44,7 @@ export class TcpClientRun implements LinkOwner {
   #userHandled = 0;
   #userSent = 0;
   #busy = false;
+  #restsSince = 0;
   #serverEnds = false;
 
   constructor(world: World, plan: TcpClient, facts: ServerFacts, activeState: glisten.ActiveState) {
@@ -80,6 +81,7 @@ export class TcpClientRun implements LinkOwner {
     const { initFails, greeting, messages } = this.plan.server;
     if (initFails) throw this.#planned("init");
     this.#inits += 1;
+    this.#restsSince = this.#world.time.elapsed;
     this.#world.log(this.name, "init");
     if (greeting > 0) void connection.send(frameOf("g", contentOf(`${this.name}g`, 0, greeting)));
     for (const atMs of messages) this.#world.after(atMs, () => connection.subject.send(this.#userSent++));
@@ -116,9 +118,14 @@ export class TcpClientRun implements LinkOwner {
     return wait.then(async () => {
       const next = this.#answer(count, data, connection);
       if (plan.awaitsSends) await this.#lastSend.catch(() => {});
-      this.#busy = false;
+      this.#rest();
       return next;
     });
+  }
+
+  #rest(): void {
+    this.#busy = false;
+    this.#restsSince = this.#world.time.elapsed;
   }
 
   #lastSend: Promise<void> = Promise.resolve();
@@ -177,7 +184,7 @@ export class TcpClientRun implements LinkOwner {
     const isTrue = (): boolean => {
       switch (reason.type) {
         case "normal":
-          return !facts.drains(now - 1) && (this.#reasons.has("normal") || link?.finAt !== undefined || link?.brokenAt !== undefined);
+          return !facts.drains((link?.endSeenAt ?? now) - 1) && (this.#reasons.has("normal") || link?.finAt !== undefined || link?.brokenAt !== undefined);
         case "handler":
           return this.failures.includes(reason.error);
         case "reset":
@@ -199,7 +206,8 @@ export class TcpClientRun implements LinkOwner {
     const { link, facts } = { link: this.#link, facts: this.#facts };
     if (deadline === "init") return this.plan.server.initMs >= facts.deadline("initTimeoutMs");
     if (deadline !== "send" || link === undefined) return false;
-    const isSlow = link.isSlow || link.stalledMs > 0 || link.brokenAt !== undefined;
+    const { minSendRate = 0 } = facts.deadlines;
+    const isSlow = link.bytesPerSecond < 4 * minSendRate + 1000 || link.stalledMs > 0 || link.brokenAt !== undefined;
     return isSlow && now - this.plan.atMs >= Math.min(facts.deadline("sendMs"), facts.deadline("stallMs"));
   }
 
@@ -212,6 +220,7 @@ export class TcpClientRun implements LinkOwner {
       socket = await connect();
     } catch {
       this.#over = true;
+    this.#world.over();
       world.log(this.name, "refused");
       if (this.#facts.drainAt === undefined && this.#facts.crashes === 0) world.fail("a server accepts until it stops", this.name);
       return;
@@ -304,14 +313,23 @@ export class TcpClientRun implements LinkOwner {
   closed(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#world.over();
     if (this.#link?.endSeenAt === this.#link?.closedAt) this.#judgeEnd();
     this.#wake();
+  }
+
+  /** A client that has hung up, and whose bytes are answered, is not kept. */
+  #judgeLate(link: Link, now: number): void {
+    if (link.finAt === undefined || this.#busy || link.isSlow || link.stalledMs > 0 || this.#inits === 0 || this.failures.length > 0) return;
+    const due = Math.max(link.finAt, this.#restsSince);
+    if (now > due + 600) this.#world.fail("connections end in time", `${this.name}: ${now - due} ms behind its FIN`);
   }
 
   /** The server has ended the connection: everything must be there, or have its reason for not being. */
   #judgeEnd(): void {
     const { link, facts } = { link: this.#link as Link, facts: this.#facts };
     const now = this.#world.time.elapsed;
+    this.#judgeLate(link, now);
     if (link.brokenAt !== undefined || facts.mayKill(now) || this.#serverEnds || this.failures.length > 0) return;
     if (facts.mayRefuse && this.#created === 0) return;
     if (this.plan.server.initMs >= facts.deadline("initTimeoutMs")) return;

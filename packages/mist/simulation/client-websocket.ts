@@ -259,6 +259,7 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
       socket = await connect();
     } catch {
       this.#over = true;
+    this.#world.over();
       world.log(this.name, "refused");
       if (this.#facts.drainAt === undefined && this.#facts.crashes === 0) world.fail("a server accepts until it stops", this.name);
       return;
@@ -419,6 +420,7 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   closed(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#world.over();
     this.#lostAt = this.#world.time.elapsed;
     if (this.#frames !== undefined && this.#closeSeen === undefined) this.#judgeLoss();
     if (this.#frames === undefined) this.#judgeNoHandshake();

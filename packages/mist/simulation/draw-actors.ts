@@ -16,7 +16,7 @@ function drawTree(random: Random, id: number): TreePlan {
     strategy: random.pick(["one-for-one", "rest-for-one", "one-for-all"]),
     restarts: random.pick([0, 1, 2, 2, 5, 100]),
     withinMs: random.pick([200, 1000, 5000]),
-    children: random.list(random.integer(1, 5), (child) => drawChild(random.split(`child ${child}`), child, stopAt, deadlineMs !== undefined)),
+    children: random.list(random.integer(1, 5), (child) => drawChild(random.split(`child ${child}`), child, stopAt)),
     stop: {
       atMs: stopAt,
       how: random.chance(0.85) ? "stop" : "kill",
@@ -26,8 +26,10 @@ function drawTree(random: Random, id: number): TreePlan {
   };
 }
 
-function drawChild(random: Random, id: number, stopAt: number, mayHang: boolean): ChildPlan {
-  const shutdownMs = random.pick([5000, 50, 500, "brutal-kill", mayHang ? "infinity" : 300] as const);
+function drawChild(random: Random, id: number, stopAt: number): ChildPlan {
+  const shutdownMs = random.pick([5000, 50, 500, "brutal-kill", "infinity"] as const);
+  // One that never ends, and that nobody ever kills, is its owner's fault.
+  const mayHang = shutdownMs !== "infinity";
   return {
     id,
     restart: random.pick(["permanent", "permanent", "transient", "temporary"]),
@@ -39,14 +41,14 @@ function drawChild(random: Random, id: number, stopAt: number, mayHang: boolean)
     maxMailbox: random.chance(0.7) ? undefined : random.integer(1, 4),
     overflow: random.pick(["drop-oldest", "drop-newest", "stop"]),
     factory: random.chance(0.15),
-    messages: random.list(random.small(0, 25), () => drawMessage(random, stopAt)),
+    messages: random.list(random.small(0, 25), () => drawMessage(random, stopAt, mayHang)),
   };
 }
 
-function drawMessage(random: Random, stopAt: number): MessagePlan {
+function drawMessage(random: Random, stopAt: number, mayHang: boolean): MessagePlan {
   return {
     atMs: random.chance(0.4) ? random.integer(0, 3) : random.integer(0, stopAt + 500),
-    does: random.weighted({ count: 50, throw: 7, reject: 4, stop: 4, "stop-abnormal": 4, call: 15, "call-late": 5, forward: 10, never: 1 }),
-    timeoutMs: random.pick([0, 20, 500]),
+    does: random.weighted({ count: 50, throw: 7, reject: 4, stop: 4, "stop-abnormal": 4, call: 15, "call-late": 5, forward: 10, never: mayHang ? 1 : 0 }),
+    timeoutMs: random.pick([0, 20, 500, 30_000]),
   };
 }

@@ -32,7 +32,7 @@ export async function runSeeds(url, options) {
 
   const one = () =>
     new Promise((resolve, reject) => {
-      const child = fork(worker, [url], { execArgv: ["--enable-source-maps"] });
+      const child = fork(worker, [url], { execArgv: ["--max-semi-space-size=64", "--stack-trace-limit=0"] });
       /** @type {NodeJS.Timeout | undefined} */
       let timer;
       let current = from;

@@ -61,7 +61,9 @@ export class Handlers {
     if (plan.informational && record.step.version === "1.1") mist.sendInformational(request, 103, { "x-hint": record.key });
     const { waitUntilMs } = plan;
     if (waitUntilMs === undefined) return;
+    record.background += 1;
     const work = this.#world.sleep(waitUntilMs).then(() => {
+      record.background -= 1;
       if (plan.waitUntilFails === true) throw this.#planned(record, "background");
     });
     mist.waitUntil(request, work);

@@ -8,6 +8,8 @@ import type { ResponseHead } from "./oracle-http1.ts";
 import type { RequestRecord } from "./record.ts";
 import type { RequestStep } from "./scenario.ts";
 
+/** How long mist's connections linger. */
+const lingerMs = 2000;
 /** The wheel's grain, both ways of a tick, and what a segment may add. */
 export const coarseMs = 250;
 
@@ -63,9 +65,11 @@ export function judgeAnswer(client: PlainClientRun, record: RequestRecord, head:
 function isTimeout(client: PlainClientRun, record: RequestRecord, status: number): boolean {
   if (status !== 408) return false;
   const { facts, world, link } = client;
+  // Who reads slowly learns of it late.
+  if (link === undefined || link.isSlow || link.stalledMs > 0) return true;
   const now = world.time.elapsed;
   const began = record.begunAt ?? now;
-  const silentMs = now - (link?.lastDeliveredAt ?? now);
+  const silentMs = now - link.lastDeliveredAt;
   const isLate =
     now - began >= facts.deadline("headMs") ||
     silentMs >= facts.deadline("bodyIdleMs") ||
@@ -127,6 +131,7 @@ function excuseFor(client: PlainClientRun, asked: Asked): string | undefined {
   if (facts.mayRefuse && link.received === 0) return "turned away";
   const isSlow = slowReader(client, now);
   if (isSlow) return "the client took nothing";
+  if (lostToReset(client, now)) return "the client went on sending";
   // What is broken off takes with it what was sent before and has not left yet.
   if (client.all.some(({ failures }) => failures.length > 0)) return "a producer failed";
   if (!("record" in asked)) return garbageExcuse(client, asked.garbage);
@@ -174,7 +179,13 @@ function garbageExcuse({ link, facts, world, idleSince, all }: PlainClientRun, s
 function slowReader({ link, facts }: PlainClientRun, now: number): boolean {
   const sendMs = facts.deadline("sendMs");
   if (link === undefined || sendMs === Number.POSITIVE_INFINITY) return false;
-  return link.stalledMs >= sendMs || (link.isSlow && now >= sendMs);
+  return link.stalledMs >= sendMs || (link.bytesPerSecond < 4 * (facts.deadlines["minSendRate"] ?? 0) + 1000 && now >= sendMs);
+}
+
+/** A server that has lingered for long enough is gone, and what still comes for it is answered with a reset. */
+function lostToReset({ link, facts, idleSince }: PlainClientRun, now: number): boolean {
+  if (link === undefined || link.code === undefined || !(link.isSlow || link.stalledMs > 0)) return false;
+  return now - Math.min(idleSince, facts.drainAt ?? now) >= lingerMs;
 }
 
 function requestExcuse(client: PlainClientRun, record: RequestRecord, now: number): string | undefined {
@@ -202,4 +213,36 @@ function neverBegun({ facts, link, idleSince: seenAt, all }: PlainClientRun, rec
   if (facts.drainAt === undefined) return undefined;
   if (endedAt - Math.max(facts.drainAt, idleSince) >= facts.deadline("stopGraceMs")) return "the server stopped";
   return undefined;
+}
+
+/** The server has ended a connection on which nothing was asked for. */
+export function judgeIdleEnd(client: PlainClientRun): void {
+  const { world, facts, link, all, last } = client;
+  const now = world.time.elapsed;
+  if (link === undefined || last !== undefined || client.garbageSent || link.isSlow || link.stalledMs > 0 || facts.mayRefuse) return;
+  const before = all.at(-1);
+  if (before !== undefined && (isLast(before.step) || leftUnread(before))) return;
+  if (link.finAt !== undefined || all.some(({ failures }) => failures.length > 0)) return;
+  const idleMs = facts.deadline(all.length === 0 ? "headMs" : "keepAliveMs");
+  const waited = now - client.idleSince;
+  const stopped = facts.drainAt === undefined ? Number.POSITIVE_INFINITY : Math.max(client.idleSince, facts.drainAt) + facts.deadline("stopGraceMs");
+  if (facts.mayKill(now)) {
+    if (facts.killedAt === undefined && now >= stopped + 2 * coarseMs) world.fail("idle connections end with the stop", `${client.name}: ends at the deadline, ${now}`);
+    return;
+  }
+  if (now < Math.min(client.idleSince + idleMs, stopped)) world.fail("deadlines are not early", `${client.name}: idle for ${waited} of ${idleMs} ms`);
+  // A stop sets the deadline anew, to the grace.
+  const isReset = facts.drainAt !== undefined && facts.drainAt <= client.idleSince + idleMs + coarseMs;
+  const lateAt = isReset ? stopped : client.idleSince + idleMs;
+  if (now > lateAt + 2 * coarseMs) world.fail("deadlines are not late", `${client.name}: idle for ${waited} of ${idleMs} ms`);
+}
+
+/** A client that waits for a 100 gets it once its content is asked for. */
+export function judgeContinue({ facts, world }: PlainClientRun, record: RequestRecord): void {
+  const { step, begunAt, calledAt, readEnded } = record;
+  const { handler, body } = step;
+  if (body?.expect !== true || !readEnded || begunAt === undefined || calledAt === undefined || step.version === "1.0") return;
+  if (body.size === 0 || (handler.read !== "all" && handler.read !== "stream")) return;
+  const asks = calledAt + Math.max(0, handler.waitMs);
+  if (asks < begunAt + 500 && facts.drainAt === undefined && !record.informational.includes(100)) world.fail("a client that waits for a 100 gets it", record.key);
 }

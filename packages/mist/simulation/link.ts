@@ -78,6 +78,12 @@ export class Link {
     return this.#network.readBytes > 0;
   }
 
+  /** How fast it takes what it is sent. */
+  get bytesPerSecond(): number {
+    const { readBytes, readEveryMs } = this.#network;
+    return readBytes === 0 || readEveryMs === 0 ? Number.POSITIVE_INFINITY : (readBytes * 1000) / readEveryMs;
+  }
+
   /** Whether anything can still be exchanged. */
   get open(): boolean {
     return this.brokenAt === undefined && this.closedAt === undefined;

@@ -38,6 +38,8 @@ export class RequestRecord {
   /** Since when. */
   waitsSince = 0;
   produced = 0;
+  /** Promises given to `waitUntil` that are open. */
+  background = 0;
   opened = 0;
   closed = 0;
   discarded = 0;

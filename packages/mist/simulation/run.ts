@@ -21,6 +21,9 @@ export interface Result {
 /** Longer than any scenario takes. */
 const longestMs = 600_000;
 
+/** A handler of the user's that outlives its connection has 5 s. */
+const graceMs = 5500;
+
 let current: World | undefined;
 
 function unhandled(error: unknown): void {
@@ -31,6 +34,10 @@ function unhandled(error: unknown): void {
 
 process.on("unhandledRejection", unhandled);
 process.on("uncaughtException", unhandled);
+
+process.on("warning", (warning) => {
+  current?.fail("nothing unhandled is thrown", `a warning: ${warning.stack}`);
+});
 
 /** Real time and real timers have no place in a run. */
 function forbidReality(world: World): () => void {
@@ -67,6 +74,8 @@ export async function run(scenario: Scenario): Promise<Result> {
     const why = await time.run(longestMs);
     if (why === "busy") world.fail("nothing waits for ever", "too much happens at one instant");
     if (why === "limit") world.fail("no timer is left", `timers still run after ${longestMs} ms`);
+    const longer = time.lastTheirs - world.overAt;
+    if (why === "done" && longer > graceMs) world.fail("no timer is left", `a timer was due ${longer} ms behind the end of everything`);
     world.finish();
   } finally {
     current = undefined;

@@ -50,12 +50,21 @@ export async function runHttp(world: World, plan: HttpScenario): Promise<void> {
   for (const client of clients) {
     const { atMs } = plan.clients[clients.indexOf(client)] as HttpClient;
     world.after(atMs, () => {
-      client.run(() => server.connect()).catch((error: unknown) => world.fail("the simulation works", `${client.name}: ${(error as Error).stack}`));
+      const connect = async (): Promise<ClientEnd> => {
+        const socket = await server.connect();
+        const { connections } = server.info();
+        if (connections > plan.maxConnections) world.fail("limits are kept", `${connections} connections`);
+        return socket;
+      };
+      client.run(connect).catch((error: unknown) => world.fail("the simulation works", `${client.name}: ${(error as Error).stack}`));
     });
   }
   runCrashes(world, plan.crashes, server.supervisor, facts);
   stopServer(world, "server", server as unknown as Stoppable, plan.stop, facts, () => {
     forget();
+    for (const { key, background, calls } of records.requests.values()) {
+      if (calls > 0 && background > 0 && !facts.mayKill(world.time.elapsed)) world.fail("stop waits for what it was given", `${key}: ${background} promises are open`);
+    }
     const { streams, refused } = server.info();
     if (streams !== 0) world.fail("counters are back to zero", `${streams} HTTP/2 streams are left`);
     world.log("server", `refused ${refused}`);

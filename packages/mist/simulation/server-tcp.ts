@@ -9,7 +9,7 @@ import type { World } from "./world.ts";
 
 export async function runTcp(world: World, plan: TcpScenario): Promise<void> {
   const { sendMs, minSendRate, lingerMs, stallMs, initTimeoutMs } = plan;
-  const facts = new ServerFacts({}, { sendMs, lingerMs, stallMs, initTimeoutMs });
+  const facts = new ServerFacts({}, { sendMs, minSendRate, lingerMs, stallMs, initTimeoutMs });
   facts.mayRefuse = plan.maxConnections < plan.clients.length || plan.maxQueue < plan.clients.length;
   const clients = plan.clients.map((client) => new TcpClientRun(world, client, facts, plan.activeState));
   const ofConnection = (connection: glisten.Connection<never>): TcpClientRun => {
@@ -48,7 +48,12 @@ export async function runTcp(world: World, plan: TcpScenario): Promise<void> {
   for (const client of clients) {
     world.after(client.plan.atMs, () => {
       client
-        .run(() => server.connect({ remotePort: client.port }))
+        .run(async () => {
+          const socket = await server.connect({ remotePort: client.port });
+          const { connections } = server.info();
+          if (connections > plan.maxConnections) world.fail("limits are kept", `${connections} connections`);
+          return socket;
+        })
         .catch((error: unknown) => world.fail("the simulation works", `${client.name}: ${(error as Error).stack}`));
     });
   }

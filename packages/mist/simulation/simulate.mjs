@@ -22,7 +22,7 @@ const regressions = new URL("regressions/", import.meta.url);
 const ciSeeds = 4000;
 const ciFreshMs = 8_000;
 /** A mutant that so many seeds do not find is not found. */
-const mutantSeeds = 20_000;
+const mutantSeeds = Number(process.env['MUTANT_SEEDS'] ?? 20_000);
 
 const { values } = parseArgs({
   options: {

@@ -94,6 +94,7 @@ export function stopServer(world: World, name: string, server: Stoppable, stop: 
     const now = time.elapsed;
     isClosed = true;
     facts.closedAt = now;
+    world.over();
     world.log(name, `closed: ${reason.type}`);
     const isExpected = facts.killedAt !== undefined ? ["killed", "shutdown"] : ["shutdown"];
     if (facts.stopCalledAt === undefined) world.fail("a server ends when it is stopped", `it ended by itself: ${reason.type} ${String((reason as { error?: unknown }).error)}`);

@@ -46,6 +46,8 @@ export class VirtualTime {
   #atOnce = 0;
   /** How many events there were. */
   events = 0;
+  /** When a timer of the code under test was last due. */
+  lastTheirs = 0;
 
   /** Milliseconds since the run began. */
   get elapsed(): number {
@@ -75,11 +77,6 @@ export class VirtualTime {
   /** A timer of the simulation's own. */
   after(ms: number, run: () => void): VirtualTimer {
     return this.#add(Math.max(0, ms), run, false);
-  }
-
-  /** How many timers of the code under test wait. */
-  get theirs(): number {
-    return this.#heap.reduce((sum, { run, isTheirs }) => sum + (isTheirs && run !== undefined ? 1 : 0), 0);
   }
 
   #add(ms: number, run: () => void, isTheirs: boolean): VirtualTimer {
@@ -137,6 +134,7 @@ export class VirtualTime {
     this.#now = Math.max(this.#now, entry.at);
     entry.run = undefined;
     this.events += 1;
+    if (entry.isTheirs) this.lastTheirs = this.elapsed;
     run();
     return this.#atOnce < mostAtOnce;
   }

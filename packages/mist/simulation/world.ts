@@ -16,6 +16,8 @@ export class World {
   readonly #lines: string[] = [];
   /** What must be empty at the end, and is told if it is not. */
   readonly #checks: (() => void)[] = [];
+  /** When the last part was over. */
+  overAt = 0;
   #counts: Map<string, number> = new Map();
 
   constructor(time: VirtualTime) {
@@ -31,6 +33,11 @@ export class World {
   fail(invariant: string, detail: string): void {
     this.log("!", `${invariant}: ${detail}`);
     this.findings.push({ invariant, detail });
+  }
+
+  /** A part of the run is over: a client, a server, a supervisor. */
+  over(): void {
+    this.overAt = this.time.elapsed;
   }
 
   /** Has `check` called when the run is over. */
