@@ -5,7 +5,7 @@ import { contentOf } from "./content.ts";
 import type { ServerFacts } from "./facts.ts";
 import { garbage } from "./garbage.ts";
 import { judgeAnswer, judgeContinue, judgeIdleEnd, judgeSilence, refusedHead } from "./judge-http1.ts";
-import { type ClientEnd, Link, type LinkOwner } from "./link.ts";
+import { type ClientEnd, Link, type LinkOwner, mayLive } from "./link.ts";
 import { type ResponseEvents, type ResponseHead, ResponseReader } from "./oracle-http1.ts";
 import { AnswerCheck } from "./answer-check.ts";
 import type { RequestRecord, Records } from "./record.ts";
@@ -57,6 +57,11 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
 
   keyOf(step: RequestStep): string {
     return `${this.name}/${step.id}`;
+  }
+
+  /** Whether the server may still have this connection at that instant. */
+  mayLive(at: number): boolean {
+    return mayLive(this.link, at, 0);
   }
 
   async run(connect: () => Promise<ClientEnd>): Promise<void> {

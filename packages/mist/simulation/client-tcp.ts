@@ -5,7 +5,7 @@ import * as glisten from "@x/glisten";
 import { contentOf, differsAt } from "./content.ts";
 import type { ServerFacts } from "./facts.ts";
 import { PlannedError } from "./handlers.ts";
-import { type ClientEnd, Link, type LinkOwner } from "./link.ts";
+import { type ClientEnd, Link, type LinkOwner, mayLive } from "./link.ts";
 import type { TcpClient, TcpStep } from "./scenario.ts";
 import type { World } from "./world.ts";
 
@@ -212,6 +212,12 @@ export class TcpClientRun implements LinkOwner {
   }
 
   // ── the client ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Whether the server may still have this connection at that instant. */
+  mayLive(at: number): boolean {
+    const { server } = this.plan;
+    return mayLive(this.#link, at, Math.max(0, server.closeMs) + Math.max(0, server.answerMs) + Math.max(0, server.initMs));
+  }
 
   async run(connect: () => Promise<ClientEnd>): Promise<void> {
     const world = this.#world;

@@ -9,7 +9,7 @@ import { contentOf, textOf } from "./content.ts";
 import type { ServerFacts } from "./facts.ts";
 import { PlannedError } from "./handlers.ts";
 import { coarseMs } from "./judge-http1.ts";
-import { type ClientEnd, Link, type LinkOwner } from "./link.ts";
+import { type ClientEnd, Link, type LinkOwner, mayLive } from "./link.ts";
 import { type ResponseEvents, type ResponseHead, ResponseReader } from "./oracle-http1.ts";
 import { clientFrame, FrameReader, type FrameEvents } from "./oracle-websocket.ts";
 import { Random } from "./random.ts";
@@ -251,6 +251,12 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   }
 
   // ── the client's steps ──────────────────────────────────────────────────────────────────────────────────
+
+  /** Whether the server may still have this connection at that instant. */
+  mayLive(at: number): boolean {
+    const { server } = this.plan;
+    return mayLive(this.#link, at, Math.max(0, server.closeMs) + Math.max(0, server.answerMs) + Math.max(0, server.initMs));
+  }
 
   async run(connect: () => Promise<ClientEnd>): Promise<void> {
     const world = this.#world;

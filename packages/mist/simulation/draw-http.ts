@@ -83,7 +83,7 @@ function drawDeadlines(random: Random): Numbers {
 function drawClient(random: Random, id: number, limits: Numbers): HttpClient {
   const kind = random.weighted({ http1: 68, websocket: 18, http2: 14 });
   if (kind === "websocket") return drawWebSocketClient(random, id);
-  if (kind === "http2") return drawHttp2Client(random, id, limits);
+  if (kind === "http2") return drawHttp2Client(random, id);
   return drawPlainClient(random, id, limits);
 }
 

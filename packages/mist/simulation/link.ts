@@ -36,6 +36,8 @@ export class Link {
   lastDeliveredAt = 0;
   /** When the client's own side of the connection broke, through no fault of the server. */
   brokenAt: number | undefined = undefined;
+  /** It broke without anybody being told. */
+  vanished = false;
   /** When the client's FIN was delivered. */
   finAt: number | undefined = undefined;
   /** When the server's FIN, or the end of the connection, was seen. */
@@ -116,6 +118,7 @@ export class Link {
     this.#world.log(this.name, how);
     this.brokenAt = this.#world.time.elapsed;
     this.#outgoing.length = 0;
+    this.vanished = how === "vanish";
     if (how === "vanish") this.#duplex.pause();
     else if (how === "reset" && this.#duplex.resetAndDestroy !== undefined) this.#duplex.resetAndDestroy();
     else this.#duplex.destroy();
@@ -234,4 +237,16 @@ export class Link {
     this.#world.log(this.name, this.code === undefined ? "closed" : `closed (${this.code})`);
     this.#owner.closed(this.code);
   }
+}
+
+/**
+ * Whether a server may still have a connection at that instant: its client has not left, or not for long.
+ *
+ * @param ms how long the server's own code may take behind the end
+ */
+export function mayLive(link: Link | undefined, at: number, ms: number): boolean {
+  if (link === undefined) return false;
+  const { closedAt, brokenAt, vanished } = link;
+  const leftAt = brokenAt !== undefined && !vanished ? brokenAt : closedAt;
+  return leftAt === undefined || leftAt + ms + 700 >= at;
 }

@@ -210,6 +210,7 @@ export interface WebSocketPlan {
 
 export interface Http2Client extends AnyClient {
   readonly kind: "http2";
+  /** A stream's window at first. */
   readonly window: number;
   readonly steps: readonly Http2Step[];
 }
@@ -221,7 +222,7 @@ export type Http2Step =
   | { readonly type: "stall"; readonly ms: number }
   | { readonly type: "cancel"; readonly id: number }
   | { readonly type: "ping" }
-  | { readonly type: "goaway" }
+  | { readonly type: "stay" }
   | { readonly type: "end" }
   | { readonly type: "reset" };
 

@@ -15,6 +15,7 @@ import type { World } from "./world.ts";
 
 interface ClientRun {
   readonly name: string;
+  mayLive(at: number): boolean;
   run(connect: () => Promise<ClientEnd>): Promise<void>;
 }
 
@@ -60,7 +61,7 @@ export async function runHttp(world: World, plan: HttpScenario): Promise<void> {
     });
   }
   runCrashes(world, plan.crashes, server.supervisor, facts);
-  stopServer(world, "server", server as unknown as Stoppable, plan.stop, facts, () => {
+  stopServer(world, "server", server as unknown as Stoppable, plan.stop, facts, clients, () => {
     forget();
     for (const { key, background, calls } of records.requests.values()) {
       if (calls > 0 && background > 0 && !facts.mayKill(world.time.elapsed)) world.fail("stop waits for what it was given", `${key}: ${background} promises are open`);

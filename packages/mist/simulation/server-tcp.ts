@@ -58,7 +58,7 @@ export async function runTcp(world: World, plan: TcpScenario): Promise<void> {
     });
   }
   runCrashes(world, plan.crashes, server.supervisor, facts);
-  stopServer(world, "tcp", server as unknown as Stoppable, plan.stop, facts, () => {});
+  stopServer(world, "tcp", server as unknown as Stoppable, plan.stop, facts, clients, () => {});
   world.atEnd(() => {
     for (const client of clients) {
       for (const failure of client.failures) {

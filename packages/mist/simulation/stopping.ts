@@ -44,7 +44,15 @@ export function runCrashes(world: World, crashes: readonly Crash[], supervisor: 
 }
 
 /** Ends the server when the plan says so, and judges how that went. */
-export function stopServer(world: World, name: string, server: Stoppable, stop: Stop, facts: ServerFacts, closed: () => void): void {
+export function stopServer(
+  world: World,
+  name: string,
+  server: Stoppable,
+  stop: Stop,
+  facts: ServerFacts,
+  clients: readonly { mayLive(at: number): boolean }[],
+  closed: () => void,
+): void {
   const { time } = world;
   let isClosed = false;
   let reported = 0;
@@ -60,6 +68,8 @@ export function stopServer(world: World, name: string, server: Stoppable, stop: 
     const sum = (what: "drained" | "killed"): number => kinds.reduce((total, kind) => total + kind[what], 0);
     if (sum("drained") !== report.drained || sum("killed") !== report.killed) world.fail("stop reports the truth", `byKind does not add up: ${JSON.stringify(report)}`);
     if (report.killed > 0 && now < facts.deadlineAt - 1) world.fail("stop reports the truth", `${report.killed} killed ${facts.deadlineAt - now} ms before the deadline`);
+    const living = clients.filter((client) => client.mayLive(facts.deadlineAt)).length;
+    if (report.killed > living) world.fail("stop kills what is left and nothing else", `${report.killed} killed, and ${living} clients may have been there`);
     const came = server.info().accepted - before.accepted;
     const total = report.drained + report.killed;
     if (stop.delayMs === 0 && total !== before.connections + came) world.fail("stop reports the truth", `${total} connections of ${before.connections} and ${came} more`);
