@@ -216,6 +216,8 @@ export class TcpClientRun implements LinkOwner {
   /** Whether the server may still have this connection at that instant. */
   mayLive(at: number): boolean {
     const { server } = this.plan;
+    // It has yet to handle what came.
+    if (this.#handled < (this.#link?.delivered ?? 0)) return true;
     return mayLive(this.#link, at, Math.max(0, server.closeMs) + Math.max(0, server.answerMs) + Math.max(0, server.initMs));
   }
 

@@ -96,7 +96,7 @@ function drawPlainClient(random: Random, id: number, limits: Numbers): PlainClie
   const network = drawNetwork(random.split("network"));
   const budget = budgetOf({ network });
   const steps: PlainStep[] = [];
-  const requests = random.weighted({ one: 30, few: 50, many: 20 });
+  const requests = random.weighted({ one: 40, few: 45, many: 15 });
   const count = requests === "one" ? 1 : requests === "few" ? random.integer(2, 4) : random.integer(5, 12);
   const isPipelined = random.chance(0.4);
   for (let i = 0; i < count; i++) {
@@ -145,7 +145,7 @@ export function drawRequest(
 }
 
 function drawContent(random: Random, most: number): RequestContent {
-  const size = random.chance(0.1) ? 0 : random.small(1, Math.min(most, random.pick([100, 5000, 200_000])));
+  const size = random.chance(0.1) ? 0 : random.small(1, Math.min(most, random.pick([20, 100, 1000, 5000, 200_000])));
   return {
     size,
     chunks: random.chance(0.5) ? random.list(random.integer(1, 3), () => random.small(Math.ceil(size / 50) + 1, size + 10)) : undefined,
@@ -186,7 +186,7 @@ function drawAnswer(random: Random, mayEcho: boolean, down: number): Answer {
     nothing: 1,
     never: 2,
   });
-  const size = (): number => random.small(0, Math.min(down, random.pick([200, 10_000, 300_000])));
+  const size = (): number => random.small(0, Math.min(down, random.pick([50, 200, 1000, 10_000, 200, 300_000])));
   switch (type) {
     case "bytes":
       return { type, size: size(), status: random.pick([200, 200, 200, 201, 404]), close: random.chance(0.04), text: random.chance(0.3) };

@@ -28,7 +28,7 @@ function drawClient(random: Random, id: number): TcpClient {
   const most = Math.min(network.segmentBytes * 60, network.readBytes === 0 ? 1_000_000 : network.readBytes * 60);
   const steps: TcpStep[] = [];
   for (let i = random.small(1, 12); i > 0; i--) {
-    steps.push({ type: "send", size: random.small(1, Math.min(most, random.pick([20, 3000, 100_000, 1_000_000]))) });
+    steps.push({ type: "send", size: random.small(1, Math.min(most, random.pick([20, 20, 3000, 3000, 100_000, 1_000_000]))) });
     if (random.chance(0.3)) steps.push({ type: "await" });
     if (random.chance(0.2)) steps.push({ type: "pause", ms: random.small(0, 2000) });
     if (random.chance(0.08)) steps.push({ type: "stall", ms: random.small(0, 4000) });

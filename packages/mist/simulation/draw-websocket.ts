@@ -29,7 +29,7 @@ export function drawWebSocketClient(random: Random, id: number): WebSocketClient
       type: "message",
       id: i,
       text: !edge && random.chance(0.5),
-      size: edge ? server.maxMessageBytes + random.integer(-1, 1) : random.small(0, Math.min(most, server.maxMessageBytes / 4, random.pick([100, 2000, 200_000]))),
+      size: edge ? server.maxMessageBytes + random.integer(-1, 1) : random.small(0, Math.min(most, server.maxMessageBytes / 4, random.pick([20, 100, 2000, 200_000]))),
       frames: random.chance(0.7) ? 1 : random.integer(1, 5),
       ping: random.chance(0.15),
     });

@@ -21,8 +21,8 @@ export function draw(seed: number): Scenario {
 
 /** How many there are: a few, or many. */
 export function drawCount(random: Random): number {
-  const size = random.weighted({ few: 78, some: 19, many: 3 });
-  return size === "few" ? random.integer(1, 3) : size === "some" ? random.integer(4, 10) : random.integer(11, 50);
+  const size = random.weighted({ few: 86, some: 12, many: 2 });
+  return size === "few" ? random.integer(1, 2) : size === "some" ? random.integer(3, 8) : random.integer(9, 50);
 }
 
 export function drawNetwork(random: Random): Network {

@@ -36,7 +36,7 @@ export class Link {
   lastDeliveredAt = 0;
   /** When the client's own side of the connection broke, through no fault of the server. */
   brokenAt: number | undefined = undefined;
-  /** It broke without anybody being told. */
+  /** It broke, and the server need not notice: nothing came, or a FIN behind which an answer may still be sent. */
   vanished = false;
   /** When the client's FIN was delivered. */
   finAt: number | undefined = undefined;
@@ -118,7 +118,7 @@ export class Link {
     this.#world.log(this.name, how);
     this.brokenAt = this.#world.time.elapsed;
     this.#outgoing.length = 0;
-    this.vanished = how === "vanish";
+    this.vanished = how !== "reset";
     if (how === "vanish") this.#duplex.pause();
     else if (how === "reset" && this.#duplex.resetAndDestroy !== undefined) this.#duplex.resetAndDestroy();
     else this.#duplex.destroy();

@@ -144,11 +144,12 @@ async function replay(seed) {
   const simulator = await makeSimulator(chosenMutant());
   try {
     /** @type {Simulator} */
-    const { draw, run } = await import(simulator.url);
+    const { draw, hashOf, run } = await import(simulator.url);
     const scenario = draw(seed);
-    const { transcript, findings, elapsedMs, events, hash } = await run(scenario);
+    const result = await run(scenario);
+    const { transcript, findings, elapsedMs, events } = result;
     console.log(`${JSON.stringify(scenario, undefined, 1)}\n\n${transcript.join("\n")}\n`);
-    console.log(`seed ${seed}: ${events} events in ${elapsedMs} ms of virtual time, ${hash}`);
+    console.log(`seed ${seed}: ${events} events in ${elapsedMs} ms of virtual time, ${hashOf(result)}`);
     const [finding] = findings;
     if (finding === undefined) passed += 1;
     else {

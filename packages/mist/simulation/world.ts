@@ -1,6 +1,5 @@
 // What a run has seen: the transcript, and what was wrong in it.
 
-import { createHash } from "node:crypto";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** Something that must not be. */
@@ -60,11 +59,6 @@ export class World {
 
   get transcript(): readonly string[] {
     return this.#lines;
-  }
-
-  /** Equal for equal runs. */
-  get hash(): string {
-    return createHash("sha1").update(this.#lines.join("\n")).digest("hex").slice(0, 16);
   }
 
   after(ms: number, run: () => void): { cancel(): void } {
