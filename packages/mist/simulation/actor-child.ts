@@ -72,7 +72,11 @@ export class Incarnation {
     this.ref = ref;
     ref.monitor(({ reason }) => this.#down(reason));
     void ref.exited.then((reason) => {
-      if (reason !== this.exit) world.fail("monitors tell the truth", `${this.name}: exited says ${reason.type}, the monitor ${this.exit?.type}`);
+      if (reason !== this.exit)
+        world.fail(
+          "monitors tell the truth",
+          `${this.name}: exited says ${reason.type}, the monitor ${this.exit?.type}`,
+        );
     });
     return ref;
   }
@@ -87,7 +91,11 @@ export class Incarnation {
     this.#closes += 1;
     this.#world.log(this.name, `onClose: ${reason.type}`);
     if (this.#closes > 1) this.#world.fail("one onClose per init", `${this.name}: called again`);
-    if (this.#busy && !this.#stuck && reason.type !== "killed" && reason.type !== "abnormal") this.#world.fail("one message at a time", `${this.name}: closes (${reason.type}) while it handles a message`);
+    if (this.#busy && !this.#stuck && reason.type !== "killed" && reason.type !== "abnormal")
+      this.#world.fail(
+        "one message at a time",
+        `${this.name}: closes (${reason.type}) while it handles a message`,
+      );
     return this.plan.closeMs < 0 ? undefined : this.#world.sleep(this.plan.closeMs);
   }
 
@@ -104,11 +112,16 @@ export class Incarnation {
         : reason.type === "normal"
           ? this.#stops
           : true;
-    if (!isTrue) this.#world.fail("reasons are true", `${this.name}: ${reason.type} ${String((reason as { readonly error?: unknown }).error)}`);
+    if (!isTrue)
+      this.#world.fail(
+        "reasons are true",
+        `${this.name}: ${reason.type} ${String((reason as { readonly error?: unknown }).error)}`,
+      );
     if (reason.type === "abnormal" && (reason.error as Error).name === "MailboxOverflowError") {
       this.#overflowed = true;
       const { maxMailbox, overflow } = this.plan;
-      if (maxMailbox === undefined || overflow !== "stop") this.#world.fail("reasons are true", `${this.name}: overflow, and its mailbox has no such bound`);
+      if (maxMailbox === undefined || overflow !== "stop")
+        this.#world.fail("reasons are true", `${this.name}: overflow, and its mailbox has no such bound`);
     }
   }
 
@@ -138,23 +151,36 @@ export class Incarnation {
           world.log(this.name, `call ${seq}: ${error.reason}`);
           // Asked to stop, or with a full mailbox, it ends as soon as it has handled what it is at, and nothing else.
           const mayEnd = this.#busy;
-          const isTrue = error.reason === "timeout" ? waited >= plan.timeoutMs && waited <= plan.timeoutMs + 1 : this.exit !== undefined || !ref.alive || mayEnd;
-          if (!isTrue) world.fail("calls are answered", `${this.name}: ${error.reason} after ${waited} of ${plan.timeoutMs} ms`);
+          const isTrue =
+            error.reason === "timeout"
+              ? waited >= plan.timeoutMs && waited <= plan.timeoutMs + 1
+              : this.exit !== undefined || !ref.alive || mayEnd;
+          if (!isTrue)
+            world.fail(
+              "calls are answered",
+              `${this.name}: ${error.reason} after ${waited} of ${plan.timeoutMs} ms`,
+            );
         },
       );
   }
 
-  #handle(count: number, { seq, plan, reply }: Sent): actor.Next<number, Sent> | undefined | Promise<actor.Next<number, Sent> | undefined> {
+  #handle(
+    count: number,
+    { seq, plan, reply }: Sent,
+  ): actor.Next<number, Sent> | undefined | Promise<actor.Next<number, Sent> | undefined> {
     const world = this.#world;
     if (this.#busy) world.fail("one message at a time", this.name);
     if (this.#closes > 0) world.fail("onClose comes last", this.name);
-    if (seq <= this.#last) world.fail("messages in order, none twice", `${this.name}: ${seq} behind ${this.#last}`);
+    if (seq <= this.#last)
+      world.fail("messages in order, none twice", `${this.name}: ${seq} behind ${this.#last}`);
     const mayDrop = this.plan.maxMailbox !== undefined && this.plan.overflow !== "stop";
-    if (!mayDrop && seq !== this.#last + 1) world.fail("messages in order, none twice", `${this.name}: ${seq} behind ${this.#last}`);
+    if (!mayDrop && seq !== this.#last + 1)
+      world.fail("messages in order, none twice", `${this.name}: ${seq} behind ${this.#last}`);
     this.#last = seq;
     this.#handled += 1;
     const { handleMs } = this.plan;
-    if (handleMs < 0 && plan.does !== "reject" && plan.does !== "never") return this.#do(count, seq, plan, reply);
+    if (handleMs < 0 && plan.does !== "reject" && plan.does !== "never")
+      return this.#do(count, seq, plan, reply);
     this.#busy = true;
     if (plan.does === "never") {
       this.#stuck = true;
@@ -166,7 +192,12 @@ export class Incarnation {
     });
   }
 
-  #do(count: number, seq: number, plan: MessagePlan, reply: actor.Subject<number> | undefined): actor.Next<number, Sent> | undefined {
+  #do(
+    count: number,
+    seq: number,
+    plan: MessagePlan,
+    reply: actor.Subject<number> | undefined,
+  ): actor.Next<number, Sent> | undefined {
     switch (plan.does) {
       case "throw":
       case "reject":
@@ -200,13 +231,18 @@ export class Incarnation {
   /** What must hold once all is over. */
   judge(): void {
     const world = this.#world;
-    if (this.#inits !== this.#closes) world.fail("one onClose per init", `${this.name}: ${this.#inits} inits, ${this.#closes} closes`);
-    if (this.ref !== undefined && this.#downs !== 1) world.fail("monitors tell the truth", `${this.name}: down ${this.#downs} times`);
-    if (this.#answers !== this.#calls) world.fail("nothing waits for ever", `${this.name}: ${this.#calls} calls, ${this.#answers} answers`);
+    if (this.#inits !== this.#closes)
+      world.fail("one onClose per init", `${this.name}: ${this.#inits} inits, ${this.#closes} closes`);
+    if (this.ref !== undefined && this.#downs !== 1)
+      world.fail("monitors tell the truth", `${this.name}: down ${this.#downs} times`);
+    if (this.#answers !== this.#calls)
+      world.fail("nothing waits for ever", `${this.name}: ${this.#calls} calls, ${this.#answers} answers`);
     const { maxMailbox, overflow } = this.plan;
     const waits = this.#sent - this.#handled;
     const isBusyAtEnd = this.exit?.type === "killed" || this.exit?.type === "shutdown" || this.#stuck;
-    if (this.#handled === 0 && waits > 0 && !isBusyAtEnd && this.exit?.type === "normal") world.fail("every message is handled", this.name);
-    if (this.#overflowed && maxMailbox !== undefined && waits < maxMailbox && overflow === "stop") world.fail("reasons are true", `${this.name}: overflow with ${waits} waiting`);
+    if (this.#handled === 0 && waits > 0 && !isBusyAtEnd && this.exit?.type === "normal")
+      world.fail("every message is handled", this.name);
+    if (this.#overflowed && maxMailbox !== undefined && waits < maxMailbox && overflow === "stop")
+      world.fail("reasons are true", `${this.name}: overflow with ${waits} waiting`);
   }
 }

@@ -55,7 +55,12 @@ class Tree implements Siblings {
     const { strategy, restarts, withinMs, children, stop } = this.#plan;
     world.atEnd(() => this.#judge());
     for (const child of children) {
-      for (const message of child.messages) world.after(message.atMs, () => (child.factory ? this.#startChild(child, message.timeoutMs) : this.#living.get(child.id)?.send(message)));
+      for (const message of child.messages)
+        world.after(message.atMs, () =>
+          child.factory
+            ? this.#startChild(child, message.timeoutMs)
+            : this.#living.get(child.id)?.send(message),
+        );
     }
     world.after(stop.atMs, () => this.#stop());
     try {
@@ -68,7 +73,11 @@ class Tree implements Siblings {
     } catch (error) {
       world.log(this.#name, `did not start: ${(error as Error).message}`);
       this.#exited = actor.shutdownExit;
-      if (!children.some(({ failingStarts }) => failingStarts.includes(0)) && !children.some(({ initMs }) => initMs >= initTimeoutMs)) world.fail("supervisors start", `${this.#name}: ${(error as Error).stack}`);
+      if (
+        !children.some(({ failingStarts }) => failingStarts.includes(0)) &&
+        !children.some(({ initMs }) => initMs >= initTimeoutMs)
+      )
+        world.fail("supervisors start", `${this.#name}: ${(error as Error).stack}`);
       return;
     }
     world.log(this.#name, "started");
@@ -89,8 +98,10 @@ class Tree implements Siblings {
     const count = this.#starts.get(child.id) ?? 0;
     this.#starts.set(child.id, count + 1);
     const before = this.#living.get(child.id);
-    if (!child.factory && before?.alive === true && before.exit === undefined) this.#world.fail("one incarnation at a time", `${before.name} lives, and another is started`);
-    if (child.failingStarts.includes(count)) throw new PlannedError(`${this.#name}.${child.id} does not start`);
+    if (!child.factory && before?.alive === true && before.exit === undefined)
+      this.#world.fail("one incarnation at a time", `${before.name} lives, and another is started`);
+    if (child.failingStarts.includes(count))
+      throw new PlannedError(`${this.#name}.${child.id} does not start`);
     const incarnation = new Incarnation(this.#world, `${this.#name}.${child.id}#${count}`, child, this);
     this.#all.push(incarnation);
     if (!child.factory) this.#living.set(child.id, incarnation);
@@ -107,7 +118,10 @@ class Tree implements Siblings {
         const factory: Factory = actor.factorySupervisor({
           restart: child.restart,
           shutdownMs: child.shutdownMs,
-          start: (lives) => this.#incarnate(child).start().then((ref) => this.#endLater(ref, lives)),
+          start: (lives) =>
+            this.#incarnate(child)
+              .start()
+              .then((ref) => this.#endLater(ref, lives)),
         });
         this.#factories.set(child.id, factory);
         return factory;
@@ -116,7 +130,12 @@ class Tree implements Siblings {
   }
 
   #endLater(ref: actor.ActorRef<Sent>, lives: number): actor.ActorRef<Sent> {
-    if (lives > 0) this.#world.after(lives, () => this.#all.find((one) => one.ref === ref)?.send({ atMs: 0, does: lives === 500 ? "stop" : "throw", timeoutMs: 0 }));
+    if (lives > 0)
+      this.#world.after(lives, () =>
+        this.#all
+          .find((one) => one.ref === ref)
+          ?.send({ atMs: 0, does: lives === 500 ? "stop" : "throw", timeoutMs: 0 }),
+      );
     return ref;
   }
 
@@ -128,7 +147,8 @@ class Tree implements Siblings {
       () => {},
       (error: Error) => {
         const isTrue = error instanceof PlannedError || !factory.open;
-        if (!isTrue || (wasOpen && error.name !== "PlannedError" && factory.open)) this.#world.fail("factories start children", `${this.#name}.${child.id}: ${error.stack}`);
+        if (!isTrue || (wasOpen && error.name !== "PlannedError" && factory.open))
+          this.#world.fail("factories start children", `${this.#name}.${child.id}: ${error.stack}`);
       },
     );
   }
@@ -161,7 +181,8 @@ class Tree implements Siblings {
         this.#lastStopped = index;
         return;
       case "child-started":
-        if (index <= this.#lastStarted) world.fail("children start in order", `${this.#name}: ${index} behind ${this.#lastStarted}`);
+        if (index <= this.#lastStarted)
+          world.fail("children start in order", `${this.#name}: ${index} behind ${this.#lastStarted}`);
         this.#lastStarted = index;
         this.#arrived.add(event.child);
         return;
@@ -172,11 +193,19 @@ class Tree implements Siblings {
   }
 
   #judgeStopped(index: number): void {
-    if (index >= this.#lastStopped && !this.#ends) this.#world.fail("children end in reverse order", `${this.#name}: ${index} behind ${this.#lastStopped}`);
+    if (index >= this.#lastStopped && !this.#ends)
+      this.#world.fail(
+        "children end in reverse order",
+        `${this.#name}: ${index} behind ${this.#lastStopped}`,
+      );
     if (this.#ends) return;
     const { strategy } = this.#plan;
     const isAffected = strategy === "one-for-all" || (strategy === "rest-for-one" && index >= this.#failed);
-    if (!isAffected) this.#world.fail("only those concerned are restarted", `${this.#name}: ${index} is stopped because of ${this.#failed}`);
+    if (!isAffected)
+      this.#world.fail(
+        "only those concerned are restarted",
+        `${this.#name}: ${index} is stopped because of ${this.#failed}`,
+      );
   }
 
   get #ends(): boolean {
@@ -187,7 +216,8 @@ class Tree implements Siblings {
     const { restarts: most, withinMs } = this.#plan;
     const now = this.#world.time.elapsed;
     const recent = this.#possible.filter((at) => now - at <= withinMs).length;
-    if (recent <= most) this.#world.fail("intensity is kept", `${this.#name}: gives up after ${recent} of ${most} restarts`);
+    if (recent <= most)
+      this.#world.fail("intensity is kept", `${this.#name}: gives up after ${recent} of ${most} restarts`);
   }
 
   #stop(): void {
@@ -225,16 +255,37 @@ class Tree implements Siblings {
     this.#exited = reason;
     world.over();
     world.log(this.#name, `down: ${reason.type}`);
-    const isTrue = reason.type === "abnormal" ? this.#gaveUp : reason.type === "killed" ? this.#killed : this.#stopCalledAt !== undefined;
+    const isTrue =
+      reason.type === "abnormal"
+        ? this.#gaveUp
+        : reason.type === "killed"
+          ? this.#killed
+          : this.#stopCalledAt !== undefined;
     if (!isTrue) world.fail("reasons are true", `${this.#name}: ${reason.type}`);
-    const byChildren = this.#plan.children.reduce((sum, { shutdownMs }) => sum + (typeof shutdownMs === "number" ? shutdownMs : 0) + graceMs, initTimeoutMs);
+    const byChildren = this.#plan.children.reduce(
+      (sum, { shutdownMs }) => sum + (typeof shutdownMs === "number" ? shutdownMs : 0) + graceMs,
+      initTimeoutMs,
+    );
     const hasInfinity = this.#plan.children.some(({ shutdownMs }) => shutdownMs === "infinity");
-    const deadlineAt = Math.min(this.#deadlineAt + graceMs, hasInfinity ? Number.POSITIVE_INFINITY : (this.#stopCalledAt ?? now) + byChildren);
-    if (now > Math.max(deadlineAt, (this.#stopCalledAt ?? 0) + graceMs)) world.fail("stop meets its deadline", `${this.#name}: down at ${now}, and asked at ${this.#stopCalledAt} for ${this.#deadlineAt}`);
+    const deadlineAt = Math.min(
+      this.#deadlineAt + graceMs,
+      hasInfinity ? Number.POSITIVE_INFINITY : (this.#stopCalledAt ?? now) + byChildren,
+    );
+    if (now > Math.max(deadlineAt, (this.#stopCalledAt ?? 0) + graceMs))
+      world.fail(
+        "stop meets its deadline",
+        `${this.#name}: down at ${now}, and asked at ${this.#stopCalledAt} for ${this.#deadlineAt}`,
+      );
     // A child that arrives later is ended at once.
-    for (const { ref, name } of this.#all) if (ref?.alive === true && this.#arrived.has(ref)) world.fail("every child is accounted for", `${name} is alive behind its supervisor`);
-    for (const child of this.#supervisor?.children() ?? []) if (child.child !== undefined) world.fail("every child is accounted for", `${this.#name}: child ${child.id} is ${child.state}`);
-    for (const [id, factory] of this.#factories) if (this.#arrived.has(factory) && (factory.alive || factory.count > 0)) world.fail("every child is accounted for", `${this.#name}.${id}: ${factory.count} children left`);
+    for (const { ref, name } of this.#all)
+      if (ref?.alive === true && this.#arrived.has(ref))
+        world.fail("every child is accounted for", `${name} is alive behind its supervisor`);
+    for (const child of this.#supervisor?.children() ?? [])
+      if (child.child !== undefined)
+        world.fail("every child is accounted for", `${this.#name}: child ${child.id} is ${child.state}`);
+    for (const [id, factory] of this.#factories)
+      if (this.#arrived.has(factory) && (factory.alive || factory.count > 0))
+        world.fail("every child is accounted for", `${this.#name}.${id}: ${factory.count} children left`);
   }
 
   // ── at the end ──────────────────────────────────────────────────────────────────────────────────────────
@@ -248,11 +299,18 @@ class Tree implements Siblings {
     for (const [index, at] of this.#certain.entries()) {
       const within = this.#certain.slice(0, index + 1).filter((one) => at - one <= withinMs).length;
       // What is dealt with while the supervisor ends counts no more.
-      if (within > most && (this.#stopCalledAt === undefined || at < this.#stopCalledAt)) world.fail("intensity is kept", `${this.#name}: ${within} restarts within ${withinMs} ms, and it goes on`);
+      if (within > most && (this.#stopCalledAt === undefined || at < this.#stopCalledAt))
+        world.fail(
+          "intensity is kept",
+          `${this.#name}: ${within} restarts within ${withinMs} ms, and it goes on`,
+        );
     }
   }
 }
 
 function restarts({ restart }: ChildPlan, reason: actor.ExitReason): boolean {
-  return restart === "permanent" || (restart === "transient" && (reason.type === "abnormal" || reason.type === "killed"));
+  return (
+    restart === "permanent" ||
+    (restart === "transient" && (reason.type === "abnormal" || reason.type === "killed"))
+  );
 }

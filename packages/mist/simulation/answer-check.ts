@@ -41,10 +41,12 @@ export class AnswerCheck {
     if (head.status < 500 && !head.fields.some(([name]) => name === "date")) this.#fail("no date");
     const whole = this.#wholeLength();
     const isSized = length >= 0 && this.#kind !== "failure" && whole !== undefined;
-    if (isSized && length !== whole && record.step.handler.answer.type !== "source") this.#fail(`a length of ${length}, not ${whole}`);
+    if (isSized && length !== whole && record.step.handler.answer.type !== "source")
+      this.#fail(`a length of ${length}, not ${whole}`);
     if (this.#kind === "events") {
       this.#reader = new EventReader(({ data, id }) => this.#event(data, id));
-      if (!head.fields.some(([name, value]) => name === "content-type" && value === "text/event-stream")) this.#fail("not an event stream");
+      if (!head.fields.some(([name, value]) => name === "content-type" && value === "text/event-stream"))
+        this.#fail("not an event stream");
     }
   }
 
@@ -64,7 +66,8 @@ export class AnswerCheck {
         return;
       case "text": {
         const expected = expectedText(record, this.#sizeOfBytes());
-        if (Buffer.compare(expected.subarray(at, at + bytes.length), bytes) !== 0) this.#fail(`text that differs behind byte ${at}`);
+        if (Buffer.compare(expected.subarray(at, at + bytes.length), bytes) !== 0)
+          this.#fail(`text that differs behind byte ${at}`);
         return;
       }
       case "events":
@@ -79,7 +82,11 @@ export class AnswerCheck {
   end(trailers: AnswerHead["fields"], facts: ServerFacts): void {
     const { record } = this;
     if (this.#kind === "failure") {
-      if (record.step.method !== "HEAD" && !this.#failure.startsWith(`${record.status} `) && this.#failure !== `${record.key}\n`)
+      if (
+        record.step.method !== "HEAD" &&
+        !this.#failure.startsWith(`${record.status} `) &&
+        this.#failure !== `${record.key}\n`
+      )
         this.#fail(`a failure that says ${JSON.stringify(this.#failure.slice(0, 60))}`);
       return;
     }
@@ -90,12 +97,14 @@ export class AnswerCheck {
     const stopped = facts.drains(this.#world.time.elapsed) && answer.type === "events";
     if (answer.type === "events") {
       const complete = answer.end === "end" && this.#events === answer.events.length;
-      if (!complete && !stopped) this.#fail(`ends whole after ${this.#events} of ${answer.events.length} events`);
+      if (!complete && !stopped)
+        this.#fail(`ends whole after ${this.#events} of ${answer.events.length} events`);
       return;
     }
     if (whole === undefined) this.#fail("ends whole, and its producer has not ended");
     else if (record.received !== whole) this.#fail(`ends whole after ${record.received} of ${whole} bytes`);
-    const isTrailed = "trailers" in answer && answer.trailers && (this.#framing === "chunked" || this.#framing === "http2");
+    const isTrailed =
+      "trailers" in answer && answer.trailers && (this.#framing === "chunked" || this.#framing === "http2");
     if (trailers.length !== (isTrailed ? 1 : 0)) this.#fail(`has ${trailers.length} trailers`);
   }
 
@@ -125,13 +134,20 @@ export class AnswerCheck {
 
   #compare(name: string, at: number, bytes: Buffer): void {
     const wrong = differsAt(name, at, bytes);
-    if (wrong >= 0) this.#fail(`differs at byte ${wrong} (${JSON.stringify(bytes.subarray(wrong - at, wrong - at + 12).toString("latin1"))}, not ${JSON.stringify(contentOf(name, wrong, wrong + 12).toString("latin1"))})`);
+    if (wrong >= 0)
+      this.#fail(
+        `differs at byte ${wrong} (${JSON.stringify(bytes.subarray(wrong - at, wrong - at + 12).toString("latin1"))}, not ${JSON.stringify(contentOf(name, wrong, wrong + 12).toString("latin1"))})`,
+      );
   }
 
   #event(data: string, id: string | undefined): void {
     const { answer } = this.record.step.handler;
     const plan = answer.type === "events" ? answer.events[this.#events] : undefined;
-    if (plan === undefined || data !== eventData(this.record, this.#events, plan.size) || id !== `${this.#events}`)
+    if (
+      plan === undefined ||
+      data !== eventData(this.record, this.#events, plan.size) ||
+      id !== `${this.#events}`
+    )
       this.#fail(`event ${this.#events} is ${JSON.stringify(data.slice(0, 40))} with id ${id}`);
     this.#events += 1;
   }

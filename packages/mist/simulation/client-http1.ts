@@ -1,14 +1,14 @@
 // A client that speaks HTTP/1: takes its steps, reads what comes back with a parser of its own, and judges it.
 
 import { Buffer } from "node:buffer";
+import { AnswerCheck } from "./answer-check.ts";
 import { contentOf } from "./content.ts";
 import type { ServerFacts } from "./facts.ts";
 import { garbage } from "./garbage.ts";
 import { judgeAnswer, judgeContinue, judgeIdleEnd, judgeSilence, refusedHead } from "./judge-http1.ts";
 import { type ClientEnd, Link, type LinkOwner, mayLive } from "./link.ts";
 import { type ResponseEvents, type ResponseHead, ResponseReader } from "./oracle-http1.ts";
-import { AnswerCheck } from "./answer-check.ts";
-import type { RequestRecord, Records } from "./record.ts";
+import type { Records, RequestRecord } from "./record.ts";
 import type { PlainClient, RequestStep } from "./scenario.ts";
 import type { World } from "./world.ts";
 
@@ -72,10 +72,11 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     } catch (error) {
       this.refusedAt = world.time.elapsed;
       this.#over = true;
-    this.world.over();
+      this.world.over();
       world.log(this.name, `refused: ${(error as Error).message}`);
       const { drainAt, crashes } = this.facts;
-      if (drainAt === undefined && crashes === 0) world.fail("a server accepts until it stops", `${this.name}: ${(error as Error).message}`);
+      if (drainAt === undefined && crashes === 0)
+        world.fail("a server accepts until it stops", `${this.name}: ${(error as Error).message}`);
       return;
     }
     world.log(this.name, "connected");
@@ -182,7 +183,11 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     const parts: Buffer[] = [];
     for (let at = from, i = from; at < to; i++) {
       const size = Math.max(1, Math.min(to - at, body.chunks[i % body.chunks.length] as number));
-      parts.push(Buffer.from(`${size.toString(16)}${body.extension ? ";x=y" : ""}\r\n`), contentOf(upName, at, at + size), Buffer.from("\r\n"));
+      parts.push(
+        Buffer.from(`${size.toString(16)}${body.extension ? ";x=y" : ""}\r\n`),
+        contentOf(upName, at, at + size),
+        Buffer.from("\r\n"),
+      );
       at += size;
     }
     if (last) parts.push(Buffer.from(`0\r\n${body.trailers ? "x-trailer: here\r\n" : ""}\r\n`));
@@ -214,7 +219,12 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
 
   ended(): void {
     const whole = this.#reader.receiveEnd();
-    if (!whole && this.#check === undefined && this.#reader.state !== "broken" && !this.facts.mayKill(this.world.time.elapsed))
+    if (
+      !whole &&
+      this.#check === undefined &&
+      this.#reader.state !== "broken" &&
+      !this.facts.mayKill(this.world.time.elapsed)
+    )
       this.world.fail("answers are whole", `${this.name}: the server's FIN within a head`);
     if (whole && this.asked.length === 0) judgeIdleEnd(this);
     this.#wake();
@@ -241,13 +251,18 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     if (first === undefined || !("record" in first)) return undefined;
     const { record } = first;
     // Who refuses what stands before the method cannot know it.
-    const isUnknown = head.status === 400 && refusedHead(record, this.headOf(record), this.facts).includes(400);
+    const isUnknown =
+      head.status === 400 && refusedHead(record, this.headOf(record), this.facts).includes(400);
     return isUnknown ? undefined : record.step.method;
   }
 
   /** The server is full, and says so before it has read anything. */
   #isRefusal({ status, fields }: ResponseHead): boolean {
-    return this.facts.mayRefuse && status === 503 && fields.some(([name, value]) => name === "content-length" && value === "8");
+    return (
+      this.facts.mayRefuse &&
+      status === 503 &&
+      fields.some(([name, value]) => name === "content-length" && value === "8")
+    );
   }
 
   informational(head: ResponseHead): void {
@@ -262,7 +277,8 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     if (head.status === 100) {
       if (record.step.body?.expect !== true) this.world.fail("100 is for those who expect it", record.key);
       this.#continued();
-    } else if (head.status !== 103 || !record.step.handler.informational) this.world.fail("answers are the handler's", `${record.key}: a ${head.status}`);
+    } else if (head.status !== 103 || !record.step.handler.informational)
+      this.world.fail("answers are the handler's", `${record.key}: a ${head.status}`);
   }
 
   head(head: ResponseHead, framing: "none" | "length" | "chunked" | "close", length: number): void {
@@ -278,15 +294,26 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
       world.fail("answers are to requests", `${this.name}: a ${head.status} to nothing`);
       return;
     }
-    if (this.last !== undefined) world.fail("nothing comes behind the last answer", `${this.name}: a ${head.status}`);
+    if (this.last !== undefined)
+      world.fail("nothing comes behind the last answer", `${this.name}: a ${head.status}`);
     if (announcesClose(head, framing)) this.last = first;
     if (!("record" in first)) {
       world.log(this.name, `garbage is answered ${head.status}`);
-      const since = world.time.elapsed - Math.min(this.facts.deadline("headMs"), this.facts.drainAt === undefined ? Number.POSITIVE_INFINITY : this.facts.deadline("stopGraceMs"));
+      const since =
+        world.time.elapsed -
+        Math.min(
+          this.facts.deadline("headMs"),
+          this.facts.drainAt === undefined ? Number.POSITIVE_INFINITY : this.facts.deadline("stopGraceMs"),
+        );
       const isSlow = this.link?.isSlow === true || (this.link?.stalledMs ?? 0) > 0;
       const late = head.status === 408 && (isSlow || this.idleSince <= since);
-      if (!late && !first.garbage.includes(head.status)) world.fail("garbage is refused", `${this.name}: answered ${head.status}, not ${first.garbage.join()}`);
-      if (this.last === undefined) world.fail("garbage is refused", `${this.name}: the connection goes on behind it`);
+      if (!late && !first.garbage.includes(head.status))
+        world.fail(
+          "garbage is refused",
+          `${this.name}: answered ${head.status}, not ${first.garbage.join()}`,
+        );
+      if (this.last === undefined)
+        world.fail("garbage is refused", `${this.name}: the connection goes on behind it`);
       return;
     }
     const { record } = first;
@@ -330,6 +357,8 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
 }
 
 function announcesClose(head: ResponseHead, framing: string): boolean {
-  const tokens = head.fields.filter(([name]) => name === "connection").flatMap(([, value]) => value.toLowerCase().split(/[ ,\t]+/));
+  const tokens = head.fields
+    .filter(([name]) => name === "connection")
+    .flatMap(([, value]) => value.toLowerCase().split(/[ ,\t]+/));
   return tokens.includes("close") || framing === "close";
 }

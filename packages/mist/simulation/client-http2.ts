@@ -7,7 +7,7 @@ import type { ServerFacts } from "./facts.ts";
 import { coarseMs, plannedStatuses } from "./judge-http1.ts";
 import { type ClientEnd, Link, type LinkOwner, mayLive } from "./link.ts";
 import * as h2 from "./oracle-http2.ts";
-import type { RequestRecord, Records } from "./record.ts";
+import type { Records, RequestRecord } from "./record.ts";
 import type { Http2Client, Http2Step, RequestStep } from "./scenario.ts";
 import type { World } from "./world.ts";
 
@@ -30,7 +30,13 @@ class Stream {
   /** Opened before the server's settings had come. */
   readonly isEarly: boolean;
 
-  constructor(id: number, record: RequestRecord, sendWindow: number, receiveWindow: number, isEarly: boolean) {
+  constructor(
+    id: number,
+    record: RequestRecord,
+    sendWindow: number,
+    receiveWindow: number,
+    isEarly: boolean,
+  ) {
     this.isEarly = isEarly;
     this.id = id;
     this.record = record;
@@ -61,7 +67,8 @@ export class Http2ClientRun implements LinkOwner {
   /** The last stream that the server will answer. */
   #lastId = Number.POSITIVE_INFINITY;
   #goneWith = -1;
-  #block: { readonly stream: number; readonly flags: number; readonly parts: Buffer[] } | undefined = undefined;
+  #block: { readonly stream: number; readonly flags: number; readonly parts: Buffer[] } | undefined =
+    undefined;
   #pings = 0;
   #pongs = 0;
 
@@ -90,7 +97,8 @@ export class Http2ClientRun implements LinkOwner {
       this.#over = true;
       world.over();
       world.log(this.name, "refused");
-      if (this.#facts.drainAt === undefined && this.#facts.crashes === 0) world.fail("a server accepts until it stops", this.name);
+      if (this.#facts.drainAt === undefined && this.#facts.crashes === 0)
+        world.fail("a server accepts until it stops", this.name);
       return;
     }
     const link = new Link(world, this.name, socket, this.plan.network, this);
@@ -180,7 +188,10 @@ export class Http2ClientRun implements LinkOwner {
     const delivered = (): void => {
       if (isLast) record.deliveredAt = this.#world.time.elapsed;
     };
-    link.send(h2.frame(h2.HEADERS, h2.END_HEADERS | (isLast ? h2.END_STREAM : 0), stream.id, h2.headerBlock(fields)), delivered);
+    link.send(
+      h2.frame(h2.HEADERS, h2.END_HEADERS | (isLast ? h2.END_STREAM : 0), stream.id, h2.headerBlock(fields)),
+      delivered,
+    );
     if (isLast) stream.sentAll = true;
     else void this.#content(stream, link);
   }
@@ -225,7 +236,12 @@ export class Http2ClientRun implements LinkOwner {
       }
       const isTrailed = record.step.body?.trailers === true && record.step.body.chunks !== undefined;
       const end = isTrailed
-        ? h2.frame(h2.HEADERS, h2.END_HEADERS | h2.END_STREAM, stream.id, h2.headerBlock([["x-trailer", "here"]]))
+        ? h2.frame(
+            h2.HEADERS,
+            h2.END_HEADERS | h2.END_STREAM,
+            stream.id,
+            h2.headerBlock([["x-trailer", "here"]]),
+          )
         : h2.frame(h2.DATA, h2.END_STREAM, stream.id);
       link.send(end, () => {
         record.deliveredAt = this.#world.time.elapsed;
@@ -245,13 +261,20 @@ export class Http2ClientRun implements LinkOwner {
 
   received(bytes: Buffer): void {
     const link = this.#link as Link;
-    for (const one of this.#frames.receive(bytes)) this.#frame(one.type, one.flags, one.stream, one.payload, link);
+    for (const one of this.#frames.receive(bytes))
+      this.#frame(one.type, one.flags, one.stream, one.payload, link);
     if (link.open) this.#flush(link);
     this.#wake();
   }
 
   ended(): void {
-    if (this.#frames.busy && !this.#facts.mayKill(this.#world.time.elapsed) && !this.#facts.mayRefuse && this.#settled) this.#world.fail("frames are well-formed", `${this.name}: the server's FIN within a frame`);
+    if (
+      this.#frames.busy &&
+      !this.#facts.mayKill(this.#world.time.elapsed) &&
+      !this.#facts.mayRefuse &&
+      this.#settled
+    )
+      this.#world.fail("frames are well-formed", `${this.name}: the server's FIN within a frame`);
     this.#link?.end();
     this.#wake();
   }
@@ -262,8 +285,13 @@ export class Http2ClientRun implements LinkOwner {
     this.#world.over();
     for (const stream of this.#streams.values()) if (!stream.ended) this.#judgeSilence(stream);
     const link = this.#link as Link;
-    const isWhole = this.#settled && link.brokenAt === undefined && link.finAt === undefined && !this.#facts.mayKill(this.#world.time.elapsed);
-    if (isWhole && this.#pongs < this.#pings && this.#goneWith < 0) this.#world.fail("pongs answer pings", `${this.name}: ${this.#pongs} of ${this.#pings}`);
+    const isWhole =
+      this.#settled &&
+      link.brokenAt === undefined &&
+      link.finAt === undefined &&
+      !this.#facts.mayKill(this.#world.time.elapsed);
+    if (isWhole && this.#pongs < this.#pings && this.#goneWith < 0)
+      this.#world.fail("pongs answer pings", `${this.name}: ${this.#pongs} of ${this.#pings}`);
     this.#wake();
   }
 
@@ -277,7 +305,8 @@ export class Http2ClientRun implements LinkOwner {
       if (!this.#facts.mayRefuse) this.#fail(`a frame ${type} before SETTINGS`);
       return;
     }
-    if (this.#block !== undefined && (type !== h2.CONTINUATION || id !== this.#block.stream)) this.#fail("a frame within a header block");
+    if (this.#block !== undefined && (type !== h2.CONTINUATION || id !== this.#block.stream))
+      this.#fail("a frame within a header block");
     if (payload.length > largestFrame) this.#fail(`a frame of ${payload.length} bytes`);
     switch (type) {
       case h2.SETTINGS:
@@ -311,7 +340,8 @@ export class Http2ClientRun implements LinkOwner {
         this.#world.log(this.name, `GOAWAY, last ${last}, code ${this.#goneWith} ${payload.subarray(8)}`);
         if (last > this.#lastId) this.#fail("a GOAWAY with a higher stream than before");
         this.#lastId = Math.min(this.#lastId, last);
-        if (this.#goneWith !== 0 && !this.#isLate()) this.#fail(`a GOAWAY with ${this.#goneWith}: ${payload.subarray(8)}`);
+        if (this.#goneWith !== 0 && !this.#isLate())
+          this.#fail(`a GOAWAY with ${this.#goneWith}: ${payload.subarray(8)}`);
         return;
       }
       default:
@@ -350,7 +380,11 @@ export class Http2ClientRun implements LinkOwner {
     const block = this.#block;
     this.#block = undefined;
     try {
-      this.#fields(block.stream, (block.flags & h2.END_STREAM) !== 0, this.#blocks.read(Buffer.concat(block.parts)));
+      this.#fields(
+        block.stream,
+        (block.flags & h2.END_STREAM) !== 0,
+        this.#blocks.read(Buffer.concat(block.parts)),
+      );
     } catch (error) {
       this.#fail((error as Error).message);
     }
@@ -367,13 +401,15 @@ export class Http2ClientRun implements LinkOwner {
     if (stream.ended) this.#world.fail("one answer per request", `${record.key}: HEADERS behind the end`);
     const status = Number(fields.find(([name]) => name === ":status")?.[1]);
     if (stream.check !== undefined) {
-      if (!isEnd || !Number.isNaN(status)) this.#world.fail("one answer per request", `${record.key}: HEADERS within the content`);
+      if (!isEnd || !Number.isNaN(status))
+        this.#world.fail("one answer per request", `${record.key}: HEADERS within the content`);
       this.#end(stream, fields);
       return;
     }
     if (status < 200) {
       record.informational.push(status);
-      if (status !== 103 || !record.step.handler.informational) this.#world.fail("answers are the handler's", `${record.key}: a ${status}`);
+      if (status !== 103 || !record.step.handler.informational)
+        this.#world.fail("answers are the handler's", `${record.key}: a ${status}`);
       return;
     }
     this.#world.log(record.key, `answered ${status}`);
@@ -383,24 +419,38 @@ export class Http2ClientRun implements LinkOwner {
     this.#judgeStatus(record, status);
     const length = fields.find(([name]) => name === "content-length")?.[1];
     const isBodyless = record.step.method === "HEAD" || status === 204 || status === 304;
-    stream.check = new AnswerCheck(this.#world, record, { status, fields }, isBodyless ? "none" : "http2", length === undefined ? -1 : Number(length));
+    stream.check = new AnswerCheck(
+      this.#world,
+      record,
+      { status, fields },
+      isBodyless ? "none" : "http2",
+      length === undefined ? -1 : Number(length),
+    );
     if (isEnd) this.#end(stream, []);
   }
 
   #judgeStatus(record: RequestRecord, status: number): void {
     const { limits } = this.#facts;
     const planned = plannedStatuses(record, Buffer.alloc(0), this.#facts);
-    const isSmall = (limits["maxHead"] ?? 0) < 400 || (limits["maxFields"] ?? 0) < 8 || (limits["maxTarget"] ?? 0) < 30;
+    const isSmall =
+      (limits["maxHead"] ?? 0) < 400 || (limits["maxFields"] ?? 0) < 8 || (limits["maxTarget"] ?? 0) < 30;
     if (planned.includes(status) || ((status === 431 || status === 414) && isSmall)) return;
     if (status === 400 && this.#link?.finAt !== undefined && record.deliveredAt === undefined) return;
     if (status === 408 && (record.step.body?.pause !== undefined || this.#isLate())) return;
-    this.#world.fail("answers are the handler's", `${record.key} is answered ${status}, not ${planned.join(" or ") || "at all"}`);
+    this.#world.fail(
+      "answers are the handler's",
+      `${record.key} is answered ${status}, not ${planned.join(" or ") || "at all"}`,
+    );
   }
 
   #data(flags: number, id: number, payload: Buffer, link: Link): void {
     const stream = this.#streams.get(id);
     this.#receiveWindow -= payload.length;
-    if (this.#receiveWindow < 0) this.#world.fail("held bytes stay within limits", `${this.name}: the connection's window is exceeded by ${-this.#receiveWindow}`);
+    if (this.#receiveWindow < 0)
+      this.#world.fail(
+        "held bytes stay within limits",
+        `${this.name}: the connection's window is exceeded by ${-this.#receiveWindow}`,
+      );
     if (payload.length > 0) {
       this.#receiveWindow += payload.length;
       link.send(h2.frame(h2.WINDOW_UPDATE, 0, 0, h2.number32(payload.length)));
@@ -410,9 +460,14 @@ export class Http2ClientRun implements LinkOwner {
       return;
     }
     stream.receiveWindow -= payload.length;
-    if (stream.receiveWindow < 0) this.#world.fail("held bytes stay within limits", `${stream.record.key}: the window is exceeded by ${-stream.receiveWindow}`);
+    if (stream.receiveWindow < 0)
+      this.#world.fail(
+        "held bytes stay within limits",
+        `${stream.record.key}: the window is exceeded by ${-stream.receiveWindow}`,
+      );
     if (stream.cancelled) return;
-    if (stream.ended || stream.check === undefined) this.#world.fail("one answer per request", `${stream.record.key}: DATA out of order`);
+    if (stream.ended || stream.check === undefined)
+      this.#world.fail("one answer per request", `${stream.record.key}: DATA out of order`);
     if (payload.length > 0) stream.check?.data(payload);
     if ((flags & h2.END_STREAM) !== 0) this.#end(stream, []);
     else if (payload.length > 0) {
@@ -460,7 +515,11 @@ export class Http2ClientRun implements LinkOwner {
   #judgeSilence(stream: Stream): void {
     const { record } = stream;
     const excuse = this.#excuse(stream);
-    if (excuse === undefined) this.#world.fail("every request is answered", `${record.key} (${record.outcome}) is not (reset with ${stream.resetWith}), and nothing calls for it`);
+    if (excuse === undefined)
+      this.#world.fail(
+        "every request is answered",
+        `${record.key} (${record.outcome}) is not (reset with ${stream.resetWith}), and nothing calls for it`,
+      );
     else this.#world.log(record.key, `stays unanswered: ${excuse}`);
   }
 
@@ -474,7 +533,11 @@ export class Http2ClientRun implements LinkOwner {
     if (record.failures.length > 0) return "a producer failed";
     if (facts.mayRefuse && !this.#settled) return "turned away";
     if (stream.id > this.#lastId) {
-      if (record.calls > 0) this.#world.fail("a GOAWAY tells the truth", `${record.key} is above the last stream, and reached the handler`);
+      if (record.calls > 0)
+        this.#world.fail(
+          "a GOAWAY tells the truth",
+          `${record.key} is above the last stream, and reached the handler`,
+        );
       return "behind the last stream";
     }
     if (stream.resetWith === 7) {
@@ -484,7 +547,8 @@ export class Http2ClientRun implements LinkOwner {
     }
     if (facts.mayKill(now)) return this.#isStuck(record) ? undefined : "killed";
     if (this.#isLate()) return "slow";
-    if (record.readError !== undefined || record.step.body?.pause !== undefined) return "its content did not come";
+    if (record.readError !== undefined || record.step.body?.pause !== undefined)
+      return "its content did not come";
     if (record.deliveredAt === undefined && facts.drainAt !== undefined) return "the server stopped";
     const endedAt = link.endSeenAt ?? now;
     if ((record.begunAt ?? now) >= endedAt - 1) return "it came behind the server's FIN";

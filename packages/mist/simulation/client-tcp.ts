@@ -52,10 +52,13 @@ export class TcpClientRun implements LinkOwner {
     this.plan = plan;
     this.name = `t${plan.id}`;
     this.#facts = facts;
-    this.#heldLimit = transportBytes + (activeState === "once" ? 0 : activeState === "active" ? readAheadBytes : activeState.count * 65_536);
+    this.#heldLimit =
+      transportBytes +
+      (activeState === "once" ? 0 : activeState === "active" ? readAheadBytes : activeState.count * 65_536);
     world.atEnd(() => {
       if (!this.#over) world.fail("nothing waits for ever", `${this.name} still waits at the end`);
-      if (this.#inits !== this.#closes) world.fail("one onClose per init", `${this.name}: ${this.#inits} inits, ${this.#closes} closes`);
+      if (this.#inits !== this.#closes)
+        world.fail("one onClose per init", `${this.name}: ${this.#inits} inits, ${this.#closes} closes`);
     });
   }
 
@@ -100,7 +103,11 @@ export class TcpClientRun implements LinkOwner {
     if (this.#busy) this.#world.fail("one message at a time", this.name);
     if (this.#closes > 0) this.#world.fail("onClose comes last", this.name);
     if (message.type === "user") {
-      if (message.message !== this.#userHandled) this.#world.fail("messages in order, none twice", `${this.name}: ${message.message}, not ${this.#userHandled}`);
+      if (message.message !== this.#userHandled)
+        this.#world.fail(
+          "messages in order, none twice",
+          `${this.name}: ${message.message}, not ${this.#userHandled}`,
+        );
       this.#userHandled += 1;
       const index = Buffer.alloc(4);
       index.writeUInt32BE(message.message);
@@ -109,7 +116,8 @@ export class TcpClientRun implements LinkOwner {
     }
     const { data } = message;
     const wrong = differsAt(`${this.name}>`, this.#handled, data);
-    if (wrong >= 0) this.#world.fail("bytes are the peer's", `${this.name} differs at byte ${wrong} in the loop`);
+    if (wrong >= 0)
+      this.#world.fail("bytes are the peer's", `${this.name} differs at byte ${wrong} in the loop`);
     this.#handled += data.length;
     const { server: plan } = this.plan;
     if (plan.answerMs < 0 && !plan.awaitsSends) return this.#answer(count, data, connection);
@@ -159,7 +167,8 @@ export class TcpClientRun implements LinkOwner {
 
   onShutdown(count: number): Loop | Promise<Loop> {
     const { onShutdown } = this.plan.server;
-    if (this.#facts.drainAt === undefined) this.#world.fail("reasons are true", `${this.name}: shutdown without a stop`);
+    if (this.#facts.drainAt === undefined)
+      this.#world.fail("reasons are true", `${this.name}: shutdown without a stop`);
     this.#world.log(this.name, `told of the stop: ${onShutdown}`);
     if (onShutdown === "go-on") return glisten.continue(count);
     this.#serverEnds = true;
@@ -184,7 +193,10 @@ export class TcpClientRun implements LinkOwner {
     const isTrue = (): boolean => {
       switch (reason.type) {
         case "normal":
-          return !facts.drains((link?.endSeenAt ?? now) - 1) && (this.#reasons.has("normal") || link?.finAt !== undefined || link?.brokenAt !== undefined);
+          return (
+            !facts.drains((link?.endSeenAt ?? now) - 1) &&
+            (this.#reasons.has("normal") || link?.finAt !== undefined || link?.brokenAt !== undefined)
+          );
         case "handler":
           return this.failures.includes(reason.error);
         case "reset":
@@ -207,7 +219,8 @@ export class TcpClientRun implements LinkOwner {
     if (deadline === "init") return this.plan.server.initMs >= facts.deadline("initTimeoutMs");
     if (deadline !== "send" || link === undefined) return false;
     const { minSendRate = 0 } = facts.deadlines;
-    const isSlow = link.bytesPerSecond < 4 * minSendRate + 1000 || link.stalledMs > 0 || link.brokenAt !== undefined;
+    const isSlow =
+      link.bytesPerSecond < 4 * minSendRate + 1000 || link.stalledMs > 0 || link.brokenAt !== undefined;
     return isSlow && now - this.plan.atMs >= Math.min(facts.deadline("sendMs"), facts.deadline("stallMs"));
   }
 
@@ -218,7 +231,11 @@ export class TcpClientRun implements LinkOwner {
     const { server } = this.plan;
     // It has yet to handle what came.
     if (this.#handled < (this.#link?.delivered ?? 0)) return true;
-    return mayLive(this.#link, at, Math.max(0, server.closeMs) + Math.max(0, server.answerMs) + Math.max(0, server.initMs));
+    return mayLive(
+      this.#link,
+      at,
+      Math.max(0, server.closeMs) + Math.max(0, server.answerMs) + Math.max(0, server.initMs),
+    );
   }
 
   async run(connect: () => Promise<ClientEnd>): Promise<void> {
@@ -228,9 +245,10 @@ export class TcpClientRun implements LinkOwner {
       socket = await connect();
     } catch {
       this.#over = true;
-    this.#world.over();
+      this.#world.over();
       world.log(this.name, "refused");
-      if (this.#facts.drainAt === undefined && this.#facts.crashes === 0) world.fail("a server accepts until it stops", this.name);
+      if (this.#facts.drainAt === undefined && this.#facts.crashes === 0)
+        world.fail("a server accepts until it stops", this.name);
       return;
     }
     const link = new Link(world, this.name, socket, this.plan.network, this);
@@ -281,7 +299,8 @@ export class TcpClientRun implements LinkOwner {
     // What comes when the connection is closing is dropped.
     if (this.#closes > 0 || this.#serverEnds) return;
     const held = (this.#link?.delivered ?? 0) - this.#handled;
-    if (held > this.#heldLimit) this.#world.fail("held bytes stay within limits", `${this.name}: ${held} bytes`);
+    if (held > this.#heldLimit)
+      this.#world.fail("held bytes stay within limits", `${this.name}: ${held} bytes`);
   }
 
   received(bytes: Buffer): void {
@@ -301,13 +320,19 @@ export class TcpClientRun implements LinkOwner {
   #frame(type: string, payload: Buffer): void {
     if (type === "e") {
       const wrong = differsAt(`${this.name}>`, this.#echoed, payload);
-      if (wrong >= 0) this.#world.fail("bytes are the handler's", `${this.name}: the echo differs at byte ${wrong}`);
+      if (wrong >= 0)
+        this.#world.fail("bytes are the handler's", `${this.name}: the echo differs at byte ${wrong}`);
       this.#echoed += payload.length;
     } else if (type === "g") {
       this.#greeted += 1;
-      if (differsAt(`${this.name}g`, 0, payload) >= 0 || this.#greeted > 1 || this.#echoed > 0) this.#world.fail("bytes are the handler's", `${this.name}: the greeting`);
+      if (differsAt(`${this.name}g`, 0, payload) >= 0 || this.#greeted > 1 || this.#echoed > 0)
+        this.#world.fail("bytes are the handler's", `${this.name}: the greeting`);
     } else if (type === "m") {
-      if (payload.readUInt32BE(0) !== this.#messages) this.#world.fail("messages in order, none twice", `${this.name}: ${payload.readUInt32BE(0)} is message ${this.#messages}`);
+      if (payload.readUInt32BE(0) !== this.#messages)
+        this.#world.fail(
+          "messages in order, none twice",
+          `${this.name}: ${payload.readUInt32BE(0)} is message ${this.#messages}`,
+        );
       this.#messages += 1;
     } else this.#world.fail("bytes are the handler's", `${this.name}: a frame ${type}`);
   }
@@ -328,9 +353,18 @@ export class TcpClientRun implements LinkOwner {
 
   /** A client that has hung up, and whose bytes are answered, is not kept. */
   #judgeLate(link: Link, now: number): void {
-    if (link.finAt === undefined || this.#busy || link.isSlow || link.stalledMs > 0 || this.#inits === 0 || this.failures.length > 0) return;
+    if (
+      link.finAt === undefined ||
+      this.#busy ||
+      link.isSlow ||
+      link.stalledMs > 0 ||
+      this.#inits === 0 ||
+      this.failures.length > 0
+    )
+      return;
     const due = Math.max(link.finAt, this.#restsSince);
-    if (now > due + 600) this.#world.fail("connections end in time", `${this.name}: ${now - due} ms behind its FIN`);
+    if (now > due + 600)
+      this.#world.fail("connections end in time", `${this.name}: ${now - due} ms behind its FIN`);
   }
 
   /** The server has ended the connection: everything must be there, or have its reason for not being. */
@@ -338,19 +372,30 @@ export class TcpClientRun implements LinkOwner {
     const { link, facts } = { link: this.#link as Link, facts: this.#facts };
     const now = this.#world.time.elapsed;
     this.#judgeLate(link, now);
-    if (link.brokenAt !== undefined || facts.mayKill(now) || this.#serverEnds || this.failures.length > 0) return;
+    if (link.brokenAt !== undefined || facts.mayKill(now) || this.#serverEnds || this.failures.length > 0)
+      return;
     if (facts.mayRefuse && this.#created === 0) return;
     if (this.plan.server.initMs >= facts.deadline("initTimeoutMs")) return;
     const isSlow = link.isSlow || link.stalledMs > 0;
-    if (isSlow && now >= Math.min(facts.deadline("sendMs"), facts.deadline("stallMs"), facts.deadline("lingerMs"))) return;
+    if (
+      isSlow &&
+      now >= Math.min(facts.deadline("sendMs"), facts.deadline("stallMs"), facts.deadline("lingerMs"))
+    )
+      return;
     if (this.#created === 0 && facts.drainAt !== undefined) return;
     if (link.finAt === undefined) {
       this.#world.fail("connections end for a reason", `${this.name}: at ${now}`);
       return;
     }
-    if (this.#echoed !== link.delivered) this.#world.fail("every byte is answered", `${this.name}: ${this.#echoed} of ${link.delivered}`);
-    if (this.#greeted !== (this.plan.server.greeting > 0 ? 1 : 0)) this.#world.fail("every byte is answered", `${this.name}: no greeting`);
-    if (this.#messages !== this.#userHandled) this.#world.fail("every byte is answered", `${this.name}: ${this.#messages} of ${this.#userHandled} messages`);
+    if (this.#echoed !== link.delivered)
+      this.#world.fail("every byte is answered", `${this.name}: ${this.#echoed} of ${link.delivered}`);
+    if (this.#greeted !== (this.plan.server.greeting > 0 ? 1 : 0))
+      this.#world.fail("every byte is answered", `${this.name}: no greeting`);
+    if (this.#messages !== this.#userHandled)
+      this.#world.fail(
+        "every byte is answered",
+        `${this.name}: ${this.#messages} of ${this.#userHandled} messages`,
+      );
   }
 }
 

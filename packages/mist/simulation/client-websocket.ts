@@ -11,7 +11,7 @@ import { PlannedError } from "./handlers.ts";
 import { coarseMs } from "./judge-http1.ts";
 import { type ClientEnd, Link, type LinkOwner, mayLive } from "./link.ts";
 import { type ResponseEvents, type ResponseHead, ResponseReader } from "./oracle-http1.ts";
-import { clientFrame, FrameReader, type FrameEvents } from "./oracle-websocket.ts";
+import { clientFrame, type FrameEvents, FrameReader } from "./oracle-websocket.ts";
 import { Random } from "./random.ts";
 import type { BadFrame, WebSocketClient, WebSocketStep } from "./scenario.ts";
 import type { World } from "./world.ts";
@@ -71,7 +71,6 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   #toldClosed = 0;
   #serverEnds = false;
   #busy = false;
-  #busySince = 0;
 
   constructor(world: World, plan: WebSocketClient, facts: ServerFacts) {
     this.#world = world;
@@ -82,7 +81,8 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     this.#messages = plan.steps.filter((step) => step.type === "message");
     world.atEnd(() => {
       if (!this.#over) world.fail("nothing waits for ever", `${this.name} still waits at the end`);
-      if (this.#inits !== this.#closes) world.fail("one onClose per init", `${this.name}: ${this.#inits} inits, ${this.#closes} closes`);
+      if (this.#inits !== this.#closes)
+        world.fail("one onClose per init", `${this.name}: ${this.#inits} inits, ${this.#closes} closes`);
     });
   }
 
@@ -115,7 +115,7 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   }
 
   async #initLater(subject: mist.Subject<number>): Promise<number> {
-    this.#begin();
+    this.#busy = true;
     await this.#world.sleep(this.plan.server.initMs);
     this.#busy = false;
     return this.#init(subject);
@@ -138,26 +138,33 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     return error;
   }
 
-  #begin(): void {
-    this.#busy = true;
-    this.#busySince = this.#world.time.elapsed;
-  }
-
-  #handle(message: mist.WebSocketMessage<number>, socket: mist.WebSocket<number>): mist.Next<number, number> | void | Promise<mist.Next<number, number> | void> {
-    if (this.#toldClosed > 0) this.#world.fail("closed comes last", `${this.name}: ${message.type} behind it`);
+  #handle(
+    message: mist.WebSocketMessage<number>,
+    socket: mist.WebSocket<number>,
+  ): mist.Next<number, number> | void | Promise<mist.Next<number, number> | void> {
+    if (this.#toldClosed > 0)
+      this.#world.fail("closed comes last", `${this.name}: ${message.type} behind it`);
     if (this.#busy) this.#world.fail("one message at a time", `${this.name}: ${message.type}`);
     switch (message.type) {
       case "text":
       case "binary":
-        return this.#answer(message.type === "text" ? Buffer.from(message.data) : message.data, message.type === "text", socket);
+        return this.#answer(
+          message.type === "text" ? Buffer.from(message.data) : message.data,
+          message.type === "text",
+          socket,
+        );
       case "user": {
         const index = message.message;
-        if (index !== this.#usersHandled) this.#world.fail("messages in order, none twice", `${this.name}: push ${index}, not ${this.#usersHandled}`);
+        if (index !== this.#usersHandled)
+          this.#world.fail(
+            "messages in order, none twice",
+            `${this.name}: push ${index}, not ${this.#usersHandled}`,
+          );
         this.#usersHandled += 1;
         const { size } = this.plan.server.push[index] as { readonly size: number };
         const sent = socket.sendText(this.#pushText(index, size));
         if (!this.plan.server.awaitsSends) return;
-        this.#begin();
+        this.#busy = true;
         return sent.then(
           () => {
             this.#busy = false;
@@ -169,7 +176,8 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
       }
       case "shutdown":
         this.#world.log(this.name, "handler is told of the stop");
-        if (this.#facts.drainAt === undefined) this.#world.fail("reasons are true", `${this.name}: shutdown without a stop`);
+        if (this.#facts.drainAt === undefined)
+          this.#world.fail("reasons are true", `${this.name}: shutdown without a stop`);
         this.#codes.add(1001);
         return;
       case "closed":
@@ -183,15 +191,22 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     return `push ${index} ${textOf(`${this.name}p${index}`, size)}`;
   }
 
-  #answer(data: Buffer, text: boolean, socket: mist.WebSocket<number>): mist.Next<number, number> | void | Promise<mist.Next<number, number> | void> {
+  #answer(
+    data: Buffer,
+    text: boolean,
+    socket: mist.WebSocket<number>,
+  ): mist.Next<number, number> | void | Promise<mist.Next<number, number> | void> {
     const index = this.#handled;
     const step = this.#messages[index];
     if (step === undefined || text !== step.text || Buffer.compare(data, this.#contentOf(step)) !== 0)
-      this.#world.fail("messages are the client's", `${this.name}: message ${index} is ${data.length} bytes of ${text ? "text" : "binary"}`);
+      this.#world.fail(
+        "messages are the client's",
+        `${this.name}: message ${index} is ${data.length} bytes of ${text ? "text" : "binary"}`,
+      );
     this.#handled += 1;
     const { server: plan } = this.plan;
     if (plan.answerMs < 0 && !plan.awaitsSends) return this.#react(index, data, text, socket);
-    this.#begin();
+    this.#busy = true;
     const wait = plan.answerMs > 0 ? this.#world.sleep(plan.answerMs) : Promise.resolve();
     return wait.then(async () => {
       const next = this.#react(index, data, text, socket);
@@ -203,7 +218,12 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
 
   #lastSend: Promise<void> = Promise.resolve();
 
-  #react(index: number, data: Buffer, text: boolean, socket: mist.WebSocket<number>): mist.Next<number, number> | void {
+  #react(
+    index: number,
+    data: Buffer,
+    text: boolean,
+    socket: mist.WebSocket<number>,
+  ): mist.Next<number, number> | void {
     const { server: plan } = this.plan;
     if (index === plan.failsAt) {
       this.#busy = false;
@@ -237,9 +257,13 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     const now = this.#world.time.elapsed;
     if (this.#codes.has(code)) return;
     if (code === 1001 && (facts.drainAt !== undefined || this.plan.server.idleTimeoutMs > 0)) return;
-    const isLost = link === undefined || link.brokenAt !== undefined || link.finAt !== undefined || facts.mayKill(now);
+    const isLost =
+      link === undefined || link.brokenAt !== undefined || link.finAt !== undefined || facts.mayKill(now);
     if (code === 1006 && (isLost || this.#isSlow() || !this.plan.polite)) return;
-    this.#world.fail("reasons are true", `${this.name}: ${who} is told ${code}, and could be told ${[...this.#codes].join(" or ") || "nothing"}`);
+    this.#world.fail(
+      "reasons are true",
+      `${this.name}: ${who} is told ${code}, and could be told ${[...this.#codes].join(" or ") || "nothing"}`,
+    );
   }
 
   /** A client that answers late may be taken for one that is gone. */
@@ -247,7 +271,12 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     const { network, server } = this.plan;
     const patience = Math.min(server.pongTimeoutMs, server.closeTimeoutMs, this.#facts.deadline("sendMs"));
     const roundMs = 2 * network.latencyMs + network.jitterMs * 40;
-    return network.readBytes > 0 || (this.#link?.stalledMs ?? 0) > 0 || roundMs >= patience || network.segmentBytes < 50;
+    return (
+      network.readBytes > 0 ||
+      (this.#link?.stalledMs ?? 0) > 0 ||
+      roundMs >= patience ||
+      network.segmentBytes < 50
+    );
   }
 
   // ── the client's steps ──────────────────────────────────────────────────────────────────────────────────
@@ -257,7 +286,11 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     const { server } = this.plan;
     // It has yet to handle what came.
     if (this.#handled < this.#sent) return true;
-    return mayLive(this.#link, at, Math.max(0, server.closeMs) + Math.max(0, server.answerMs) + Math.max(0, server.initMs));
+    return mayLive(
+      this.#link,
+      at,
+      Math.max(0, server.closeMs) + Math.max(0, server.answerMs) + Math.max(0, server.initMs),
+    );
   }
 
   async run(connect: () => Promise<ClientEnd>): Promise<void> {
@@ -267,9 +300,10 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
       socket = await connect();
     } catch {
       this.#over = true;
-    this.#world.over();
+      this.#world.over();
       world.log(this.name, "refused");
-      if (this.#facts.drainAt === undefined && this.#facts.crashes === 0) world.fail("a server accepts until it stops", this.name);
+      if (this.#facts.drainAt === undefined && this.#facts.crashes === 0)
+        world.fail("a server accepts until it stops", this.name);
       return;
     }
     const link = new Link(world, this.name, socket, this.plan.network, this);
@@ -283,7 +317,13 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     );
     while (this.#frames === undefined && !this.#over && !this.#refused) await this.#woken();
     for (const step of this.plan.steps) {
-      if (!link.open || link.endSeenAt !== undefined || this.#ended !== undefined || this.#closeSeen !== undefined) break;
+      if (
+        !link.open ||
+        link.endSeenAt !== undefined ||
+        this.#ended !== undefined ||
+        this.#closeSeen !== undefined
+      )
+        break;
       await this.#step(step, link);
     }
     while (!this.#over && link.endSeenAt === undefined && link.open) await this.#woken();
@@ -308,10 +348,17 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
         link.stall(step.ms);
         return;
       case "await":
-        while (this.#echoed < this.#sent && !this.#over && link.endSeenAt === undefined && this.#closeSeen === undefined) await this.#woken();
+        while (
+          this.#echoed < this.#sent &&
+          !this.#over &&
+          link.endSeenAt === undefined &&
+          this.#closeSeen === undefined
+        )
+          await this.#woken();
         return;
       case "stay":
-        while (!this.#over && link.endSeenAt === undefined && this.#closeSeen === undefined) await this.#woken();
+        while (!this.#over && link.endSeenAt === undefined && this.#closeSeen === undefined)
+          await this.#woken();
         return;
       case "close":
         this.#close(step.code, link);
@@ -344,7 +391,11 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     return text ? Buffer.from(textOf(name, size)) : contentOf(name, 0, size);
   }
 
-  #frame(opcode: number, payload: Uint8Array, options: { fin?: boolean; masked?: boolean; reserved?: number } = {}): Buffer {
+  #frame(
+    opcode: number,
+    payload: Uint8Array,
+    options: { fin?: boolean; masked?: boolean; reserved?: number } = {},
+  ): Buffer {
     return clientFrame(opcode, payload, this.#random.word(), options);
   }
 
@@ -364,7 +415,12 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     for (let i = 0; i < step.frames; i++) {
       const opcode = i > 0 ? 0 : step.text ? 1 : 2;
       const fin = i === step.frames - 1;
-      link.send(this.#frame(opcode, data.subarray(i * each, fin ? undefined : (i + 1) * each), { fin, reserved: compressed && i === 0 ? 4 : 0 }));
+      link.send(
+        this.#frame(opcode, data.subarray(i * each, fin ? undefined : (i + 1) * each), {
+          fin,
+          reserved: compressed && i === 0 ? 4 : 0,
+        }),
+      );
       if (step.ping && !fin) {
         const payload = Buffer.from(`within ${step.id}`);
         this.#pings.push(payload);
@@ -408,11 +464,8 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   // ── what the link tells ─────────────────────────────────────────────────────────────────────────────────
 
   received(bytes: Buffer): void {
-    if (this.#frames !== undefined) this.#frames.receive(bytes);
-    else {
-      const rest = this.#reader.receive(bytes);
-      if (rest.length > 0) this.#frames?.receive(rest);
-    }
+    const frames = this.#frames === undefined ? this.#reader.receive(bytes) : bytes;
+    if (frames.length > 0) this.#frames?.receive(frames);
     this.#wake();
   }
 
@@ -420,7 +473,10 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     const now = this.#world.time.elapsed;
     if (this.#frames !== undefined && this.#closeSeen === undefined) this.#judgeLoss();
     if (this.#closedBothAt !== undefined && now > this.#closedBothAt + coarseMs && !this.#isSlow())
-      this.#world.fail("a closed WebSocket ends", `${this.name}: ${now - this.#closedBothAt} ms behind the Close frames`);
+      this.#world.fail(
+        "a closed WebSocket ends",
+        `${this.name}: ${now - this.#closedBothAt} ms behind the Close frames`,
+      );
     this.#link?.end();
     this.#wake();
   }
@@ -439,7 +495,8 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   #judgeLoss(): void {
     const { facts, link } = { facts: this.#facts, link: this.#link };
     const now = this.#lostAt ?? this.#world.time.elapsed;
-    if (link === undefined || link.brokenAt !== undefined || link.finAt !== undefined || facts.mayKill(now)) return;
+    if (link === undefined || link.brokenAt !== undefined || link.finAt !== undefined || facts.mayKill(now))
+      return;
     if (this.#isSlow() || !this.plan.polite) return;
     this.#world.fail("WebSockets end with a Close frame", `${this.name}: the connection was lost at ${now}`);
   }
@@ -447,10 +504,21 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   #judgeNoHandshake(): void {
     const { facts, link } = { facts: this.#facts, link: this.#link };
     const now = this.#world.time.elapsed;
-    if (this.#refused || link === undefined || link.brokenAt !== undefined || link.finAt !== undefined || facts.mayRefuse || facts.mayKill(now)) return;
+    if (
+      this.#refused ||
+      link === undefined ||
+      link.brokenAt !== undefined ||
+      link.finAt !== undefined ||
+      facts.mayRefuse ||
+      facts.mayKill(now)
+    )
+      return;
     // It may be on its way to a client that is taken for one that is gone.
     if (this.#inits > 0 && (this.#isSlow() || !this.plan.polite)) return;
-    const headMs = Math.min(facts.deadline("headMs"), facts.drainAt === undefined ? Number.POSITIVE_INFINITY : facts.deadline("stopGraceMs"));
+    const headMs = Math.min(
+      facts.deadline("headMs"),
+      facts.drainAt === undefined ? Number.POSITIVE_INFINITY : facts.deadline("stopGraceMs"),
+    );
     if (facts.drainAt !== undefined || now >= headMs || this.plan.server.initFails) return;
     this.#world.fail("every request is answered", `${this.name}: no handshake`);
   }
@@ -469,7 +537,8 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     this.#refused = true;
     this.#world.log(this.name, `answered ${head.status}`);
     const isLarge = this.#facts.limit("maxHead") < 400 || this.#facts.limit("maxFields") < 7;
-    const allowed = head.status === 503 ? this.#facts.mayRefuse : head.status === 408 || (head.status === 431 && isLarge);
+    const allowed =
+      head.status === 503 ? this.#facts.mayRefuse : head.status === 408 || (head.status === 431 && isLarge);
     if (!allowed) this.#world.fail("answers are the handler's", `${this.name}: a ${head.status}`);
   }
 
@@ -480,9 +549,11 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   upgraded({ fields }: ResponseHead): void {
     const value = (name: string): string | undefined => fields.find(([one]) => one === name)?.[1];
     this.#world.log(this.name, "upgraded");
-    if (value("sec-websocket-accept") !== acceptance) this.#world.fail("answers are the handler's", `${this.name}: the wrong sec-websocket-accept`);
+    if (value("sec-websocket-accept") !== acceptance)
+      this.#world.fail("answers are the handler's", `${this.name}: the wrong sec-websocket-accept`);
     const deflated = value("sec-websocket-extensions") !== undefined;
-    if (deflated && !this.plan.server.compression) this.#world.fail("answers are the handler's", `${this.name}: an extension nobody asked for`);
+    if (deflated && !this.plan.server.compression)
+      this.#world.fail("answers are the handler's", `${this.name}: an extension nobody asked for`);
     this.#frames = new FrameReader(this, deflated);
     this.#wake();
   }
@@ -491,13 +562,25 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     const pushed = text && data.subarray(0, 5).toString() === "push " ? data.toString() : undefined;
     if (pushed !== undefined) {
       const plan = this.plan.server.push[this.#pushed];
-      if (plan === undefined || pushed !== this.#pushText(this.#pushed, plan.size)) this.#world.fail("messages in order, none twice", `${this.name}: ${JSON.stringify(pushed.slice(0, 20))} is push ${this.#pushed}`);
+      if (plan === undefined || pushed !== this.#pushText(this.#pushed, plan.size))
+        this.#world.fail(
+          "messages in order, none twice",
+          `${this.name}: ${JSON.stringify(pushed.slice(0, 20))} is push ${this.#pushed}`,
+        );
       this.#pushed += 1;
       return;
     }
     const step = this.#messages[this.#echoed];
-    if (this.#echoed >= this.#sent || step === undefined || step.text !== text || Buffer.compare(data, this.#contentOf(step)) !== 0)
-      this.#world.fail("messages in order, none twice", `${this.name}: answer ${this.#echoed} is ${data.length} bytes of ${text ? "text" : "binary"}`);
+    if (
+      this.#echoed >= this.#sent ||
+      step === undefined ||
+      step.text !== text ||
+      Buffer.compare(data, this.#contentOf(step)) !== 0
+    )
+      this.#world.fail(
+        "messages in order, none twice",
+        `${this.name}: answer ${this.#echoed} is ${data.length} bytes of ${text ? "text" : "binary"}`,
+      );
     this.#world.log(this.name, `answer ${this.#echoed}`);
     this.#echoed += 1;
     this.#wake();
@@ -540,8 +623,13 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     const own = this.plan.steps.findLast((step) => step.type === "close");
     const isOurs = own?.type === "close" && (own.code ?? -1) === code;
     const stops = this.#facts.drainAt !== undefined || this.#serverEnds || this.plan.server.idleTimeoutMs > 0;
-    if (isOurs && !stops && this.#echoed < this.#sent) this.#world.fail("every message is answered", `${this.name}: ${this.#echoed} of ${this.#sent}, and Close is answered`);
-    if (isOurs && !stops && this.#pings.length > 0) this.#world.fail("pongs answer pings", `${this.name}: ${this.#pings.length} pings have no pong`);
+    if (isOurs && !stops && this.#echoed < this.#sent)
+      this.#world.fail(
+        "every message is answered",
+        `${this.name}: ${this.#echoed} of ${this.#sent}, and Close is answered`,
+      );
+    if (isOurs && !stops && this.#pings.length > 0)
+      this.#world.fail("pongs answer pings", `${this.name}: ${this.#pings.length} pings have no pong`);
   }
 
   broken(why: string): void {

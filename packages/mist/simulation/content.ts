@@ -30,7 +30,10 @@ export function contentOf(name: string, from: number, to: number): Buffer {
   if (length <= ringBytes) return ring.subarray(at, at + length);
   const whole = Buffer.allocUnsafe(length);
   for (let done = 0; done < length; ) {
-    const piece = ring.subarray((at + done) % ringBytes, ((at + done) % ringBytes) + Math.min(ringBytes, length - done));
+    const piece = ring.subarray(
+      (at + done) % ringBytes,
+      ((at + done) % ringBytes) + Math.min(ringBytes, length - done),
+    );
     done += piece.copy(whole, done);
   }
   return whole;
@@ -51,6 +54,7 @@ const symbols: readonly string[] = [...letters];
 export function textOf(name: string, length: number): string {
   const start = startOf(name);
   let text = "";
-  for (let i = 0; i < length; i++) text += symbols[(ring[(start + i) % ringBytes] as number) % symbols.length];
+  for (let i = 0; i < length; i++)
+    text += symbols[(ring[(start + i) % ringBytes] as number) % symbols.length];
   return text;
 }

@@ -16,12 +16,16 @@ function drawTree(random: Random, id: number): TreePlan {
     strategy: random.pick(["one-for-one", "rest-for-one", "one-for-all"]),
     restarts: random.pick([0, 1, 2, 2, 5, 100]),
     withinMs: random.pick([200, 1000, 5000]),
-    children: random.list(random.integer(1, 5), (child) => drawChild(random.split(`child ${child}`), child, stopAt)),
+    children: random.list(random.integer(1, 5), (child) =>
+      drawChild(random.split(`child ${child}`), child, stopAt),
+    ),
     stop: {
       atMs: stopAt,
       how: random.chance(0.85) ? "stop" : "kill",
       deadlineMs,
-      again: random.chance(0.15) ? { afterMs: random.small(0, 1500), deadlineMs: random.small(0, 1000) } : undefined,
+      again: random.chance(0.15)
+        ? { afterMs: random.small(0, 1500), deadlineMs: random.small(0, 1000) }
+        : undefined,
     },
   };
 }
@@ -48,7 +52,17 @@ function drawChild(random: Random, id: number, stopAt: number): ChildPlan {
 function drawMessage(random: Random, stopAt: number, mayHang: boolean): MessagePlan {
   return {
     atMs: random.chance(0.4) ? random.integer(0, 3) : random.integer(0, stopAt + 500),
-    does: random.weighted({ count: 50, throw: 7, reject: 4, stop: 4, "stop-abnormal": 4, call: 15, "call-late": 5, forward: 10, never: mayHang ? 1 : 0 }),
+    does: random.weighted({
+      count: 50,
+      throw: 7,
+      reject: 4,
+      stop: 4,
+      "stop-abnormal": 4,
+      call: 15,
+      "call-late": 5,
+      forward: 10,
+      never: mayHang ? 1 : 0,
+    }),
     timeoutMs: random.pick([0, 20, 500, 30_000]),
   };
 }

@@ -88,7 +88,10 @@ function drawClient(random: Random, id: number, limits: Numbers): HttpClient {
 }
 
 /** Up to how many bytes a client of this network sends and takes: links that are slow carry less. */
-export function budgetOf({ network }: Pick<PlainClient, "network">): { readonly up: number; readonly down: number } {
+export function budgetOf({ network }: Pick<PlainClient, "network">): {
+  readonly up: number;
+  readonly down: number;
+} {
   return { up: network.segmentBytes * 60, down: network.readBytes === 0 ? 300_000 : network.readBytes * 100 };
 }
 
@@ -132,7 +135,9 @@ export function drawRequest(
   return {
     type: "request",
     id,
-    method: hasBody ? random.pick(["POST", "PUT"]) : random.weighted({ GET: 80, HEAD: 8, DELETE: 6, OPTIONS: 6 }),
+    method: hasBody
+      ? random.pick(["POST", "PUT"])
+      : random.weighted({ GET: 80, HEAD: 8, DELETE: 6, OPTIONS: 6 }),
     version,
     connection: random.chance(0.9) ? undefined : random.pick(["close", "keep-alive"]),
     headBytes: maxHead !== undefined && edges.chance(0.3) ? near(edges, maxHead) : undefined,
@@ -145,10 +150,14 @@ export function drawRequest(
 }
 
 function drawContent(random: Random, most: number): RequestContent {
-  const size = random.chance(0.1) ? 0 : random.small(1, Math.min(most, random.pick([20, 100, 1000, 5000, 200_000])));
+  const size = random.chance(0.1)
+    ? 0
+    : random.small(1, Math.min(most, random.pick([20, 100, 1000, 5000, 200_000])));
   return {
     size,
-    chunks: random.chance(0.5) ? random.list(random.integer(1, 3), () => random.small(Math.ceil(size / 50) + 1, size + 10)) : undefined,
+    chunks: random.chance(0.5)
+      ? random.list(random.integer(1, 3), () => random.small(Math.ceil(size / 50) + 1, size + 10))
+      : undefined,
     extension: random.chance(0.1),
     trailers: random.chance(0.2),
     expect: random.chance(0.15),
@@ -159,11 +168,24 @@ function drawContent(random: Random, most: number): RequestContent {
 
 export function drawHandler(random: Random, body: RequestContent | undefined, down: number): HandlerPlan {
   const size = body?.size ?? 0;
-  const read = body === undefined ? (random.chance(0.9) ? "nothing" : "all") : random.weighted({ nothing: 25, all: 30, stream: 25, some: 12, late: 8 });
+  const read =
+    body === undefined
+      ? random.chance(0.9)
+        ? "nothing"
+        : "all"
+      : random.weighted({ nothing: 25, all: 30, stream: 25, some: 12, late: 8 });
   return {
-    waitMs: random.weighted({ call: 50, promise: 20, late: 30 }) === "late" ? random.small(1, 2000) : random.pick([-1, 0]),
+    waitMs:
+      random.weighted({ call: 50, promise: 20, late: 30 }) === "late"
+        ? random.small(1, 2000)
+        : random.pick([-1, 0]),
     read,
-    size: read === "all" ? (random.chance(0.3) ? near(random, size) : 1_000_000) : Math.max(1, random.small(Math.ceil(size / 30), size + 1)),
+    size:
+      read === "all"
+        ? random.chance(0.3)
+          ? near(random, size)
+          : 1_000_000
+        : Math.max(1, random.small(Math.ceil(size / 30), size + 1)),
     pauseMs: random.chance(0.8) ? 0 : random.small(0, 300),
     informational: random.chance(0.05),
     waitUntilMs: random.chance(0.06) ? random.small(0, 4000) : undefined,
@@ -186,18 +208,36 @@ function drawAnswer(random: Random, mayEcho: boolean, down: number): Answer {
     nothing: 1,
     never: 2,
   });
-  const size = (): number => random.small(0, Math.min(down, random.pick([50, 200, 1000, 10_000, 200, 300_000])));
+  const size = (): number =>
+    random.small(0, Math.min(down, random.pick([50, 200, 1000, 10_000, 200, 300_000])));
   switch (type) {
     case "bytes":
-      return { type, size: size(), status: random.pick([200, 200, 200, 201, 404]), close: random.chance(0.04), text: random.chance(0.3) };
+      return {
+        type,
+        size: size(),
+        status: random.pick([200, 200, 200, 201, 404]),
+        close: random.chance(0.04),
+        text: random.chance(0.3),
+      };
     case "empty":
       return { type, status: random.pick([200, 204, 304, 404]) };
     case "iterable":
     case "source":
     case "chunked":
-      return { type, pieces: drawPieces(random, size()), end: drawEnd(random), trailers: random.chance(0.15), sized: random.chance(0.5) };
+      return {
+        type,
+        pieces: drawPieces(random, size()),
+        end: drawEnd(random),
+        trailers: random.chance(0.15),
+        sized: random.chance(0.5),
+      };
     case "events":
-      return { type, events: drawPieces(random, Math.min(size(), 5000)), keepAliveMs: random.pick([0, 200, 15_000]), end: drawEnd(random) };
+      return {
+        type,
+        events: drawPieces(random, Math.min(size(), 5000)),
+        keepAliveMs: random.pick([0, 200, 15_000]),
+        end: drawEnd(random),
+      };
     case "throw":
       return { type, status: random.pick([400, 403, 418, 503]), http: random.chance(0.5) };
     default:

@@ -20,11 +20,24 @@ export function drawHttp2Client(random: Random, id: number): Http2Client {
   }
   const end = random.weighted({ close: 50, stay: 35, end: 7, reset: 8 });
   if (end !== "close") steps.push({ type: end });
-  return { kind: "http2", id, atMs: random.chance(0.5) ? 0 : random.small(0, 3000), network, window: random.pick([65_535, 65_535, 1_000_000, 500, 0]), steps };
+  return {
+    kind: "http2",
+    id,
+    atMs: random.chance(0.5) ? 0 : random.small(0, 3000),
+    network,
+    window: random.pick([65_535, 65_535, 1_000_000, 500, 0]),
+    steps,
+  };
 }
 
 /** What HTTP/1 alone has is left out. */
 function asStream(step: RequestStep): RequestStep {
   const { body } = step;
-  return { ...step, version: "1.1", connection: undefined, emptyLines: 0, body: body === undefined ? undefined : { ...body, expect: false, extension: false } };
+  return {
+    ...step,
+    version: "1.1",
+    connection: undefined,
+    emptyLines: 0,
+    body: body === undefined ? undefined : { ...body, expect: false, extension: false },
+  };
 }

@@ -25,17 +25,29 @@ export function drawTcp(random: Random): TcpScenario {
 
 function drawClient(random: Random, id: number): TcpClient {
   const network = drawNetwork(random.split("network"));
-  const most = Math.min(network.segmentBytes * 60, network.readBytes === 0 ? 1_000_000 : network.readBytes * 60);
+  const most = Math.min(
+    network.segmentBytes * 60,
+    network.readBytes === 0 ? 1_000_000 : network.readBytes * 60,
+  );
   const steps: TcpStep[] = [];
   for (let i = random.small(1, 12); i > 0; i--) {
-    steps.push({ type: "send", size: random.small(1, Math.min(most, random.pick([20, 20, 3000, 3000, 100_000, 1_000_000]))) });
+    steps.push({
+      type: "send",
+      size: random.small(1, Math.min(most, random.pick([20, 20, 3000, 3000, 100_000, 1_000_000]))),
+    });
     if (random.chance(0.3)) steps.push({ type: "await" });
     if (random.chance(0.2)) steps.push({ type: "pause", ms: random.small(0, 2000) });
     if (random.chance(0.08)) steps.push({ type: "stall", ms: random.small(0, 4000) });
   }
   const end = random.weighted({ end: 50, stay: 38, reset: 12 });
   if (end !== "end") steps.push({ type: end });
-  return { id, atMs: random.chance(0.5) ? 0 : random.small(0, 3000), network, steps, server: drawPlan(random.split("server"), most) };
+  return {
+    id,
+    atMs: random.chance(0.5) ? 0 : random.small(0, 3000),
+    network,
+    steps,
+    server: drawPlan(random.split("server"), most),
+  };
 }
 
 function drawPlan(random: Random, most: number): TcpPlan {

@@ -20,7 +20,11 @@ const badFrames: readonly BadFrame[] = [
 export function drawWebSocketClient(random: Random, id: number): WebSocketClient {
   const network = drawNetwork(random.split("network"));
   const server = drawPlan(random.split("server"));
-  const most = Math.min(network.segmentBytes * 30, network.readBytes === 0 ? 200_000 : network.readBytes * 30, server.compression ? 4000 : 200_000);
+  const most = Math.min(
+    network.segmentBytes * 30,
+    network.readBytes === 0 ? 200_000 : network.readBytes * 30,
+    server.compression ? 4000 : 200_000,
+  );
   const steps: WebSocketStep[] = [];
   const count = random.small(0, 14);
   for (let i = 0; i < count; i++) {
@@ -29,7 +33,9 @@ export function drawWebSocketClient(random: Random, id: number): WebSocketClient
       type: "message",
       id: i,
       text: !edge && random.chance(0.5),
-      size: edge ? server.maxMessageBytes + random.integer(-1, 1) : random.small(0, Math.min(most, server.maxMessageBytes / 4, random.pick([20, 100, 2000, 200_000]))),
+      size: edge
+        ? server.maxMessageBytes + random.integer(-1, 1)
+        : random.small(0, Math.min(most, server.maxMessageBytes / 4, random.pick([20, 100, 2000, 200_000]))),
       frames: random.chance(0.7) ? 1 : random.integer(1, 5),
       ping: random.chance(0.15),
     });
@@ -43,7 +49,15 @@ export function drawWebSocketClient(random: Random, id: number): WebSocketClient
   else if (end === "stay") steps.push({ type: "stay" });
   else if (end === "bad") steps.push({ type: "bad", how: random.pick(badFrames) });
   else steps.push({ type: end });
-  return { kind: "websocket", id, atMs: random.chance(0.5) ? 0 : random.small(0, 3000), network, steps, polite: random.chance(0.92), server };
+  return {
+    kind: "websocket",
+    id,
+    atMs: random.chance(0.5) ? 0 : random.small(0, 3000),
+    network,
+    steps,
+    polite: random.chance(0.92),
+    server,
+  };
 }
 
 function drawPlan(random: Random): WebSocketPlan {
@@ -69,5 +83,8 @@ function drawPlan(random: Random): WebSocketPlan {
 }
 
 function drawPushes(random: Random): Piece[] {
-  return random.list(random.small(1, 15), () => ({ waitMs: random.chance(0.3) ? 0 : random.small(0, 800), size: random.small(0, 3000) }));
+  return random.list(random.small(1, 15), () => ({
+    waitMs: random.chance(0.3) ? 0 : random.small(0, 800),
+    size: random.small(0, 3000),
+  }));
 }

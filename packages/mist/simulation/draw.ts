@@ -4,8 +4,7 @@ import { drawActors } from "./draw-actors.ts";
 import { drawHttp } from "./draw-http.ts";
 import { drawTcp } from "./draw-tcp.ts";
 import { Random } from "./random.ts";
-import type { Fault, Network, Stop } from "./scenario.ts";
-import type { Scenario } from "./scenario.ts";
+import type { Fault, Network, Scenario, Stop } from "./scenario.ts";
 
 /** The scenario of a seed. */
 export function draw(seed: number): Scenario {
@@ -22,7 +21,11 @@ export function draw(seed: number): Scenario {
 /** How many there are: a few, or many. */
 export function drawCount(random: Random): number {
   const size = random.weighted({ few: 86, some: 12, many: 2 });
-  return size === "few" ? random.integer(1, 2) : size === "some" ? random.integer(3, 8) : random.integer(9, 50);
+  return size === "few"
+    ? random.integer(1, 2)
+    : size === "some"
+      ? random.integer(3, 8)
+      : random.integer(9, 50);
 }
 
 export function drawNetwork(random: Random): Network {
@@ -49,12 +52,20 @@ function drawFault(random: Random): Fault {
 
 export function drawStop(random: Random): Stop {
   return {
-    atMs: random.chance(0.1) ? random.integer(0, 5) : random.chance(0.9) ? random.integer(0, 3000) : random.integer(0, 90_000),
+    atMs: random.chance(0.1)
+      ? random.integer(0, 5)
+      : random.chance(0.9)
+        ? random.integer(0, 3000)
+        : random.integer(0, 90_000),
     how: random.weighted({ stop: 86, kill: 8, dispose: 6 }),
     delayMs: random.chance(0.8) ? 0 : random.small(0, 1000),
     deadlineMs: random.pick([0, 20, 300, 1500, 5000, 10_000, 10_000]),
     again: random.chance(0.1)
-      ? { afterMs: random.small(0, 1500), deadlineMs: random.small(0, 3000), how: random.weighted({ stop: 4, kill: 1 }) }
+      ? {
+          afterMs: random.small(0, 1500),
+          deadlineMs: random.small(0, 3000),
+          how: random.weighted({ stop: 4, kill: 1 }),
+        }
       : undefined,
   };
 }

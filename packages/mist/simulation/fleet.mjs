@@ -48,7 +48,11 @@ export async function runSeeds(url, options) {
         next += size;
         timer = setTimeout(() => {
           child.kill("SIGKILL");
-          failures.push({ seed: current, invariant: "a run ends", detail: `one of the ${size} seeds from ${current} does not` });
+          failures.push({
+            seed: current,
+            invariant: "a run ends",
+            detail: `one of the ${size} seeds from ${current} does not`,
+          });
           resolve(undefined);
         }, silenceMs);
         child.send({ from: current, count: size, untilFound });
@@ -65,7 +69,8 @@ export async function runSeeds(url, options) {
       });
       child.on("exit", (code) => {
         clearTimeout(timer);
-        if (code !== 0 && code !== null) reject(new Error(`a process of the simulator ended with ${code}, at seed ${current} or behind`));
+        if (code !== 0 && code !== null)
+          reject(new Error(`a process of the simulator ended with ${code}, at seed ${current} or behind`));
       });
     });
 

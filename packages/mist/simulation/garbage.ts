@@ -14,10 +14,19 @@ export const garbage: readonly Garbage[] = [
   { text: "GET / HTTP/1.1\r\nhost : a\r\n\r\n", statuses: [400] },
   { text: "GET / HTTP/1.1\r\nhost: a\r\n folded: b\r\n\r\n", statuses: [400] },
   { text: "GET / HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n", statuses: [400] },
-  { text: "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", statuses: [400] },
-  { text: "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 3\r\n\r\nabc", statuses: [400] },
+  {
+    text: "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    statuses: [400],
+  },
+  {
+    text: "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 3\r\n\r\nabc",
+    statuses: [400],
+  },
   { text: "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n", statuses: [400] },
-  { text: "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", statuses: [501] },
+  {
+    text: "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    statuses: [501],
+  },
   { text: "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, gzip\r\n\r\n", statuses: [400] },
   { text: "GET / HTTP/1.1\r\nhost: a\r\nexpect: miracles\r\n\r\n", statuses: [417] },
   { text: "CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n", statuses: [400, 501, 405] },

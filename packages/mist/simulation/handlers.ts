@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import * as mist from "@x/mist";
 import { contentOf, differsAt, textOf } from "./content.ts";
-import type { RequestRecord, Records } from "./record.ts";
+import type { Records, RequestRecord } from "./record.ts";
 import type { Answer, HandlerPlan, Piece, StreamEnd } from "./scenario.ts";
 import type { World } from "./world.ts";
 
@@ -33,7 +33,10 @@ export class Handlers {
   handle(request: mist.Request): mist.ServerResponse | Promise<mist.ServerResponse> {
     const record = this.#records.requests.get(request.path.slice(1));
     if (record === undefined) {
-      this.#world.fail("requests are the client's", `the handler was called for ${request.method} ${request.target.slice(0, 80)}`);
+      this.#world.fail(
+        "requests are the client's",
+        `the handler was called for ${request.method} ${request.target.slice(0, 80)}`,
+      );
       return mist.response(404);
     }
     record.calls += 1;
@@ -58,7 +61,8 @@ export class Handlers {
         this.#world.log(record.key, "signal aborted");
       });
     }
-    if (plan.informational && record.step.version === "1.1") mist.sendInformational(request, 103, { "x-hint": record.key });
+    if (plan.informational && record.step.version === "1.1")
+      mist.sendInformational(request, 103, { "x-hint": record.key });
     const { waitUntilMs } = plan;
     if (waitUntilMs === undefined) return;
     record.background += 1;
@@ -75,7 +79,11 @@ export class Handlers {
     return error;
   }
 
-  async #later(request: mist.Request, record: RequestRecord, plan: HandlerPlan): Promise<mist.ServerResponse> {
+  async #later(
+    request: mist.Request,
+    record: RequestRecord,
+    plan: HandlerPlan,
+  ): Promise<mist.ServerResponse> {
     if (plan.waitMs > 0) await this.#sleep(record, plan.waitMs);
     else await Promise.resolve();
     await this.#read(request, record, plan);
@@ -126,13 +134,19 @@ export class Handlers {
     }
     const { body } = record.step;
     if (record.readEnded && record.read !== (body?.size ?? 0))
-      this.#world.fail("content is the client's", `${record.key} ended after ${record.read} of ${body?.size ?? 0} bytes`);
+      this.#world.fail(
+        "content is the client's",
+        `${record.key} ended after ${record.read} of ${body?.size ?? 0} bytes`,
+      );
   }
 
   #checkTrailers(record: RequestRecord, trailers: mist.Fields): void {
     const expected = record.step.body?.trailers === true && record.step.body.chunks !== undefined ? 1 : 0;
     if (trailers.length !== expected)
-      this.#world.fail("content is the client's", `${record.key} has ${trailers.length} trailers, not ${expected}`);
+      this.#world.fail(
+        "content is the client's",
+        `${record.key} has ${trailers.length} trailers, not ${expected}`,
+      );
   }
 
   #ended(record: RequestRecord): void {
@@ -142,7 +156,8 @@ export class Handlers {
 
   #took(record: RequestRecord, data: Buffer): void {
     const at = differsAt(record.upName, record.read, data);
-    if (at >= 0) this.#world.fail("content is the client's", `${record.key} differs at byte ${at} in the handler`);
+    if (at >= 0)
+      this.#world.fail("content is the client's", `${record.key} differs at byte ${at} in the handler`);
     record.read += data.length;
   }
 
@@ -159,7 +174,9 @@ export class Handlers {
     const { answer } = plan;
     switch (answer.type) {
       case "bytes": {
-        const content = answer.text ? textOf(record.downName, answer.size) : contentOf(record.downName, 0, answer.size);
+        const content = answer.text
+          ? textOf(record.downName, answer.size)
+          : contentOf(record.downName, 0, answer.size);
         const response = mist.response(answer.status).setBody(mist.bytes(content));
         return answer.close ? response.setHeader("connection", "close") : response;
       }
@@ -177,7 +194,10 @@ export class Handlers {
       case "chunked":
         return this.#chunked(request, record, answer);
       case "iterable":
-        return this.#trailed(mist.response(200).setBody(mist.chunked(this.#iterable(record, answer))), answer);
+        return this.#trailed(
+          mist.response(200).setBody(mist.chunked(this.#iterable(record, answer))),
+          answer,
+        );
       case "source":
         return this.#trailed(mist.response(200).setBody(this.#source(record, answer)), answer);
       case "never":
@@ -226,7 +246,10 @@ export class Handlers {
     return piece;
   }
 
-  #iterable(record: RequestRecord, { pieces, end }: Streamed): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
+  #iterable(
+    record: RequestRecord,
+    { pieces, end }: Streamed,
+  ): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
     const atOnce = end !== "never" && pieces.every(({ waitMs }) => waitMs < 0);
     return atOnce ? this.#syncPieces(record, pieces, end) : this.#asyncPieces(record, pieces, end);
   }
@@ -243,7 +266,11 @@ export class Handlers {
     }
   }
 
-  async *#asyncPieces(record: RequestRecord, pieces: readonly Piece[], end: StreamEnd): AsyncGenerator<Uint8Array> {
+  async *#asyncPieces(
+    record: RequestRecord,
+    pieces: readonly Piece[],
+    end: StreamEnd,
+  ): AsyncGenerator<Uint8Array> {
     record.opened += 1;
     try {
       for (const { waitMs, size } of pieces) {
@@ -290,7 +317,8 @@ export class Handlers {
       },
       release: () => {
         released += 1;
-        if (released > out) world.fail("sources are released once", `${record.key}: ${released} releases of ${out} pieces`);
+        if (released > out)
+          world.fail("sources are released once", `${record.key}: ${released} releases of ${out} pieces`);
       },
       close: () => {
         record.closed += 1;
@@ -309,7 +337,11 @@ export class Handlers {
     };
   }
 
-  #chunked(request: mist.Request, record: RequestRecord, { pieces, end, trailers }: Streamed): mist.ServerResponse {
+  #chunked(
+    request: mist.Request,
+    record: RequestRecord,
+    { pieces, end, trailers }: Streamed,
+  ): mist.ServerResponse {
     const world = this.#world;
     const head = mist.response(200);
     const response = trailers ? head.withTrailers(() => ({ "x-trailer": "here" })) : head;
@@ -322,7 +354,8 @@ export class Handlers {
         return 0;
       },
       loop: (count, index, stream) => {
-        if (index !== count) world.fail("messages in order, none twice", `${record.key}: message ${index} after ${count}`);
+        if (index !== count)
+          world.fail("messages in order, none twice", `${record.key}: message ${index} after ${count}`);
         const piece = pieces[index];
         if (piece === undefined) return driven.end();
         if (stream.open) void stream.sendChunk(this.#piece(record, piece.size));
@@ -333,7 +366,11 @@ export class Handlers {
     });
   }
 
-  #events(request: mist.Request, record: RequestRecord, { events, keepAliveMs, end }: Events): mist.ServerResponse {
+  #events(
+    request: mist.Request,
+    record: RequestRecord,
+    { events, keepAliveMs, end }: Events,
+  ): mist.ServerResponse {
     const world = this.#world;
     const driven = this.#driven(record, events, end);
     return mist.serverSentEvents<number, number>({
@@ -344,10 +381,12 @@ export class Handlers {
         return 0;
       },
       loop: (count, index, stream) => {
-        if (index !== count) world.fail("messages in order, none twice", `${record.key}: message ${index} after ${count}`);
+        if (index !== count)
+          world.fail("messages in order, none twice", `${record.key}: message ${index} after ${count}`);
         const piece = events[index];
         if (piece === undefined) return driven.end();
-        if (stream.open) void stream.sendEvent(mist.event(eventData(record, index, piece.size)).eventId(`${index}`));
+        if (stream.open)
+          void stream.sendEvent(mist.event(eventData(record, index, piece.size)).eventId(`${index}`));
         record.produced += 1;
         driven.next(index + 1);
         return mist.continue(count + 1);
@@ -390,7 +429,8 @@ export class Handlers {
       },
       closed: (): void => {
         record.closed += 1;
-        if (record.closed > 1) world.fail("one onClose per init", `${record.key}: onClose called ${record.closed} times`);
+        if (record.closed > 1)
+          world.fail("one onClose per init", `${record.key}: onClose called ${record.closed} times`);
       },
     };
   }

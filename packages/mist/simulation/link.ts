@@ -177,7 +177,8 @@ export class Link {
     this.lastDeliveredAt = this.#world.time.elapsed;
     // The server may unmask in place.
     this.#duplex.write(Uint8Array.prototype.slice.call(piece));
-    while (this.#marks[0] !== undefined && this.#marks[0].at <= this.delivered) this.#marks.shift()?.reached();
+    while (this.#marks[0] !== undefined && this.#marks[0].at <= this.delivered)
+      this.#marks.shift()?.reached();
   }
 
   #checkFault(): void {

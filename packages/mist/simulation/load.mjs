@@ -19,7 +19,8 @@ const packages = fileURLToPath(new URL("../../", import.meta.url));
 export function mutated({ name, file, search, replace }) {
   const text = readFileSync(join(packages, file), "utf8");
   const places = text.split(search).length - 1;
-  if (places !== 1) throw new Error(`mutant "${name}": ${places} places in ${file} match, and it must be one`);
+  if (places !== 1)
+    throw new Error(`mutant "${name}": ${places} places in ${file} match, and it must be one`);
   return text.replace(search, () => replace);
 }
 
@@ -31,7 +32,8 @@ export function mutated({ name, file, search, replace }) {
  */
 export async function makeSimulator(mutant) {
   const folder = mkdtempSync(join(tmpdir(), "simulation-"));
-  const changed = mutant === undefined ? undefined : { path: join(packages, mutant.file), text: mutated(mutant) };
+  const changed =
+    mutant === undefined ? undefined : { path: join(packages, mutant.file), text: mutated(mutant) };
   const bundled = await rolldown({
     input: fileURLToPath(new URL("simulator.ts", import.meta.url)),
     platform: "node",

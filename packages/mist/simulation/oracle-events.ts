@@ -33,7 +33,8 @@ export class EventReader {
 
   #line(line: string): void {
     if (line === "") {
-      if (this.#data.length > 0) this.#dispatch({ type: this.#type || "message", data: this.#data.join("\n"), id: this.#id });
+      if (this.#data.length > 0)
+        this.#dispatch({ type: this.#type || "message", data: this.#data.join("\n"), id: this.#id });
       this.#data = [];
       this.#type = "";
       return;

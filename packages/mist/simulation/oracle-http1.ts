@@ -22,7 +22,16 @@ export interface ResponseEvents {
   broken(why: string): void;
 }
 
-type State = "head" | "length" | "chunk-size" | "chunk" | "chunk-end" | "trailers" | "close" | "upgraded" | "broken";
+type State =
+  | "head"
+  | "length"
+  | "chunk-size"
+  | "chunk"
+  | "chunk-end"
+  | "trailers"
+  | "close"
+  | "upgraded"
+  | "broken";
 
 const none: Buffer = Buffer.alloc(0);
 const tokenForm = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -125,7 +134,12 @@ export class ResponseReader {
         }
         const at = this.#held.indexOf("\r\n\r\n");
         if (at < 0) return false;
-        const fields = this.#fields(this.#take(at + 4).subarray(0, at).toString("latin1").split("\r\n"));
+        const fields = this.#fields(
+          this.#take(at + 4)
+            .subarray(0, at)
+            .toString("latin1")
+            .split("\r\n"),
+        );
         if (fields === undefined) return false;
         this.#end(fields);
         return true;
@@ -163,7 +177,9 @@ export class ResponseReader {
     if (at < 0) {
       if (this.#held.length > mostHead) return this.#break("an endless head");
       const start = this.#held.subarray(0, 7).toString("latin1");
-      return "HTTP/1.".startsWith(start) || start === "HTTP/1." ? false : this.#break(`a head of ${JSON.stringify(start)}`);
+      return "HTTP/1.".startsWith(start) || start === "HTTP/1."
+        ? false
+        : this.#break(`a head of ${JSON.stringify(start)}`);
     }
     const [first = "", ...lines] = this.#held.subarray(0, at).toString("latin1").split("\r\n");
     const line = /^HTTP\/(1\.[01]) ([1-5][0-9][0-9]) [\t\x20-\x7e\x80-\xff]*$/.exec(first);
@@ -187,15 +203,18 @@ export class ResponseReader {
   /** RFC 9112 §6.3. */
   #final(head: ResponseHead): boolean {
     const method = this.#events.method(head);
-    const all = (name: string): string[] => head.fields.filter(([one]) => one === name).map(([, value]) => value);
+    const all = (name: string): string[] =>
+      head.fields.filter(([one]) => one === name).map(([, value]) => value);
     const codings = all("transfer-encoding");
     const lengths = all("content-length");
     if (codings.length > 0 && lengths.length > 0) return this.#break("both a transfer coding and a length");
     if (codings.length > 1 || lengths.length > 1) return this.#break("two fields of framing");
-    if (lengths.length === 1 && !/^(0|[1-9][0-9]*)$/.test(lengths[0] as string)) return this.#break(`a length of ${lengths[0]}`);
+    if (lengths.length === 1 && !/^(0|[1-9][0-9]*)$/.test(lengths[0] as string))
+      return this.#break(`a length of ${lengths[0]}`);
     if (codings.length === 1 && codings[0] !== "chunked") return this.#break(`a coding of ${codings[0]}`);
     const bodyless = method === "HEAD" || head.status === 204 || head.status === 304;
-    if (head.status === 204 && (codings.length > 0 || lengths.length > 0)) return this.#break("framing in a 204");
+    if (head.status === 204 && (codings.length > 0 || lengths.length > 0))
+      return this.#break("framing in a 204");
     const length = lengths.length === 1 ? Number(lengths[0]) : -1;
     if (bodyless) {
       this.#events.head(head, "none", length);

@@ -18,7 +18,12 @@ export const preface: Buffer = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 export type Fields = readonly (readonly [name: string, value: string])[];
 
-export function frame(type: number, flags: number, stream: number, payload: Uint8Array = new Uint8Array(0)): Buffer {
+export function frame(
+  type: number,
+  flags: number,
+  stream: number,
+  payload: Uint8Array = new Uint8Array(0),
+): Buffer {
   const bytes = Buffer.alloc(9 + payload.length);
   bytes.writeUIntBE(payload.length, 0, 3);
   bytes[3] = type;
@@ -75,14 +80,26 @@ export class FrameStream {
     return this.#held.length > 0;
   }
 
-  *receive(bytes: Buffer): Generator<{ readonly type: number; readonly flags: number; readonly stream: number; readonly payload: Buffer }> {
+  *receive(
+    bytes: Buffer,
+  ): Generator<{
+    readonly type: number;
+    readonly flags: number;
+    readonly stream: number;
+    readonly payload: Buffer;
+  }> {
     this.#held = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes]);
     while (this.#held.length >= 9) {
       const held = this.#held;
       const length = held.readUIntBE(0, 3);
       if (held.length < 9 + length) return;
       this.#held = held.subarray(9 + length);
-      yield { type: held[3] as number, flags: held[4] as number, stream: held.readUInt32BE(5) & 0x7fffffff, payload: held.subarray(9, 9 + length) };
+      yield {
+        type: held[3] as number,
+        flags: held[4] as number,
+        stream: held.readUInt32BE(5) & 0x7fffffff,
+        payload: held.subarray(9, 9 + length),
+      };
     }
   }
 }
@@ -158,7 +175,10 @@ export class BlockReader {
       } else {
         const isIndexed = (first & 0x40) !== 0;
         const name = this.#integer(isIndexed ? 6 : 4);
-        const field: readonly [string, string] = [name === 0 ? this.#text() : this.#entry(name)[0], this.#text()];
+        const field: readonly [string, string] = [
+          name === 0 ? this.#text() : this.#entry(name)[0],
+          this.#text(),
+        ];
         if (isIndexed) this.#add(field);
         fields.push(field);
       }

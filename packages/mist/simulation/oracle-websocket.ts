@@ -10,7 +10,12 @@ export interface FrameOptions {
 }
 
 /** One frame of a client. The mask is `mask`, 32 bits. */
-export function clientFrame(opcode: number, payload: Uint8Array, mask: number, options: FrameOptions = {}): Buffer {
+export function clientFrame(
+  opcode: number,
+  payload: Uint8Array,
+  mask: number,
+  options: FrameOptions = {},
+): Buffer {
   const { fin = true, masked = true, reserved = 0 } = options;
   const { length } = payload;
   const extended = length < 126 ? 0 : length < 65_536 ? 2 : 8;
@@ -25,7 +30,9 @@ export function clientFrame(opcode: number, payload: Uint8Array, mask: number, o
     at += 4;
   }
   frame.set(payload, at);
-  if (masked) for (let i = 0; i < length; i++) frame[at + i] = (frame[at + i] as number) ^ (frame[at - 4 + (i & 3)] as number);
+  if (masked)
+    for (let i = 0; i < length; i++)
+      frame[at + i] = (frame[at + i] as number) ^ (frame[at - 4 + (i & 3)] as number);
   return frame;
 }
 
@@ -114,7 +121,8 @@ export class FrameReader {
     // RFC 6455 §5.5.1 forbids data behind a Close frame; a pong may still come.
     if (this.#closed && opcode !== 10) return this.#break(`a frame ${opcode} behind a Close frame`);
     if (opcode >= 8) return this.#control(opcode, fin, reserved, payload);
-    if (reserved !== 0 && !(reserved === 4 && this.#deflated && opcode !== 0)) return this.#break("a reserved bit");
+    if (reserved !== 0 && !(reserved === 4 && this.#deflated && opcode !== 0))
+      return this.#break("a reserved bit");
     if (opcode === 0 ? this.#opcode === 0 : this.#opcode !== 0) return this.#break("a frame out of order");
     if (opcode > 2) return this.#break(`an opcode of ${opcode}`);
     if (opcode !== 0) {
@@ -151,7 +159,8 @@ export class FrameReader {
     else {
       if (payload.length === 1) return this.#break("a Close of one byte");
       const code = payload.length === 0 ? -1 : payload.readUInt16BE(0);
-      if (code >= 0 && (code < 1000 || code > 4999 || [1004, 1005, 1006, 1015].includes(code))) return this.#break(`a close code of ${code}`);
+      if (code >= 0 && (code < 1000 || code > 4999 || [1004, 1005, 1006, 1015].includes(code)))
+        return this.#break(`a close code of ${code}`);
       const reason = payload.subarray(2);
       if (!isUtf8(reason)) return this.#break("a close reason that is not UTF-8");
       this.#closed = true;

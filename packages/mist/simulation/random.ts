@@ -22,7 +22,9 @@ export class Random {
   split(purpose: string): Random {
     let hash = 0x811c9dc5;
     for (let i = 0; i < purpose.length; i++) hash = Math.imul(hash ^ purpose.charCodeAt(i), 0x01000193);
-    return new Random(((this.#seed >>> 0) ^ hash) * 1 + (Math.floor(this.#seed / 2 ** 32) ^ (hash >>> 11)) * 2 ** 21);
+    return new Random(
+      ((this.#seed >>> 0) ^ hash) * 1 + (Math.floor(this.#seed / 2 ** 32) ^ (hash >>> 11)) * 2 ** 21,
+    );
   }
 
   /** 32 bits. */

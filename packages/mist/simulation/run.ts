@@ -80,7 +80,8 @@ export async function run(scenario: Scenario): Promise<Result> {
     if (why === "busy") world.fail("nothing waits for ever", "too much happens at one instant");
     if (why === "limit") world.fail("no timer is left", `timers still run after ${longestMs} ms`);
     const longer = time.lastTheirs - world.overAt;
-    if (why === "done" && longer > graceMs) world.fail("no timer is left", `a timer was due ${longer} ms behind the end of everything`);
+    if (why === "done" && longer > graceMs)
+      world.fail("no timer is left", `a timer was due ${longer} ms behind the end of everything`);
     world.finish();
   } finally {
     current = undefined;

@@ -38,7 +38,9 @@ export interface Stop {
   readonly delayMs: number;
   readonly deadlineMs: number;
   /** A second call. */
-  readonly again?: { readonly afterMs: number; readonly deadlineMs: number; readonly how: "stop" | "kill" } | undefined;
+  readonly again?:
+    | { readonly afterMs: number; readonly deadlineMs: number; readonly how: "stop" | "kill" }
+    | undefined;
 }
 
 /** A part of the server's own tree that is ended from without. */
@@ -136,10 +138,27 @@ export interface HandlerPlan {
 }
 
 export type Answer =
-  | { readonly type: "bytes"; readonly size: number; readonly status: number; readonly close: boolean; readonly text: boolean }
+  | {
+      readonly type: "bytes";
+      readonly size: number;
+      readonly status: number;
+      readonly close: boolean;
+      readonly text: boolean;
+    }
   | { readonly type: "empty"; readonly status: number }
-  | { readonly type: "iterable" | "source" | "chunked"; readonly pieces: readonly Piece[]; readonly end: StreamEnd; readonly trailers: boolean; readonly sized: boolean }
-  | { readonly type: "events"; readonly events: readonly Piece[]; readonly keepAliveMs: number; readonly end: StreamEnd }
+  | {
+      readonly type: "iterable" | "source" | "chunked";
+      readonly pieces: readonly Piece[];
+      readonly end: StreamEnd;
+      readonly trailers: boolean;
+      readonly sized: boolean;
+    }
+  | {
+      readonly type: "events";
+      readonly events: readonly Piece[];
+      readonly keepAliveMs: number;
+      readonly end: StreamEnd;
+    }
   | { readonly type: "echo" }
   | { readonly type: "throw"; readonly status: number; readonly http: boolean }
   | { readonly type: "nothing" }
@@ -163,7 +182,14 @@ export interface WebSocketClient extends AnyClient {
 }
 
 export type WebSocketStep =
-  | { readonly type: "message"; readonly id: number; readonly text: boolean; readonly size: number; readonly frames: number; readonly ping: boolean }
+  | {
+      readonly type: "message";
+      readonly id: number;
+      readonly text: boolean;
+      readonly size: number;
+      readonly frames: number;
+      readonly ping: boolean;
+    }
   | { readonly type: "ping"; readonly size: number }
   | { readonly type: "pause"; readonly ms: number }
   | { readonly type: "stall"; readonly ms: number }
@@ -292,7 +318,12 @@ export interface TreePlan {
   readonly restarts: number;
   readonly withinMs: number;
   readonly children: readonly ChildPlan[];
-  readonly stop: { readonly atMs: number; readonly how: "stop" | "kill"; readonly deadlineMs: number | undefined; readonly again?: { readonly afterMs: number; readonly deadlineMs: number } | undefined };
+  readonly stop: {
+    readonly atMs: number;
+    readonly how: "stop" | "kill";
+    readonly deadlineMs: number | undefined;
+    readonly again?: { readonly afterMs: number; readonly deadlineMs: number } | undefined;
+  };
 }
 
 export interface ChildPlan {
@@ -313,6 +344,15 @@ export interface ChildPlan {
 
 export interface MessagePlan {
   readonly atMs: number;
-  readonly does: "count" | "throw" | "reject" | "stop" | "stop-abnormal" | "call" | "call-late" | "forward" | "never";
+  readonly does:
+    | "count"
+    | "throw"
+    | "reject"
+    | "stop"
+    | "stop-abnormal"
+    | "call"
+    | "call-late"
+    | "forward"
+    | "never";
   readonly timeoutMs: number;
 }

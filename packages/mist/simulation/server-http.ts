@@ -2,13 +2,13 @@
 
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import * as mist from "@x/mist";
-import { Http2ClientRun } from "./client-http2.ts";
 import { PlainClientRun } from "./client-http1.ts";
+import { Http2ClientRun } from "./client-http2.ts";
 import { WebSocketClientRun } from "./client-websocket.ts";
 import { ServerFacts } from "./facts.ts";
 import { Handlers, PlannedError } from "./handlers.ts";
 import type { ClientEnd } from "./link.ts";
-import { type RequestRecord, Records } from "./record.ts";
+import { Records, type RequestRecord } from "./record.ts";
 import type { HttpClient, HttpScenario } from "./scenario.ts";
 import { runCrashes, type Stoppable, stopServer } from "./stopping.ts";
 import type { World } from "./world.ts";
@@ -20,13 +20,18 @@ interface ClientRun {
 }
 
 export async function runHttp(world: World, plan: HttpScenario): Promise<void> {
-  const facts = new ServerFacts({ ...mist.defaultLimits, ...plan.limits }, { ...mist.defaultDeadlines, ...plan.deadlines });
+  const facts = new ServerFacts(
+    { ...mist.defaultLimits, ...plan.limits },
+    { ...mist.defaultDeadlines, ...plan.deadlines },
+  );
   facts.mayRefuse = plan.maxConnections < plan.clients.length;
   const records = new Records();
   const handlers = new Handlers(world, records);
   const reported = new Map<unknown, number>();
   const clients = plan.clients.map((client) => clientOf(world, client, records, facts));
-  const sockets = new Map(clients.filter((client) => client instanceof WebSocketClientRun).map((client) => [client.name, client]));
+  const sockets = new Map(
+    clients.filter((client) => client instanceof WebSocketClientRun).map((client) => [client.name, client]),
+  );
   let builder = mist
     .new((request) => {
       const [, kind, name = ""] = request.path.split("/");
@@ -41,7 +46,11 @@ export async function runHttp(world: World, plan: HttpScenario): Promise<void> {
     .onError(({ error, during }) => {
       world.log("server", `onError: ${during}: ${String(error)}`);
       reported.set(error, (reported.get(error) ?? 0) + 1);
-      if (!isPlanned(records, sockets.values(), error)) world.fail("failures are the handler's", `${during}: ${error instanceof Error ? error.stack : String(error)}`);
+      if (!isPlanned(records, sockets.values(), error))
+        world.fail(
+          "failures are the handler's",
+          `${during}: ${error instanceof Error ? error.stack : String(error)}`,
+        );
     });
   if (plan.refusal) builder = builder.withRefusal(mist.response(503).setBody("503 full"));
   if (plan.onFailure) builder = builder.onFailure((error) => failureOf(error));
@@ -57,14 +66,19 @@ export async function runHttp(world: World, plan: HttpScenario): Promise<void> {
         if (connections > plan.maxConnections) world.fail("limits are kept", `${connections} connections`);
         return socket;
       };
-      client.run(connect).catch((error: unknown) => world.fail("the simulation works", `${client.name}: ${(error as Error).stack}`));
+      client
+        .run(connect)
+        .catch((error: unknown) =>
+          world.fail("the simulation works", `${client.name}: ${(error as Error).stack}`),
+        );
     });
   }
   runCrashes(world, plan.crashes, server.supervisor, facts);
   stopServer(world, "server", server as unknown as Stoppable, plan.stop, facts, clients, () => {
     forget();
     for (const { key, background, calls } of records.requests.values()) {
-      if (calls > 0 && background > 0 && !facts.mayKill(world.time.elapsed)) world.fail("stop waits for what it was given", `${key}: ${background} promises are open`);
+      if (calls > 0 && background > 0 && !facts.mayKill(world.time.elapsed))
+        world.fail("stop waits for what it was given", `${key}: ${background} promises are open`);
     }
     const { streams, refused } = server.info();
     if (streams !== 0) world.fail("counters are back to zero", `${streams} HTTP/2 streams are left`);
@@ -105,23 +119,37 @@ function isPlanned(records: Records, sockets: Iterable<WebSocketClientRun>, erro
 /** What must hold of every request once all is over. */
 function judgeRecord(world: World, record: RequestRecord, reported: ReadonlyMap<unknown, number>): void {
   const { key, step } = record;
-  if (record.opened !== record.closed && !(step.handler.answer.type === "iterable" && record.waits === "ever") && !isHeldByTheUser(record))
+  if (
+    record.opened !== record.closed &&
+    !(step.handler.answer.type === "iterable" && record.waits === "ever") &&
+    !isHeldByTheUser(record)
+  )
     world.fail("producers are let go of", `${key}: opened ${record.opened}, closed ${record.closed}`);
-  if (record.opened + record.discarded > 1) world.fail("producers are let go of", `${key}: opened ${record.opened}, discarded ${record.discarded}`);
+  if (record.opened + record.discarded > 1)
+    world.fail("producers are let go of", `${key}: opened ${record.opened}, discarded ${record.discarded}`);
   if (record.abortedAt !== undefined && record.wholeAt !== undefined && record.abortedAt > record.wholeAt)
-    world.fail("a signal tells the truth", `${key}: aborted at ${record.abortedAt}, whole at ${record.wholeAt}`);
-  if (record.requestStarts !== record.requestEnds) world.fail("telemetry adds up", `${key}: ${record.requestStarts} starts, ${record.requestEnds} ends`);
+    world.fail(
+      "a signal tells the truth",
+      `${key}: aborted at ${record.abortedAt}, whole at ${record.wholeAt}`,
+    );
+  if (record.requestStarts !== record.requestEnds)
+    world.fail("telemetry adds up", `${key}: ${record.requestStarts} starts, ${record.requestEnds} ends`);
   for (const failure of record.failures) {
     const times = failure === undefined ? 1 : (reported.get(failure) ?? 0);
     if (times > 1) world.fail("a failure is reported once", `${key}: ${times} times`);
     const answered = record.status === 500 && record.outcome === "whole";
-    if (times === 0 && failure instanceof PlannedError && answered) world.fail("a failure is reported once", `${key}: never`);
+    if (times === 0 && failure instanceof PlannedError && answered)
+      world.fail("a failure is reported once", `${key}: never`);
   }
 }
 
 /** A generator of the user's that waits for something of its own cannot be ended from without. */
 function isHeldByTheUser(record: RequestRecord): boolean {
-  return record.waits === "ever" && record.step.handler.answer.type !== "chunked" && record.step.handler.answer.type !== "events";
+  return (
+    record.waits === "ever" &&
+    record.step.handler.answer.type !== "chunked" &&
+    record.step.handler.answer.type !== "events"
+  );
 }
 
 function watchRequests(world: World, records: Records): () => void {
@@ -139,7 +167,8 @@ function watchRequests(world: World, records: Records): () => void {
     const { complete, bytesRead } = message as { readonly complete: boolean; readonly bytesRead: number };
     record.requestEnds += 1;
     record.completeTold = complete;
-    if (bytesRead > (record.step.body?.size ?? 0)) world.fail("telemetry adds up", `${record.key}: ${bytesRead} bytes read`);
+    if (bytesRead > (record.step.body?.size ?? 0))
+      world.fail("telemetry adds up", `${record.key}: ${bytesRead} bytes read`);
   };
   subscribe("mist:request:start", started);
   subscribe("mist:request:end", ended);

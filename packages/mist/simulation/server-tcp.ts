@@ -38,11 +38,14 @@ export async function runTcp(world: World, plan: TcpScenario): Promise<void> {
       world.log("tcp", `onError: ${error.message}`);
       const cause = error.cause;
       reported.set(cause, (reported.get(cause) ?? 0) + 1);
-      const isPlanned = clients.some(({ failures }) => failures.includes(cause)) || (cause as Error).name === "DeadlineError";
+      const isPlanned =
+        clients.some(({ failures }) => failures.includes(cause)) || (cause as Error).name === "DeadlineError";
       if (!isPlanned) world.fail("failures are the handler's", String((cause as Error)?.stack ?? cause));
     });
   if (plan.clients.some(({ server }) => server.onShutdown !== "none"))
-    builder = builder.withShutdown((client) => (client.plan.server.onShutdown === "none" ? undefined : mapped(client, client.onShutdown(0))));
+    builder = builder.withShutdown((client) =>
+      client.plan.server.onShutdown === "none" ? undefined : mapped(client, client.onShutdown(0)),
+    );
   const server = await builder.start({ memory: true });
   world.log("tcp", "started");
   for (const client of clients) {
@@ -54,7 +57,9 @@ export async function runTcp(world: World, plan: TcpScenario): Promise<void> {
           if (connections > plan.maxConnections) world.fail("limits are kept", `${connections} connections`);
           return socket;
         })
-        .catch((error: unknown) => world.fail("the simulation works", `${client.name}: ${(error as Error).stack}`));
+        .catch((error: unknown) =>
+          world.fail("the simulation works", `${client.name}: ${(error as Error).stack}`),
+        );
     });
   }
   runCrashes(world, plan.crashes, server.supervisor, facts);
@@ -72,7 +77,11 @@ export async function runTcp(world: World, plan: TcpScenario): Promise<void> {
 type Answer = glisten.Next<number, number> | undefined;
 
 /** The loop's state is its client. */
-function mapped(client: TcpClientRun, answer: Answer | Promise<Answer>): glisten.Next<TcpClientRun, number> | undefined | Promise<glisten.Next<TcpClientRun, number> | undefined> {
-  const map = (next: Answer): glisten.Next<TcpClientRun, number> | undefined => (next?.kind === "continue" ? glisten.continue(client) : (next as glisten.Next<never, never> | undefined));
+function mapped(
+  client: TcpClientRun,
+  answer: Answer | Promise<Answer>,
+): glisten.Next<TcpClientRun, number> | undefined | Promise<glisten.Next<TcpClientRun, number> | undefined> {
+  const map = (next: Answer): glisten.Next<TcpClientRun, number> | undefined =>
+    next?.kind === "continue" ? glisten.continue(client) : (next as glisten.Next<never, never> | undefined);
   return answer instanceof Promise ? answer.then(map) : map(answer);
 }

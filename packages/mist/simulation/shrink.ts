@@ -3,20 +3,45 @@
 
 import type { Scenario } from "./scenario.ts";
 
-type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json | undefined };
+type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [name: string]: Json | undefined };
 type Path = readonly (string | number)[];
 
 /** Numbers that name something, and are no size. */
 const names = new Set(["id", "seed", "restarts", "code", "status"]);
 /** What a scenario may go without. */
-const optional = new Set(["http", "tcp", "actors", "fault", "again", "body", "pause", "chunks", "cutAt", "headBytes", "targetBytes", "fieldLines", "waitUntilMs", "connection"]);
+const optional = new Set([
+  "http",
+  "tcp",
+  "actors",
+  "fault",
+  "again",
+  "body",
+  "pause",
+  "chunks",
+  "cutAt",
+  "headBytes",
+  "targetBytes",
+  "fieldLines",
+  "waitUntilMs",
+  "connection",
+]);
 
 /**
  * A smaller scenario for which `fails` is still true.
  *
  * @param most how many scenarios to try
  */
-export async function shrink(scenario: Scenario, fails: (smaller: Scenario) => Promise<boolean>, most = 1500): Promise<Scenario> {
+export async function shrink(
+  scenario: Scenario,
+  fails: (smaller: Scenario) => Promise<boolean>,
+  most = 1500,
+): Promise<Scenario> {
   let best = scenario as unknown as Json;
   let tries = 0;
   const attempt = async (smaller: Json): Promise<boolean> => {
@@ -31,11 +56,17 @@ export async function shrink(scenario: Scenario, fails: (smaller: Scenario) => P
   return best as unknown as Scenario;
 }
 
-async function smallerAt(json: Json, path: Path, attempt: (smaller: Json) => Promise<boolean>, best: () => Json): Promise<void> {
+async function smallerAt(
+  json: Json,
+  path: Path,
+  attempt: (smaller: Json) => Promise<boolean>,
+  best: () => Json,
+): Promise<void> {
   const value = at(json, path);
   const name = path.at(-1);
   if (value === undefined) return;
-  if (typeof name === "string" && optional.has(name) && (await attempt(replaced(best(), path, undefined)))) return;
+  if (typeof name === "string" && optional.has(name) && (await attempt(replaced(best(), path, undefined))))
+    return;
   if (Array.isArray(value)) {
     for (let size = value.length; size >= 1; size = Math.floor(size / 2)) {
       for (let from = 0; from < lengthAt(best(), path); ) {
@@ -65,7 +96,9 @@ function paths(json: Json): Path[] {
     level = level.flatMap((path) => {
       const value = at(json, path);
       if (typeof value !== "object" || value === null) return [];
-      return Array.isArray(value) ? value.map((_, index) => [...path, index]) : Object.keys(value).map((name) => [...path, name]);
+      return Array.isArray(value)
+        ? value.map((_, index) => [...path, index])
+        : Object.keys(value).map((name) => [...path, name]);
     });
   }
   return found;
@@ -83,7 +116,11 @@ function at(json: Json | undefined, path: Path): Json | undefined {
 function replaced(json: Json, path: Path, value: Json | undefined): Json {
   const [name, ...rest] = path;
   if (name === undefined) return value as Json;
-  if (Array.isArray(json)) return json.map((item, index) => (index === name ? replaced(item, rest, value) : item));
+  if (Array.isArray(json))
+    return json.map((item, index) => (index === name ? replaced(item, rest, value) : item));
   const object = json as { readonly [name: string]: Json };
-  return { ...object, [name]: rest.length === 0 ? (value as Json) : replaced(object[name] as Json, rest, value) };
+  return {
+    ...object,
+    [name]: rest.length === 0 ? (value as Json) : replaced(object[name] as Json, rest, value),
+  };
 }

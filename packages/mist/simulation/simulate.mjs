@@ -22,7 +22,7 @@ const regressions = new URL("regressions/", import.meta.url);
 const ciSeeds = 4000;
 const ciFreshMs = 8_000;
 /** A mutant that so many seeds do not find is not found. */
-const mutantSeeds = Number(process.env['MUTANT_SEEDS'] ?? 20_000);
+const mutantSeeds = Number(process.env["MUTANT_SEEDS"] ?? 20_000);
 
 const { values } = parseArgs({
   options: {
@@ -129,12 +129,17 @@ async function show(url, { seed, invariant }) {
   if (!(await fails(scenario))) return;
   const small = await shrink(scenario, fails);
   const { transcript, findings } = await run(small);
-  console.log(`\nseed ${seed}, shrunk:\n${JSON.stringify(small, undefined, 1)}\n\n${transcript.join("\n")}\n`);
+  console.log(
+    `\nseed ${seed}, shrunk:\n${JSON.stringify(small, undefined, 1)}\n\n${transcript.join("\n")}\n`,
+  );
   for (const finding of findings) console.log(`${finding.invariant}: ${finding.detail}`);
   const { keep } = values;
   if (keep !== undefined) {
     mkdirSync(regressions, { recursive: true });
-    writeFileSync(new URL(`${keep}.json`, regressions), `${JSON.stringify({ invariant, seed, scenario: small }, undefined, 2)}\n`);
+    writeFileSync(
+      new URL(`${keep}.json`, regressions),
+      `${JSON.stringify({ invariant, seed, scenario: small }, undefined, 2)}\n`,
+    );
     console.log(`kept as regressions/${keep}.json`);
   } else console.log(`\npnpm simulate --seed ${seed} --keep <name> keeps it as a regression.`);
 }
@@ -167,7 +172,12 @@ async function ci() {
     await runRegressions(simulator.url);
     await seeds(simulator.url, 0, ciSeeds);
     // Other seeds every time, so that what nobody has seen yet has a chance.
-    await seeds(simulator.url, 1_000_000_000 + (Date.now() % 1_000_000_000), Number.MAX_SAFE_INTEGER / 2, Date.now() + ciFreshMs);
+    await seeds(
+      simulator.url,
+      1_000_000_000 + (Date.now() % 1_000_000_000),
+      Number.MAX_SAFE_INTEGER / 2,
+      Date.now() + ciFreshMs,
+    );
   } finally {
     simulator.remove();
   }
@@ -205,7 +215,11 @@ async function huntMutants(part) {
     if (part !== undefined && !mutant.name.includes(part)) continue;
     const simulator = await makeSimulator(mutant);
     try {
-      const { failures } = await runSeeds(simulator.url, { from: Number(values.from), count: mutantSeeds, untilFound: true });
+      const { failures } = await runSeeds(simulator.url, {
+        from: Number(values.from),
+        count: mutantSeeds,
+        untilFound: true,
+      });
       const [first] = failures;
       if (first === undefined) {
         failed += 1;

@@ -14,7 +14,11 @@ interface Report {
 export interface Stoppable {
   readonly closed: Promise<{ readonly type: string }>;
   readonly stopping: AbortSignal;
-  info(): { readonly connections: number; readonly accepted: number; readonly states: Readonly<Record<string, number>> };
+  info(): {
+    readonly connections: number;
+    readonly accepted: number;
+    readonly states: Readonly<Record<string, number>>;
+  };
   stop(options?: { readonly deadlineMs?: number; readonly delayMs?: number }): Promise<Report>;
   kill(): void;
   [Symbol.asyncDispose](): Promise<void>;
@@ -30,7 +34,12 @@ const slackMs = 600;
 const defaultDeadlineMs = 10_000;
 
 /** Ends parts of the server's own tree. */
-export function runCrashes(world: World, crashes: readonly Crash[], supervisor: unknown, facts: ServerFacts): void {
+export function runCrashes(
+  world: World,
+  crashes: readonly Crash[],
+  supervisor: unknown,
+  facts: ServerFacts,
+): void {
   for (const { atMs, child, how } of crashes) {
     world.after(atMs, () => {
       if (facts.stopCalledAt !== undefined) return;
@@ -66,13 +75,23 @@ export function stopServer(
     if (!isClosed) world.fail("stop reports the truth", "it resolved before the server was closed");
     const kinds = Object.values(report.byKind);
     const sum = (what: "drained" | "killed"): number => kinds.reduce((total, kind) => total + kind[what], 0);
-    if (sum("drained") !== report.drained || sum("killed") !== report.killed) world.fail("stop reports the truth", `byKind does not add up: ${JSON.stringify(report)}`);
-    if (report.killed > 0 && now < facts.deadlineAt - 1) world.fail("stop reports the truth", `${report.killed} killed ${facts.deadlineAt - now} ms before the deadline`);
+    if (sum("drained") !== report.drained || sum("killed") !== report.killed)
+      world.fail("stop reports the truth", `byKind does not add up: ${JSON.stringify(report)}`);
+    if (report.killed > 0 && now < facts.deadlineAt - 1)
+      world.fail(
+        "stop reports the truth",
+        `${report.killed} killed ${facts.deadlineAt - now} ms before the deadline`,
+      );
     const living = clients.filter((client) => client.mayLive(facts.deadlineAt)).length;
-    if (report.killed > living) world.fail("stop kills what is left and nothing else", `${report.killed} killed, and ${living} clients may have been there`);
+    if (report.killed > living)
+      world.fail(
+        "stop kills what is left and nothing else",
+        `${report.killed} killed, and ${living} clients may have been there`,
+      );
     const came = server.info().accepted - before.accepted;
     const total = report.drained + report.killed;
-    if (stop.delayMs === 0 && total !== before.connections + came) world.fail("stop reports the truth", `${total} connections of ${before.connections} and ${came} more`);
+    if (stop.delayMs === 0 && total !== before.connections + came)
+      world.fail("stop reports the truth", `${total} connections of ${before.connections} and ${came} more`);
   };
   const begin = (how: Stop["how"], delayMs: number, deadlineMs: number): void => {
     if (isClosed) return;
@@ -107,12 +126,22 @@ export function stopServer(
     world.over();
     world.log(name, `closed: ${reason.type}`);
     const isExpected = facts.killedAt !== undefined ? ["killed", "shutdown"] : ["shutdown"];
-    if (facts.stopCalledAt === undefined) world.fail("a server ends when it is stopped", `it ended by itself: ${reason.type} ${String((reason as { error?: unknown }).error)}`);
-    else if (!isExpected.includes(reason.type)) world.fail("a server ends when it is stopped", `it ended with ${reason.type}`);
-    if (now > facts.deadlineAt + slackMs) world.fail("stop meets its deadline", `closed ${now - facts.deadlineAt} ms behind it (called at ${calledAt})`);
+    if (facts.stopCalledAt === undefined)
+      world.fail(
+        "a server ends when it is stopped",
+        `it ended by itself: ${reason.type} ${String((reason as { error?: unknown }).error)}`,
+      );
+    else if (!isExpected.includes(reason.type))
+      world.fail("a server ends when it is stopped", `it ended with ${reason.type}`);
+    if (now > facts.deadlineAt + slackMs)
+      world.fail(
+        "stop meets its deadline",
+        `closed ${now - facts.deadlineAt} ms behind it (called at ${calledAt})`,
+      );
     const { connections, states } = server.info();
     const left = Object.values(states).reduce((sum, count) => sum + count, 0);
-    if (connections !== 0 || left !== 0) world.fail("counters are back to zero", `${connections} connections, ${JSON.stringify(states)}`);
+    if (connections !== 0 || left !== 0)
+      world.fail("counters are back to zero", `${connections} connections, ${JSON.stringify(states)}`);
     closed();
   });
   world.atEnd(() => {

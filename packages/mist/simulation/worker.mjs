@@ -28,7 +28,8 @@ async function work({ from, count, untilFound }) {
     if (finding !== undefined) failures.push({ seed, ...finding });
     else if (seed % twiceEvery === 0) {
       const again = await run(draw(seed));
-      if (hashOf(again) !== hashOf(result)) failures.push({ seed, invariant: "a seed replays the same", detail: "two runs differ" });
+      if (hashOf(again) !== hashOf(result))
+        failures.push({ seed, invariant: "a seed replays the same", detail: "two runs differ" });
     }
     if (untilFound && failures.length > 0) break;
   }

@@ -36,7 +36,8 @@ export const mutants = [
   {
     name: "nothing bounds what is read ahead",
     file: `${live}/inbound.ts`,
-    search: "if (this.#chunks.length >= readAheadChunks || this.#bytes >= readAheadBytes) this.#reader.readAheadFull();",
+    search:
+      "if (this.#chunks.length >= readAheadChunks || this.#bytes >= readAheadBytes) this.#reader.readAheadFull();",
     replace: "void readAheadChunks, readAheadBytes;",
   },
   {
@@ -49,12 +50,14 @@ export const mutants = [
     name: "a connection that ended in order was reset, it says",
     file: `${live}/ending.ts`,
     search: "connection.reason ??= orderly(connection);\n  connection.marks |= tellingClosed;",
-    replace: 'connection.reason ??= { type: "reset", code: "econnreset" };\n  connection.marks |= tellingClosed;',
+    replace:
+      'connection.reason ??= { type: "reset", code: "econnreset" };\n  connection.marks |= tellingClosed;',
   },
   {
     name: "a close does not flush what is held back",
     file: `${live}/ending.ts`,
-    search: "if (connection.outbound !== undefined) connection.outbound.end();\n  else connection.socket.end();",
+    search:
+      "if (connection.outbound !== undefined) connection.outbound.end();\n  else connection.socket.end();",
     replace: "connection.socket.end();",
   },
   {
@@ -115,7 +118,8 @@ export const mutants = [
     name: "the wheel turns on behind the server's end",
     file: "glisten/src/server/server.ts",
     search: "    this.wheel.stop();\n",
-    replace: "    this.wheel.arm({ dueTurn: 0, slotTurn: 0, next: undefined, previous: undefined, due() {} } as never, 60_000);\n",
+    replace:
+      "    this.wheel.arm({ dueTurn: 0, slotTurn: 0, next: undefined, previous: undefined, due() {} } as never, 60_000);\n",
   },
   // ── glisten: stopping ─────────────────────────────────────────────────────────────────────────────────────
   {
@@ -261,7 +265,8 @@ export const mutants = [
   {
     name: "idle connections stay when the server stops",
     file: "mist/src/server/http1/connection.ts",
-    search: 'else if (this.#phase !== "draining" && this.#takesRequests()) this.#deadlines.set("read", this.#graceMs);',
+    search:
+      'else if (this.#phase !== "draining" && this.#takesRequests()) this.#deadlines.set("read", this.#graceMs);',
     replace: "",
   },
   {
@@ -280,7 +285,8 @@ export const mutants = [
     name: "a reader that waits for content is not woken",
     file: "mist/src/server/http1/connection.ts",
     search: "      this.#failBody(body, wait.tooSlow(minBodyRate));\n    else body.resume();",
-    replace: "      this.#failBody(body, wait.tooSlow(minBodyRate));\n    else if (body.received > 0) body.resume();",
+    replace:
+      "      this.#failBody(body, wait.tooSlow(minBodyRate));\n    else if (body.received > 0) body.resume();",
   },
   {
     name: "no 100 is sent",
@@ -346,7 +352,8 @@ export const mutants = [
   {
     name: "a mask is not carried from packet to packet",
     file: "mist/src/websocket/reader.ts",
-    search: "    applyMask(this.#chunk, start, end, this.#key);\n    this.#key = advanceMaskingKey(this.#key, end - start);\n    assembly.append",
+    search:
+      "    applyMask(this.#chunk, start, end, this.#key);\n    this.#key = advanceMaskingKey(this.#key, end - start);\n    assembly.append",
     replace: "    applyMask(this.#chunk, start, end, this.#key);\n    assembly.append",
   },
   {
