@@ -226,7 +226,7 @@ function drawAnswer(random: Random, mayEcho: boolean, down: number): Answer {
     case "chunked":
       return {
         type,
-        pieces: drawPieces(random, size()),
+        pieces: drawPieces(random, size(), type === "chunked" ? 0 : down),
         end: drawEnd(random),
         trailers: random.chance(0.15),
         sized: random.chance(0.5),
@@ -249,7 +249,9 @@ function drawEnd(random: Random): StreamEnd {
   return random.weighted({ end: 88, fail: 8, never: 4 });
 }
 
-function drawPieces(random: Random, total: number): Piece[] {
+function drawPieces(random: Random, total: number, down = 0): Piece[] {
+  // Far more than all buffers hold.
+  if (down >= 300_000 && random.chance(0.02)) return random.list(40, () => ({ waitMs: 0, size: 65_000 }));
   const count = random.small(0, 20);
   const isSlow = random.chance(0.4);
   return random.list(count, () => ({

@@ -3,7 +3,7 @@
 import { drawCount, drawNetwork, drawStop } from "./draw.ts";
 import { drawCrashes } from "./draw-http.ts";
 import type { Random } from "./random.ts";
-import type { TcpClient, TcpPlan, TcpScenario, TcpStep } from "./scenario.ts";
+import type { Network, TcpClient, TcpPlan, TcpScenario, TcpStep } from "./scenario.ts";
 
 export function drawTcp(random: Random): TcpScenario {
   const shape = random.split("shape");
@@ -46,11 +46,18 @@ function drawClient(random: Random, id: number): TcpClient {
     atMs: random.chance(0.5) ? 0 : random.small(0, 3000),
     network,
     steps,
-    server: drawPlan(random.split("server"), most),
+    server: drawPlan(random.split("server"), drawGreeting(random.split("greeting"), network)),
   };
 }
 
-function drawPlan(random: Random, most: number): TcpPlan {
+/** What the server says first: more than the buffers hold, for those who read slowly. */
+function drawGreeting(random: Random, { readBytes }: Network): number {
+  if (random.chance(0.5)) return 0;
+  if (readBytes === 0) return random.small(1, 300_000);
+  return Math.min(readBytes * 300, random.integer(1, 500_000));
+}
+
+function drawPlan(random: Random, greeting: number): TcpPlan {
   const rarely = (): number => (random.chance(0.05) ? random.integer(0, 6) : -1);
   const answer = random.weighted({ call: 50, promise: 20, late: 30 });
   let at = 0;
@@ -58,7 +65,7 @@ function drawPlan(random: Random, most: number): TcpPlan {
     initMs: random.chance(0.6) ? -1 : random.chance(0.5) ? 0 : random.small(1, 1500),
     initFails: random.chance(0.05),
     answerMs: answer === "call" ? -1 : answer === "promise" ? 0 : random.small(1, 500),
-    greeting: random.chance(0.6) ? 0 : random.small(1, Math.min(most, 300_000)),
+    greeting,
     awaitsSends: random.chance(0.5),
     messages: random.chance(0.5)
       ? []

@@ -7,6 +7,9 @@ import type { Records, RequestRecord } from "./record.ts";
 import type { Answer, HandlerPlan, Piece, StreamEnd } from "./scenario.ts";
 import type { World } from "./world.ts";
 
+/** What all buffers between a producer and its client hold at most, and a piece under way. */
+const heldBytes = 10 * 65_536;
+
 /** Thrown on purpose. */
 export class PlannedError extends Error {
   override readonly name: string = "PlannedError";
@@ -241,6 +244,8 @@ export class Handlers {
 
   #piece(record: RequestRecord, size: number): Buffer {
     const piece = contentOf(record.downName, record.produced, record.produced + size);
+    const held = record.produced - record.received;
+    if (held > heldBytes) this.#world.fail("held bytes stay within limits", `${record.key}: ${held} bytes were produced and not taken`);
     record.produced += size;
     this.#waits(record, "client");
     return piece;

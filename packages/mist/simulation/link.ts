@@ -248,6 +248,7 @@ export class Link {
 export function mayLive(link: Link | undefined, at: number, ms: number): boolean {
   if (link === undefined) return false;
   const { closedAt, brokenAt, vanished } = link;
-  const leftAt = brokenAt !== undefined && !vanished ? brokenAt : closedAt;
+  if (vanished) return true;
+  const leftAt = brokenAt ?? closedAt;
   return leftAt === undefined || leftAt + ms + 700 >= at;
 }

@@ -208,6 +208,12 @@ export const mutants = [
     replace: ": this.#entries.slice(Math.max(0, this.#entries.indexOf(entry) - 1));",
   },
   {
+    name: "a killed supervisor says that it has ended before its children have",
+    file: `${supervision}/static-supervisor.ts`,
+    search: "    this.#dead = true;\n    this.#hurry.abort();",
+    replace: "    this.#end(killedExit);\n    this.#hurry.abort();",
+  },
+  {
     name: "a killed supervisor forgets the child that it is stopping",
     file: `${supervision}/static-supervisor.ts`,
     search: "    if (this.#stopping !== undefined) killChild(this.#stopping);\n",
@@ -409,5 +415,60 @@ export const mutants = [
     file: "mist/src/server/websocket/writer.ts",
     search: "    if (core.finished) stream.close();\n  }\n\n  /** @internal */",
     replace: "  }\n\n  /** @internal */",
+  },
+  // ── mist: HTTP/2 ──────────────────────────────────────────────────────────────────────────────────────────
+  {
+    name: "a stream's window is not looked at",
+    file: "mist/src/http2/sender.ts",
+    search: "      stream.queuedBytes,\n      stream.sendWindow,\n",
+    replace: "      stream.queuedBytes,\n",
+  },
+  {
+    name: "a stream that has a window again is not scheduled",
+    file: "mist/src/http2/control-frames.ts",
+    search: "      stream.sendWindow += increment;\n      session.sender.windowMoved(stream);",
+    replace: "      stream.sendWindow += increment;",
+  },
+  {
+    name: "the window of a stream is not given back",
+    file: "mist/src/http2/flow-control.ts",
+    search: "    this.#owed = 0;\n    this.available += increment;\n    return increment;",
+    replace: "    this.#owed = 0;\n    this.available += increment;\n    return 0;",
+  },
+  {
+    name: "a producer of an HTTP/2 stream is not told that there is room",
+    file: "mist/src/http2/sender.ts",
+    search: "      if (stream.writer === state.W_BODY) this.#owner.room(stream);\n",
+    replace: "",
+  },
+  {
+    name: "the end of a stream is marked on a frame that has left",
+    file: "mist/src/http2/sender.ts",
+    search: "} else if (stream.flagsIn === this.#buffer) {",
+    replace: "} else if (stream.flagsIn >= 0) {",
+  },
+  {
+    name: "an entry of the header table is named by the wrong index",
+    file: "mist/src/http2/hpack/encoder.ts",
+    search: "writeInteger(sink, index + STATIC_LENGTH + 1, 0x7f, 0x80);",
+    replace: "writeInteger(sink, index + STATIC_LENGTH, 0x7f, 0x80);",
+  },
+  {
+    name: "small pieces of content overwrite each other",
+    file: "mist/src/http2/content-queue.ts",
+    search: "      this.#used += count;\n      this.#pieces[",
+    replace: "      this.#pieces[",
+  },
+  {
+    name: "streams are not told that the server stops",
+    file: "mist/src/server/http2/connection.ts",
+    search: "    for (const channel of [...this.#channels]) channel.shutdown(deadlineMs);\n",
+    replace: "    void deadlineMs;\n",
+  },
+  {
+    name: "a stream that the client resets is not let go of",
+    file: "mist/src/http2/control-frames.ts",
+    search: '    session.tell({\n      type: "reset",\n      stream,\n      code,\n      by: "peer",',
+    replace: '    if (code === 0) session.tell({\n      type: "reset",\n      stream,\n      code,\n      by: "peer",',
   },
 ];
