@@ -129,6 +129,8 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
       return;
     }
     link.send(head);
+    const contentFrom = link.sent;
+    record.contentDelivered = () => link.delivered - contentFrom;
     if (body.expect) await this.#continueOr(record);
     const end = body.cutAt === undefined ? body.size : Math.min(body.cutAt, body.size);
     const pauseAt = Math.min(body.pause?.atByte ?? 0, end);

@@ -28,6 +28,9 @@ export class TcpClientRun implements LinkOwner {
   #link: Link | undefined = undefined;
   #over = false;
   #wake: () => void = () => {};
+  /** How long all connections of the server may take to initialise, one behind the other. */
+  initsMs = 0;
+  #connectedAt = 0;
   // The client's side.
   #received: Buffer = Buffer.alloc(0);
   #echoed = 0;
@@ -254,6 +257,7 @@ export class TcpClientRun implements LinkOwner {
     const link = new Link(world, this.name, socket, this.plan.network, this);
     this.#link = link;
     world.log(this.name, "connected");
+    this.#connectedAt = world.time.elapsed;
     for (const step of this.plan.steps) {
       if (!link.open || link.endSeenAt !== undefined) break;
       await this.#step(step, link);
@@ -351,6 +355,16 @@ export class TcpClientRun implements LinkOwner {
     this.#wake();
   }
 
+  /** A connection that waits for an acceptor gets one when those before it are initialised. */
+  #judgeOpening(link: Link, now: number): void {
+    const { facts } = { facts: this.#facts };
+    if (this.#created > 0 || facts.mayRefuse || facts.crashes > 0) return;
+    const until = Math.min(facts.drainAt ?? now, link.finAt ?? now, link.brokenAt ?? now);
+    const waited = until - this.#connectedAt;
+    if (waited > this.initsMs + 300)
+      this.#world.fail("every connection is opened", `${this.name}: not in ${waited} ms`);
+  }
+
   /** A client that has hung up, and whose bytes are answered, is not kept. */
   #judgeLate(link: Link, now: number): void {
     if (
@@ -372,6 +386,7 @@ export class TcpClientRun implements LinkOwner {
     const { link, facts } = { link: this.#link as Link, facts: this.#facts };
     const now = this.#world.time.elapsed;
     this.#judgeLate(link, now);
+    this.#judgeOpening(link, now);
     if (link.brokenAt !== undefined || facts.mayKill(now) || this.#serverEnds || this.failures.length > 0)
       return;
     if (facts.mayRefuse && this.#created === 0) return;

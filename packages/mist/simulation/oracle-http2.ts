@@ -80,9 +80,7 @@ export class FrameStream {
     return this.#held.length > 0;
   }
 
-  *receive(
-    bytes: Buffer,
-  ): Generator<{
+  *receive(bytes: Buffer): Generator<{
     readonly type: number;
     readonly flags: number;
     readonly stream: number;
