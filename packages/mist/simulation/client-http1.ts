@@ -240,6 +240,8 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     this.world.over();
     const record = this.#check?.record;
     if (record !== undefined && record.outcome === "begun") record.outcome = "broken";
+    const isCut = this.link?.endSeenAt === this.link?.closedAt && this.link?.brokenAt === undefined;
+    if (isCut && this.link !== undefined && this.asked.length === 0) judgeIdleEnd(this);
     for (const asked of this.asked) judgeSilence(this, asked);
     this.#wake();
     this.#continued();

@@ -46,6 +46,7 @@ export class TcpClientRun implements LinkOwner {
   #packets = 0;
   #userHandled = 0;
   #userSent = 0;
+  #toldToStop = false;
   #busy = false;
   #restsSince = 0;
   #serverEnds = false;
@@ -169,6 +170,7 @@ export class TcpClientRun implements LinkOwner {
   }
 
   onShutdown(count: number): Loop | Promise<Loop> {
+    this.#toldToStop = true;
     const { onShutdown } = this.plan.server;
     if (this.#facts.drainAt === undefined)
       this.#world.fail("reasons are true", `${this.name}: shutdown without a stop`);
@@ -179,10 +181,15 @@ export class TcpClientRun implements LinkOwner {
   }
 
   onClose(reason: glisten.CloseReason): unknown {
+    const now = this.#world.time.elapsed;
     this.#closes += 1;
     this.#world.log(this.name, `onClose: ${JSON.stringify({ ...reason, error: undefined })}`);
     if (this.#closes > 1) this.#world.fail("one onClose per init", `${this.name}: called again`);
     this.#judgeReason(reason);
+    const { drainAt = now } = this.#facts;
+    const isDeaf = reason.type === "killed" && this.plan.server.onShutdown === "stop" && !this.#toldToStop;
+    if (isDeaf && !this.#busy && now > Math.max(drainAt, this.#restsSince) + 300)
+      this.#world.fail("connections hear of the stop", this.name);
     const { closeMs, closeFails } = this.plan.server;
     if (closeMs < 0 && !closeFails) return undefined;
     return this.#world.sleep(Math.max(0, closeMs)).then(() => {
