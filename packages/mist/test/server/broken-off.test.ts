@@ -20,7 +20,7 @@ async function received(requests: string, halfCloses: boolean): Promise<string> 
     .afterStart(() => {})
     .onError(() => {})
     .start({ memory: true });
-  const client = await server.connect();
+  const client = await server.connect({ highWaterMark: 1_000 });
   let text = "";
   client.on("data", (chunk: Buffer) => {
     text += chunk.toString("latin1");
