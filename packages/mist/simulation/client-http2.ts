@@ -573,7 +573,10 @@ export class Http2ClientRun implements LinkOwner {
     const since = this.#facts.deadlineAt - 2 * coarseMs;
     const { handler } = record.step;
     const asks = handler.pauseMs === 0 && (handler.read === "all" || handler.read === "stream");
-    if (this.#facts.killedAt !== undefined || this.#isLate() || !asks || waiting.length === 0) return false;
+    const { network } = this.plan;
+    const isSlow =
+      (this.#link as Link).stalledMs > 0 || network.readEveryMs > 0 || network.segmentBytes < 200;
+    if (this.#facts.killedAt !== undefined || isSlow || !asks || waiting.length === 0) return false;
     const askedAt = (record.calledAt ?? since) + Math.max(0, handler.waitMs);
     const isShut = sendWindow <= 0 || this.#sendWindow <= 0;
     return isShut && askedAt < since && (this.#link as Link).lastDeliveredAt < since;

@@ -121,6 +121,8 @@ function judgeClose(client: PlainClientRun, record: RequestRecord, status: numbe
     (answer.type === "echo" || !record.readEnded || record.readEndedAt > answeredAt)
   )
     return;
+  // A client that sends much while the server stops may never cease to ask.
+  if ((client.link?.delivered ?? 0) - next.endsAtByte > facts.limit("maxBuffered")) return;
   // Those that were unanswered when it came stand before it; behind more than the server holds nobody reads.
   const first = client.all.findIndex(
     ({ wholeAt }) => wholeAt === undefined || wholeAt >= (next.deliveredAt ?? 0),
