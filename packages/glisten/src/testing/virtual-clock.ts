@@ -240,9 +240,9 @@ class ManualClock implements VirtualClock {
   }
 }
 
-/** The first line of the stack outside of clocks. */
+/** The first line of the stack beyond the functions that pass a timer on. */
 function callerIn(error: Error): string {
   const lines = error.stack?.split("\n").slice(1) ?? [];
-  const line = lines.find((one) => !/[\\/](virtual-)?clock\.[jt]s/.test(one));
+  const line = lines.find((one) => !/\bat (\w+\.)?(setTimer|after|within)\b/.test(one));
   return line?.trim().replace(/^at /, "") ?? "unknown";
 }

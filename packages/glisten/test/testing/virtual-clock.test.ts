@@ -170,6 +170,7 @@ describe("actors on virtual time", () => {
     const settled = vi.fn();
     const answer = call(actor.subject, (reply) => reply, 5_000);
     answer.catch(settled);
+    expect(clock.pendingTimers).toMatchObject([{ setBy: expect.stringContaining("call.ts") }]);
     await clock.advance(4_999);
     expect(settled).not.toHaveBeenCalled();
     await clock.advance(1);
