@@ -111,6 +111,7 @@ describe("mist", () => {
       "@x/glisten/actor",
       "@x/glisten/kit",
       "@x/glisten/tcp",
+      "@x/glisten/testing",
       "@x/glisten/tls",
       "mrmime",
       "negotiator",
@@ -124,6 +125,12 @@ describe("mist", () => {
         allowed,
       ),
     ).toEqual([]);
+  });
+
+  test("what is for tests is on its own", () => {
+    const others = mist.filter(({ path }) => !path.startsWith("testing/"));
+    const isForTests = (specifier: string) => /(^|\/)testing(\/|$)/.test(specifier);
+    expect(breaches(others, (specifier) => !isForTests(specifier))).toEqual([]);
   });
 
   const frameworks = ["hono", "crossws"];

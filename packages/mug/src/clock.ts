@@ -20,6 +20,8 @@ export interface Clock {
   clearTimer(timer: Timer | undefined): void;
   /** Calls `run` once the event loop has polled the sockets, as `setImmediate` does. */
   nextTurn(run: () => void): void;
+  /** Settles as `promise` does. A clock that stands still goes on meanwhile: what is disposed of must not wait for ever. */
+  until<Value>(promise: Promise<Value>): Promise<Value>;
 }
 
 const realClock: Clock = {
@@ -27,6 +29,7 @@ const realClock: Clock = {
   setTimer: (run, ms) => setTimeout(run, ms),
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
   nextTurn: (run) => void setImmediate(run),
+  until: (promise) => promise,
 };
 
 let current: Clock = realClock;
@@ -37,6 +40,7 @@ export const clock: Clock = {
   setTimer: (run, ms) => current.setTimer(run, ms),
   clearTimer: (timer) => current.clearTimer(timer),
   nextTurn: (run) => current.nextTurn(run),
+  until: (promise) => current.until(promise),
 };
 
 /**
