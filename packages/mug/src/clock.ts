@@ -49,10 +49,8 @@ export const clock: Clock = {
  * while another clock is in use.
  *
  * ```ts
- * import { virtualClock } from "@x/glisten/testing";
- *
- * using clock = virtualClock();
- * using _ = useClock(clock);
+ * using clock = virtualClock(); // of @x/glisten/testing
+ * using driven = useClock(clock);
  * const answer = socket.receive({ timeout: 30_000 });
  * await clock.advance(30_000); // takes no time
  * await assert.rejects(answer, { code: "timeout" });
