@@ -13,6 +13,7 @@ import { after as afterAll, test } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import * as glisten from "@x/glisten";
 import * as mist from "@x/mist";
+import { virtualClock } from "@x/mist/testing";
 import * as mug from "@x/mug";
 import { app, quiet } from "./app.mjs";
 
@@ -399,6 +400,24 @@ check("mist: a slow head meets its deadline", async () => {
     String(await socket.receiveToEnd({ timeout: 4_000 })).split("\r\n")[0],
     "HTTP/1.1 408 Request Timeout",
   );
+});
+
+check("mist: 75 seconds of virtual time", async () => {
+  const clock = virtualClock();
+  try {
+    const server = await app().start();
+    const socket = await mug.new("127.0.0.1", { port: server.port }).connect();
+    await socket.send("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    await socket.receiveUntil("hello, mist");
+    await clock.advance(74_999);
+    same(await code(socket.receive({ timeout: 0 })), "timeout");
+    await clock.advance(201);
+    same(await code(socket.receive({ timeout: 2_000 })), "closed");
+    await socket.close();
+    await clock.until(server.stop());
+  } finally {
+    clock[Symbol.dispose]();
+  }
 });
 
 check("mist: a cluster of two", async () => {

@@ -1,7 +1,8 @@
-// `@x/glisten/kit`: what a protocol built on glisten shares with it. Opens no socket and starts no timer.
+// `@x/glisten/kit`: what a protocol built on glisten shares with it. Importing it opens no socket and starts no timer.
 
 export { checkMailboxLimits, mailboxOptions } from "./actor/mailbox.ts";
 export { callUser, harmless, isPromiseLike, refusePromise, warn } from "./actor/user-code.ts";
+export { type Clock, clock, oneTurn, type Timer, whenClockChanges } from "./clock.ts";
 export {
   CertificateError,
   type CertificateErrorReason,

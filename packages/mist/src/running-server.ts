@@ -2,6 +2,7 @@
 
 import * as glisten from "@x/glisten";
 import type { Child, ExitReason, Supervisor } from "@x/glisten/actor";
+import { clock } from "@x/glisten/kit";
 import type { Service } from "./server/exchange/service.ts";
 
 /** Where a server listens. */
@@ -136,7 +137,7 @@ export class Server implements Child, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await clock.until(this.stop());
   }
 }
 

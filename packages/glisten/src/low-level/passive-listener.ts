@@ -4,6 +4,7 @@
 // Never reads from them. One connection too many is closed at once and counted.
 
 import type { Socket } from "node:net";
+import { clock } from "../clock.ts";
 import { TransportError, UsageError } from "../errors.ts";
 import type { BoundAddress } from "../transport/address.ts";
 import { defaultBacklog, interfaceOf, type TcpOptions, unixPathOf } from "../transport/socket-options.ts";
@@ -63,7 +64,7 @@ export class PassiveListener<S> {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await clock.until(this.close());
   }
 }
 

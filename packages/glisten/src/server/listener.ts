@@ -7,6 +7,7 @@
 
 import type { Socket } from "node:net";
 import { abnormalExit, type Child, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
+import { clock, type Timer } from "../clock.ts";
 import { type SocketReason, toSocketReason } from "../errors.ts";
 import type { Rejection } from "../events.ts";
 import type { BoundAddress } from "../transport/address.ts";
@@ -82,7 +83,7 @@ export class Listener implements Child {
   #sockets: OpenListener | undefined = undefined;
   #alive = true;
   #backoffMs = 0;
-  #timer: NodeJS.Timeout | undefined = undefined;
+  #timer: Timer | undefined = undefined;
   #tell!: (reason: ExitReason) => void;
 
   private constructor(owner: ListenerOwner, inheritance: Inheritance) {
@@ -153,7 +154,7 @@ export class Listener implements Child {
     // socket would stay readable, and the process would do nothing but fail to accept.
     this.#reserve.release();
     this.#backoffMs = Math.min(Math.max(shortestBackoffMs, this.#backoffMs * 2), longestBackoffMs);
-    this.#timer = setTimeout(() => this.#recover(), this.#backoffMs);
+    this.#timer = clock.setTimer(() => this.#recover(), this.#backoffMs);
     this.#timer.unref();
   }
 
@@ -180,7 +181,7 @@ export class Listener implements Child {
   #exit(reason: ExitReason): void {
     if (!this.#alive) return;
     this.#alive = false;
-    clearTimeout(this.#timer);
+    clock.clearTimer(this.#timer);
     this.#reserve.release();
     if (reason.type !== "abnormal" || this.#inheritance.sockets === undefined) this.close();
     this.#tell(reason);

@@ -5,6 +5,7 @@
 // closed at once.
 
 import type { Socket } from "node:net";
+import { clock } from "../clock.ts";
 
 const mostAtOnce = 256;
 
@@ -28,9 +29,10 @@ export class Refusals {
       return;
     }
     this.#sockets.add(socket);
-    const timer = setTimeout(() => socket.destroy(), this.#lingerMs).unref();
+    const timer = clock.setTimer(() => socket.destroy(), this.#lingerMs);
+    timer.unref();
     socket.on("close", () => {
-      clearTimeout(timer);
+      clock.clearTimer(timer);
       this.#sockets.delete(socket);
     });
     socket.resume().end(this.#answer);

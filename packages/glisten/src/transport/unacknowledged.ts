@@ -8,7 +8,7 @@
 import { open } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { endianness } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
+import { clock } from "../clock.ts";
 import { parseIpAddress } from "./address.ts";
 
 const lists = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
@@ -39,12 +39,15 @@ async function search(): Promise<void> {
   while (asked.size > 0) {
     const wanted = asked;
     asked = new Map();
-    const began = performance.now();
+    const began = clock.now();
     for (const path of lists) {
       if (wanted.size > 0) await searchList(path, wanted);
     }
     for (const answer of wanted.values()) answer(undefined);
-    if (asked.size > 0) await sleep((performance.now() - began) * 10, undefined, { ref: false });
+    if (asked.size > 0) {
+      const tookMs = clock.now() - began;
+      await new Promise<void>((resolve) => clock.setTimer(resolve, tookMs * 10).unref());
+    }
   }
   searching = false;
 }

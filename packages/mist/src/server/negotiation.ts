@@ -3,6 +3,7 @@
 
 import { Buffer } from "node:buffer";
 import type { Connection, CreateProtocol, Protocol } from "@x/glisten";
+import { clock } from "@x/glisten/kit";
 import { recognisePreface } from "../http2/frame.ts";
 import { http2Limits } from "../options.ts";
 import type { Service } from "./exchange/service.ts";
@@ -87,7 +88,7 @@ class FirstBytes implements Protocol {
 
   deadline(): void {
     // The grace is short, and a busy event loop sees it pass before it reads what has come in the meantime.
-    if (this.#stopMs >= 0) setImmediate(() => this.#undecided && this.#connection.close());
+    if (this.#stopMs >= 0) clock.nextTurn(() => this.#undecided && this.#connection.close());
     else this.#become(this.#versions.http1, false).deadline?.();
   }
 

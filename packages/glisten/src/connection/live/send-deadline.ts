@@ -8,6 +8,7 @@
 // acknowledged. Progress then comes in steps of a segment: over the loopback, up to 128 KiB.
 
 import type { Socket } from "node:net";
+import { clock } from "../../clock.ts";
 import { type Timed, type TimerWheel, turnMs } from "../../server/timer-wheel.ts";
 import { unacknowledgedBytes } from "../../transport/unacknowledged.ts";
 
@@ -50,7 +51,7 @@ export class SendDeadline implements Timed {
     this.#limitMs = sendMs;
     this.#leftMs = sendMs;
     this.#accepted = acceptedBy(debtor);
-    this.#lookedAt = performance.now();
+    this.#lookedAt = clock.now();
     this.#arm();
   }
 
@@ -91,7 +92,7 @@ export class SendDeadline implements Timed {
   }
 
   #judge(taken: number): void {
-    const now = performance.now();
+    const now = clock.now();
     // While our own event loop stands still the peer is not to blame.
     const elapsed = Math.min(now - this.#lookedAt, 2 * this.#lookMs() + 2 * turnMs);
     this.#lookedAt = now;

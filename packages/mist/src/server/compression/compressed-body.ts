@@ -5,7 +5,7 @@
 // A coder is made when the body is begun; one that is never sent costs nothing.
 
 import { TransportError } from "@x/glisten";
-import { Flow, quietRejection } from "@x/glisten/kit";
+import { Flow, oneTurn, quietRejection } from "@x/glisten/kit";
 import type { ContentCoding } from "../../http/content-negotiation.ts";
 import { defaultMaxBufferedBytes } from "../body/actor-writer.ts";
 import type { BodySource } from "../body/body-source.ts";
@@ -160,7 +160,7 @@ async function isSoon(pending: unknown): Promise<boolean> {
     () => true,
     () => true,
   );
-  const turned = new Promise<boolean>((fulfil) => setImmediate(fulfil, false));
+  const turned = oneTurn().then(() => false);
   return Promise.race([settled, turned]);
 }
 

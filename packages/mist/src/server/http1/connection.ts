@@ -17,6 +17,7 @@
 import type { Buffer } from "node:buffer";
 import type { CloseReason, Connection, Protocol } from "@x/glisten";
 import type { Flow } from "@x/glisten/kit";
+import { clock } from "@x/glisten/kit";
 import { BodyError, ProtocolError, RequestTimeoutError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
 import { Http1Connection } from "../../http1/connection.ts";
@@ -462,7 +463,7 @@ export class HttpConnection implements Protocol, Channel {
       );
     // The grace is short, and a busy event loop sees it pass before it reads what has come in the meantime.
     else if (this.shuttingDown && phase !== "draining")
-      setImmediate(() => this.#phase === phase && this.#requestLate());
+      clock.nextTurn(() => this.#phase === phase && this.#requestLate());
     else this.#requestLate();
   }
 

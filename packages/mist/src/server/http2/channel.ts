@@ -1,9 +1,8 @@
 // One HTTP/2 stream as the channel of an exchange.
 
 import { Buffer } from "node:buffer";
-import { performance } from "node:perf_hooks";
 import type { Connection } from "@x/glisten";
-import { Flow } from "@x/glisten/kit";
+import { clock, Flow } from "@x/glisten/kit";
 import { BodyError, RequestTimeoutError, UsageError } from "../../errors.ts";
 import { type Fields, NO_FIELDS } from "../../http/fields.ts";
 import type { Http2Connection } from "../../http2/connection.ts";
@@ -104,7 +103,7 @@ export class Http2Channel implements Channel {
     this.#wait.begin();
     const { bodyIdleMs } = this.service.deadlines;
     if (bodyIdleMs === 0) return;
-    const now = performance.now();
+    const now = clock.now();
     this.#contentUntil = now + bodyIdleMs;
     this.#host.arm(this.#contentUntil, now);
   }
@@ -226,7 +225,7 @@ export class Http2Channel implements Channel {
       this.#actorAt = never;
       return;
     }
-    const now = performance.now();
+    const now = clock.now();
     this.#actorAt = now + ms;
     this.#host.arm(this.#actorAt, now);
   }

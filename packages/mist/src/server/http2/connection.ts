@@ -7,8 +7,8 @@
 // itself wait for, and mostly not moved when that passes.
 
 import { Buffer } from "node:buffer";
-import { performance } from "node:perf_hooks";
 import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
+import { clock } from "@x/glisten/kit";
 import { LimitError, type ProtocolError } from "../../errors.ts";
 import { Http2Connection } from "../../http2/connection.ts";
 import { errorCodeName, SETTINGS_TIMEOUT } from "../../http2/errors.ts";
@@ -58,7 +58,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     this.service = service;
     this.connection = connection;
     this.scheme = connection.transport === "tls" ? "https" : "http";
-    const now = performance.now();
+    const now = clock.now();
     this.core = new Http2Connection<Http2Channel>(now, { limits, extendedConnect: false });
     this.#rest(now);
   }
@@ -67,7 +67,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
 
   data(chunk: Buffer): void {
     if (this.#closing) return;
-    const now = performance.now();
+    const now = clock.now();
     this.core.receive(chunk, now);
     this.#run(now);
   }
@@ -76,27 +76,27 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     this.peerEnded = true;
     this.core.receiveEnd();
     for (const channel of [...this.#channels]) channel.leftByPeer();
-    this.#run(performance.now());
+    this.#run(clock.now());
   }
 
   drain(): void {
     this.#blocked = false;
     this.connection.resume();
-    this.#run(performance.now());
+    this.#run(clock.now());
   }
 
   shutdown(deadlineMs: number): void {
     this.#stopping = true;
     this.core.startDrain();
     for (const channel of [...this.#channels]) channel.shutdown(deadlineMs);
-    const now = performance.now();
+    const now = clock.now();
     this.#drainUntil = now + this.service.deadlines.stopGraceMs;
     this.#run(now);
   }
 
   deadline(): void {
     // The slot is coarse and may come a moment early for an instant set by another clock reading.
-    const now = performance.now() + 1;
+    const now = clock.now() + 1;
     this.#armedFor = never;
     if (now >= this.core.nextDeadline()) this.core.late(now);
     for (const channel of [...this.#channels]) channel.late(now);
@@ -201,7 +201,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     this.#abandonAll(new TransportError("closed", `the connection ended: ${error.message}`), false);
     this.#closing = true;
     this.#running = false;
-    this.#flush(performance.now());
+    this.#flush(clock.now());
     this.connection.resume();
     this.connection.close(missedDeadline(code, error));
   }
@@ -244,7 +244,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     this.#flushScheduled = false;
     if (this.#closing) return;
     try {
-      this.#run(performance.now());
+      this.#run(clock.now());
     } catch (error) {
       this.connection.destroy(error);
     }
