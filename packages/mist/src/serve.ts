@@ -90,8 +90,8 @@ export const serveOptionNames: readonly string[] = [
 /**
  * Starts a server: `new`, the builder's methods and `start` in one call.
  *
- * @throws UsageError (rejects) for an unknown or wrong option, and for more than one of `port`, `path`, `fd` and
- *   `systemd`; StartError and CertificateError as the builder's `start` does.
+ * @throws UsageError (rejects) for an unknown or wrong option, and for more than one of `port`, `path`, `fd`,
+ *   `systemd` and `memory`; StartError and CertificateError as the builder's `start` does.
  *
  * @example
  * ```ts

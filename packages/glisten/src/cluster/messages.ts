@@ -31,8 +31,11 @@ export type Answer =
   | { readonly glisten: "info"; readonly id: number; readonly figures: WorkerFigures }
   | { readonly glisten: "stopped"; readonly report: Pick<StopReport, "drained" | "killed"> };
 
-/** Where the workers listen. */
-export type WorkerAddress = { readonly port: number; readonly host: string } | { readonly path: string };
+/** Where the workers listen; `memory`: on nothing, each can be connected to by itself only. */
+export type WorkerAddress =
+  | { readonly port: number; readonly host: string }
+  | { readonly path: string }
+  | { readonly memory: true };
 
 /** Whether a message on the channel is one of ours. */
 export function isOurs(message: unknown): message is { readonly glisten: string } {

@@ -144,5 +144,6 @@ function tell(answer: Answer): void {
 }
 
 function addressOf(info: ServerInfo): WorkerAddress {
+  if ("memory" in info) return { memory: true };
   return "path" in info ? { path: info.path } : { port: info.port, host: ipAddressToString(info.ipAddress) };
 }
