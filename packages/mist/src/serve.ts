@@ -39,7 +39,7 @@ export interface ServerOptions {
   readonly limits?: glisten.Overrides<Limits> | undefined;
   /** Deadlines in place of the defaults, in milliseconds. */
   readonly deadlines?: glisten.Overrides<Deadlines> | undefined;
-  /** Called when the server listens. Default: prints the address. */
+  /** Called when the server listens. Default: prints the address, unless it is memory. */
   readonly afterStart?: AfterStart | undefined;
   /** Called with every failure of a handler or of what produces a body. Default: prints it to stderr. */
   readonly onError?: ((report: ErrorReport) => void) | undefined;
