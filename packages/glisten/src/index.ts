@@ -58,6 +58,7 @@ export type {
   Server,
   ServerCounters,
   ServerInfo,
+  ServerPlace,
   ServerTls,
   StopCount,
   StopOptions,
@@ -74,6 +75,8 @@ export {
   ipv6,
   parseIpAddress,
 } from "./transport/address.ts";
+export type { ConnectOptions, MemoryOptions, MemoryTarget } from "./transport/memory.ts";
+export type { MemorySocket } from "./transport/memory-socket.ts";
 export type { Sendable } from "./transport/sendable.ts";
 export type {
   CertificateOptions,

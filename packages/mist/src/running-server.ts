@@ -9,11 +9,11 @@ import type { Service } from "./server/exchange/service.ts";
 export interface ServerAddress {
   /** `"https"` with TLS. */
   readonly scheme: "http" | "https";
-  /** The port, as the system chose it if it was 0; undefined on a unix socket. */
+  /** The port, as the system chose it if it was 0; undefined on a unix socket and on memory. */
   readonly port: number | undefined;
-  /** The IP address, IPv6 without brackets; the path of a unix socket. */
+  /** The IP address, IPv6 without brackets; the path of a unix socket; `"localhost"` on memory. */
   readonly host: string;
-  /** The URL for a client, such as `http://127.0.0.1:4000`. */
+  /** The URL for a client, such as `http://127.0.0.1:4000`; on memory `http://localhost`, where nobody listens. */
   readonly url: string;
 }
 
@@ -67,9 +67,20 @@ export class Server implements Child, AsyncDisposable {
     return this.#server.tls;
   }
 
-  /** The port it listens on. @throws UsageError on a unix socket. */
+  /** The port it listens on. @throws UsageError on a unix socket and on memory. */
   get port(): number {
     return this.#server.port;
+  }
+
+  /**
+   * Connects in memory, whatever the server listens on; what it sends is what a client would send. Resolves with the
+   * client's end.
+   *
+   * @throws TransportError (rejects, `econnrefused`) when the server no longer accepts connections; UsageError (rejects)
+   *   for wrong options.
+   */
+  connect(options?: glisten.ConnectOptions): Promise<glisten.MemorySocket> {
+    return this.#server.connect(options);
   }
 
   /** Scheme, host and port; of a unix socket, its path. */
@@ -143,6 +154,7 @@ export class Server implements Child, AsyncDisposable {
 
 function addressOf(server: glisten.Server, scheme: "http" | "https"): ServerAddress {
   const info = server.info();
+  if ("memory" in info) return { scheme, port: undefined, host: "localhost", url: `${scheme}://localhost` };
   if ("path" in info)
     return { scheme, port: undefined, host: info.path, url: `${scheme}+unix://${info.path}` };
   const host = glisten.ipAddressToString(info.ipAddress);

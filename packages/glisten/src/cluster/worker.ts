@@ -6,6 +6,7 @@
 
 import nodeCluster from "node:cluster";
 import process from "node:process";
+import { UsageError } from "../errors.ts";
 import type { ServerInfo, StopOptions, StopReport } from "../server/server-interface.ts";
 import { ipAddressToString } from "../transport/address.ts";
 import { type Answer, isOurs, type Order, sumOf, type WorkerAddress } from "./messages.ts";
@@ -40,13 +41,15 @@ export async function runWorker<Member extends ClusterMember>(
   process.on("SIGINT", ignore);
   process.on("SIGTERM", ignore);
   let member: Member;
+  let address: WorkerAddress;
   try {
     member = await start();
+    address = addressOf(member.info());
   } catch (error) {
     tell({ glisten: "failed", message: error instanceof Error ? error.message : String(error) });
     throw error;
   }
-  new WorkerLife(member, settings).begin();
+  new WorkerLife(member, settings).begin(address);
   return member;
 }
 
@@ -63,7 +66,7 @@ class WorkerLife {
     this.#settings = settings;
   }
 
-  begin(): void {
+  begin(address: WorkerAddress): void {
     process.on("message", (message) => {
       if (isOurs(message)) this.#obey(message as Order);
     });
@@ -74,7 +77,7 @@ class WorkerLife {
       else this.#stop(this.#settings.stopDeadlineMs, 0);
     });
     void this.#member.closed.then(() => this.#ended());
-    tell({ glisten: "ready", address: addressOf(this.#member.info()) });
+    tell({ glisten: "ready", address });
   }
 
   #obey(order: Order): void {
@@ -144,5 +147,7 @@ function tell(answer: Answer): void {
 }
 
 function addressOf(info: ServerInfo): WorkerAddress {
+  if ("memory" in info)
+    throw new UsageError("the workers of a cluster need an address to share: memory is none");
   return "path" in info ? { path: info.path } : { port: info.port, host: ipAddressToString(info.ipAddress) };
 }

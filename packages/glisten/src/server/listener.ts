@@ -11,6 +11,8 @@ import { clock, type Timer } from "../clock.ts";
 import { type SocketReason, toSocketReason } from "../errors.ts";
 import type { Rejection } from "../events.ts";
 import type { BoundAddress } from "../transport/address.ts";
+import { type ConnectOptions, MemoryListener } from "../transport/memory.ts";
+import type { MemorySocket } from "../transport/memory-socket.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
 import { DescriptorReserve } from "./descriptor-reserve.ts";
 
@@ -79,14 +81,17 @@ export class Listener implements Child {
   readonly exited: Promise<ExitReason>;
   readonly #owner: ListenerOwner;
   readonly #inheritance: Inheritance;
-  readonly #reserve: DescriptorReserve = new DescriptorReserve();
+  /** Undefined: no descriptors are needed. */
+  readonly #reserve: DescriptorReserve | undefined;
   #sockets: OpenListener | undefined = undefined;
+  #memory: MemoryListener | undefined = undefined;
   #alive = true;
   #backoffMs = 0;
   #timer: Timer | undefined = undefined;
   #tell!: (reason: ExitReason) => void;
 
-  private constructor(owner: ListenerOwner, inheritance: Inheritance) {
+  private constructor(target: ListenTarget, owner: ListenerOwner, inheritance: Inheritance) {
+    this.#reserve = "memory" in target ? undefined : new DescriptorReserve();
     this.#owner = owner;
     this.#inheritance = inheritance;
     this.exited = new Promise((resolve) => {
@@ -105,7 +110,7 @@ export class Listener implements Child {
     owner: ListenerOwner,
     inheritance: Inheritance,
   ): Promise<Listener> {
-    const listener = new Listener(owner, inheritance);
+    const listener = new Listener(target, owner, inheritance);
     inheritance.heir = listener;
     try {
       listener.#sockets =
@@ -120,7 +125,20 @@ export class Listener implements Child {
       throw error;
     }
     if (isInherited(target)) inheritance.sockets = listener.#sockets;
+    listener.#memory = listener.#openMemory();
     return listener;
+  }
+
+  /** Every server can be connected to in memory: with its own listener if it has one already. */
+  #openMemory(): MemoryListener {
+    if (this.#sockets instanceof MemoryListener) return this.#sockets;
+    const onConnection = (socket: Socket): void => this.#owner.accepted(socket);
+    return new MemoryListener({ memory: true }, { onConnection }, this.address);
+  }
+
+  /** Connects in memory. */
+  connect(options?: ConnectOptions): Promise<MemorySocket> {
+    return this.#memory!.connect(options);
   }
 
   get address(): BoundAddress {
@@ -136,7 +154,7 @@ export class Listener implements Child {
       this.#owner.refused(socket, "stopping");
       return;
     }
-    if (this.#backoffMs === 0 && !this.#reserve.accepted()) this.#backOff();
+    if (this.#backoffMs === 0 && this.#reserve?.accepted() === false) this.#backOff();
     if (this.#backoffMs === 0) this.#owner.accepted(socket);
     else this.#owner.refused(socket, "exhausted");
   }
@@ -152,7 +170,7 @@ export class Listener implements Child {
     if (!this.#alive || this.#timer !== undefined) return;
     // With the reserve let go the kernel's queue can be emptied, one socket after the other. Else the listening
     // socket would stay readable, and the process would do nothing but fail to accept.
-    this.#reserve.release();
+    this.#reserve?.release();
     this.#backoffMs = Math.min(Math.max(shortestBackoffMs, this.#backoffMs * 2), longestBackoffMs);
     this.#timer = clock.setTimer(() => this.#recover(), this.#backoffMs);
     this.#timer.unref();
@@ -160,13 +178,14 @@ export class Listener implements Child {
 
   #recover(): void {
     this.#timer = undefined;
-    if (this.#reserve.restore()) this.#backoffMs = 0;
+    if (this.#reserve?.restore() !== false) this.#backoffMs = 0;
     else this.#backOff();
   }
 
   /** Stops accepting at once, ahead of the supervisor's `stop`. */
   close(): void {
     this.#sockets?.close();
+    this.#memory?.close();
   }
 
   stop(): Promise<ExitReason> {
@@ -182,7 +201,8 @@ export class Listener implements Child {
     if (!this.#alive) return;
     this.#alive = false;
     clock.clearTimer(this.#timer);
-    this.#reserve.release();
+    this.#reserve?.release();
+    this.#memory?.close();
     if (reason.type !== "abnormal" || this.#inheritance.sockets === undefined) this.close();
     this.#tell(reason);
   }

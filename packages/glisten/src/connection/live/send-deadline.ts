@@ -15,6 +15,8 @@ import { unacknowledgedBytes } from "../../transport/unacknowledged.ts";
 /** The connection, as its send deadline sees it. */
 export interface Debtor {
   readonly socket: Socket;
+  /** The socket below TLS. */
+  readonly raw: Socket | undefined;
   /** Bytes written so far, waiting ones included. */
   readonly bytesWritten: number;
   /** Bytes that wait. */
@@ -82,7 +84,7 @@ export class SendDeadline implements Timed {
       this.#judge(taken);
       return;
     }
-    unacknowledgedBytes(debtor.socket, (bytes) => {
+    unacknowledgedBytes(debtor.raw ?? debtor.socket, (bytes) => {
       if (this.#over) return;
       const before = this.#unacknowledged;
       this.#unacknowledged = bytes;
