@@ -2,7 +2,7 @@
 
 import cluster, { type Worker } from "node:cluster";
 import { abnormalExit, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
-import { StartError } from "../errors.ts";
+import { ignore, StartError } from "../errors.ts";
 import type { StopCount } from "../server/server-interface.ts";
 import { closeUnclaimed } from "./handovers.ts";
 import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
@@ -146,8 +146,6 @@ function exitOf(worker: Worker): Promise<ExitReason> {
     });
   });
 }
-
-function ignore(): void {}
 
 function startError(why: string): StartError {
   return new StartError("acceptor-failed", { message: `A worker could not start: ${why}` });

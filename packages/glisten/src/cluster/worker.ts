@@ -6,7 +6,7 @@
 
 import nodeCluster from "node:cluster";
 import process from "node:process";
-import { UsageError } from "../errors.ts";
+import { ignore, UsageError } from "../errors.ts";
 import type { ServerInfo, StopOptions, StopReport } from "../server/server-interface.ts";
 import { ipAddressToString } from "../transport/address.ts";
 import { type Answer, isOurs, type Order, sumOf, type WorkerAddress } from "./messages.ts";
@@ -139,8 +139,6 @@ class WorkerLife {
     }, leftMs).unref();
   }
 }
-
-function ignore(): void {}
 
 function tell(answer: Answer): void {
   if (process.connected) process.send?.(answer);
