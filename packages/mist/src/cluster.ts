@@ -20,7 +20,7 @@ import type { Server } from "./running-server.ts";
 export function cluster(
   build: () => Builder | Promise<Server>,
   options?: glisten.ClusterOptions,
-): Promise<glisten.ClusterPrimary | glisten.ClusterWorker<Server>> {
+): Promise<glisten.ClusterPrimary<Server> | glisten.ClusterWorker<Server>> {
   return glisten.cluster(async () => {
     const built = await build();
     return built instanceof Builder ? built.start() : built;

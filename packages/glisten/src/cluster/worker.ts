@@ -6,10 +6,10 @@
 
 import nodeCluster from "node:cluster";
 import process from "node:process";
-import { UsageError } from "../errors.ts";
+import { ignore, UsageError } from "../errors.ts";
 import type { ServerInfo, StopOptions, StopReport } from "../server/server-interface.ts";
 import { ipAddressToString } from "../transport/address.ts";
-import { type Answer, isOurs, type Order, sumOf, type WorkerAddress } from "./messages.ts";
+import { type Answer, countersOf, isOurs, type Order, type WorkerAddress } from "./messages.ts";
 
 /** What a cluster needs of the server that each worker runs; glisten's and mist's servers are such. */
 export interface ClusterMember {
@@ -77,13 +77,13 @@ class WorkerLife {
       else this.#stop(this.#settings.stopDeadlineMs, 0);
     });
     void this.#member.closed.then(() => this.#ended());
-    tell({ glisten: "ready", address });
+    tell({ glisten: "ready", address, figures: countersOf(this.#member.info()) });
   }
 
   #obey(order: Order): void {
     if (order.glisten === "stop") this.#stop(order.deadlineMs, order.delayMs);
     else if (order.glisten === "info") {
-      tell({ glisten: "info", id: order.id, figures: sumOf([this.#member.info()]) });
+      tell({ glisten: "info", id: order.id, figures: countersOf(this.#member.info()) });
     }
     // "leave". The primary may have handed us a connection before it knew that we no longer listen. The channel keeps
     // its order: by now we have given every such connection back.
@@ -139,8 +139,6 @@ class WorkerLife {
     }, leftMs).unref();
   }
 }
-
-function ignore(): void {}
 
 function tell(answer: Answer): void {
   if (process.connected) process.send?.(answer);

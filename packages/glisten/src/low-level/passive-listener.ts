@@ -5,7 +5,7 @@
 
 import type { Socket } from "node:net";
 import { clock } from "../clock.ts";
-import { TransportError, UsageError } from "../errors.ts";
+import { ignore, TransportError, UsageError } from "../errors.ts";
 import type { BoundAddress } from "../transport/address.ts";
 import { defaultBacklog, interfaceOf, type TcpOptions, unixPathOf } from "../transport/socket-options.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
@@ -150,5 +150,3 @@ function targetOf(port: number, options: TcpOptions): ListenTarget {
   if (path !== undefined) return { path };
   return { port, interface: interfaceOf(options), ipv6: options.ipv6 ?? false };
 }
-
-function ignore(): void {}

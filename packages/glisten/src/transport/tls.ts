@@ -12,7 +12,7 @@ import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
-import { describeError, TransportError, toSocketReason } from "../errors.ts";
+import { describeError, ignore, TransportError, toSocketReason } from "../errors.ts";
 import { longestTimerMs } from "../option-values.ts";
 import { parseClientHello } from "./client-hello.ts";
 import {
@@ -197,5 +197,3 @@ function whyInWords(error: Error & { readonly reason?: unknown }): string {
   if (typeof error.reason === "string") return error.reason;
   return error.message.split("\n", 1)[0]!.replace(/\.$/, "");
 }
-
-function ignore(): void {}

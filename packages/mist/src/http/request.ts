@@ -89,7 +89,10 @@ export class Request<Body = RequestBody> {
     return this.#parts.port;
   }
 
-  /** The path as sent: percent-encoding kept, query left out. `"*"` for `OPTIONS *`. */
+  /**
+   * The path as sent: percent-encoding kept, query left out. `"*"` for `OPTIONS *`. Every `%` has two hexadecimal digits
+   * behind it, but what they encode need not be UTF-8: `decodeURIComponent` may throw.
+   */
   get path(): string {
     return this.#parts.path;
   }

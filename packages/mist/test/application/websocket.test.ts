@@ -5,6 +5,7 @@ import diagnostics_channel from "node:diagnostics_channel";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as mist from "../../src/index.ts";
 import { readAnswer, serve, statuses } from "../server/serve.ts";
+import { stopTime } from "../stop-time.ts";
 import { binary, clientFrame, close, more, ping, pong, text } from "../websocket/client-frames.ts";
 import { connected, deferred, echo, handshake, open } from "./websocket-peer.ts";
 
@@ -377,45 +378,60 @@ describe("closing", () => {
 
 describe("signs of life", () => {
   test("a silent client is pinged, and kept as long as it answers", async () => {
+    const clock = stopTime();
     const { messages, closed, options } = recorder();
-    const { client } = await connected({ ...options, pingIntervalMs: 100, pongTimeoutMs: 100 });
+    const { client } = await connected({ ...options, pingIntervalMs: 30_000, pongTimeoutMs: 20_000 });
     for (let i = 0; i < 2; i++) {
+      await clock.advance(30_200);
       expect((await client.frame()).opcode).toBe(9);
       await client.send(pong());
+      await clock.settle();
     }
+    await clock.advance(30_200);
     expect((await client.frame()).opcode).toBe(9);
+    await clock.advance(19_999);
+    expect(messages).toEqual([]);
+    await clock.advance(201);
     await closed;
     expect(messages).toMatchObject([{ type: "closed", code: 1006 }]);
   });
 
   test("a client that says nothing but pongs is idle: 1001", async () => {
-    const { client } = await connected({ idleTimeoutMs: 300, pingIntervalMs: 50, pongTimeoutMs: 5000 });
-    for (;;) {
+    const clock = stopTime();
+    const { client } = await connected({
+      idleTimeoutMs: 300_000,
+      pingIntervalMs: 30_000,
+      pongTimeoutMs: 5_000,
+    });
+    for (let pings = 0; ; pings++) {
+      await clock.advance(30_200);
       const { opcode, payload } = await client.frame();
       if (opcode === 9) await client.send(pong());
       else {
         expect([opcode, payload.readUInt16BE(0)]).toEqual([8, 1001]);
+        expect(pings).toBe(9);
         break;
       }
     }
   });
 
   test("a handler that takes long is no sign of a lost client", async () => {
+    const clock = stopTime();
+    const work = deferred();
     const { client } = await connected({
-      pingIntervalMs: 50,
-      pongTimeoutMs: 50,
+      pingIntervalMs: 30_000,
+      pongTimeoutMs: 30_000,
       async handler(_state, message, websocket) {
         if (message.type !== "text") return;
-        await new Promise((resolve) => setTimeout(resolve, 800));
+        await work.promise;
         websocket.sendText("done");
       },
     });
     await client.send(text("go"));
+    await clock.advance(600_000);
+    work.resolve();
     let frame = await client.frame();
-    while (frame.opcode === 9) {
-      await client.send(pong());
-      frame = await client.frame();
-    }
+    while (frame.opcode === 9) frame = await client.frame();
     expect(frame.payload.toString()).toBe("done");
   });
 

@@ -125,7 +125,7 @@ export class HttpConnection implements Protocol, Channel {
     this.#exchange = undefined;
     const gone = clientGone(reason);
     exchange.abandon(gone);
-    this.#out.room.abandon(gone);
+    this.#out.room.abandon(() => gone);
   }
 
   // ── requests ────────────────────────────────────────────────────────────────────────────────────────────

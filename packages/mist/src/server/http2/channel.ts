@@ -158,7 +158,7 @@ export class Http2Channel implements Channel {
 
   abandon(error: unknown): void {
     this.exchange.abandon(error);
-    this.#room?.abandon(error);
+    this.#room?.abandon(() => error);
   }
 
   // ── responses ───────────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,7 @@
 // references to the one encoded frame; when the queue is full the slow-client policy decides. Clients leave by
 // themselves when their connection ends.
 
-import { checkNames, shown } from "@x/glisten/kit";
+import { checkNames, ignore, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { WebSocket } from "./handler.ts";
 import { PreparedFrame, prepareFrame } from "./prepared-frame.ts";
@@ -156,8 +156,6 @@ class Member {
 }
 
 /** A client that is gone leaves by itself. */
-function ignore(): void {}
-
 /**
  * A broadcast to WebSockets.
  *

@@ -6,6 +6,7 @@
 
 import { Buffer } from "node:buffer";
 import { type CloseReason, type Protocol, TransportError } from "@x/glisten";
+import { ignore } from "@x/glisten/kit";
 import { GOING_AWAY, INTERNAL_ERROR, INVALID_PAYLOAD, NORMAL_CLOSURE } from "../../websocket/close-code.ts";
 import { WebSocketConnection } from "../../websocket/connection.ts";
 import { isFailure, protocolFailure } from "../../websocket/failure.ts";
@@ -296,5 +297,3 @@ function lossOf(reason: CloseReason): string {
   if (reason.type === "reset") return reason.code;
   return reason.type === "deadline" ? "the client takes nothing" : "the connection was lost";
 }
-
-function ignore(): void {}
