@@ -34,6 +34,9 @@ export interface Output {
   readonly onSent: readonly (() => void)[];
 }
 
+/** How text becomes bytes. */
+export type TextEncoding = "utf8" | "latin1";
+
 const NOTHING: Output = Object.freeze({ pieces: [], onSent: [] });
 
 /** Hears what becomes of streams while their data leave. */
@@ -116,9 +119,14 @@ export class Sender<Owner> {
   }
 
   /** A piece of the body. False: no more before `room`. Throws a `UsageError` when the body is longer than declared. */
-  data(stream: Stream<Owner>, data: string | Uint8Array, onSent: (() => void) | undefined): boolean {
+  data(
+    stream: Stream<Owner>,
+    data: string | Uint8Array,
+    onSent: (() => void) | undefined,
+    encoding: TextEncoding,
+  ): boolean {
     if (stream.writer !== state.W_BODY) throw outOfTurn("body data", stream);
-    const size = typeof data === "string" ? Buffer.byteLength(data) : data.length;
+    const size = typeof data === "string" ? Buffer.byteLength(data, encoding) : data.length;
     if (stream.bodyMode === "length") {
       if (size > stream.bodyLeft) throw new UsageError(`the body is longer than its content-length`);
       stream.bodyLeft -= size;
@@ -128,10 +136,10 @@ export class Sender<Owner> {
       return true;
     }
     if (onSent === undefined && this.#mayWriteDirectly(stream, size)) {
-      this.#writeDirectly(stream, data, size);
+      this.#writeDirectly(stream, data, size, encoding);
       return true;
     }
-    this.#enqueue(stream, typeof data === "string" ? Buffer.from(data) : data, onSent);
+    this.#enqueue(stream, typeof data === "string" ? Buffer.from(data, encoding) : data, onSent);
     stream.wantsRoom = stream.queuedBytes >= this.#limits.maxQueued;
     return !stream.wantsRoom;
   }
@@ -147,12 +155,17 @@ export class Sender<Owner> {
     );
   }
 
-  #writeDirectly(stream: Stream<Owner>, data: string | Uint8Array, size: number): void {
+  #writeDirectly(
+    stream: Stream<Owner>,
+    data: string | Uint8Array,
+    size: number,
+    encoding: TextEncoding,
+  ): void {
     const out = this.frames.sink;
     stream.flagsAt = out.length + 4;
     stream.flagsIn = this.#buffer;
     writeFrameHeader(out, size, frame.DATA, 0, stream.id);
-    if (typeof data === "string") out.length += out.bytes.write(data, out.length, "utf8");
+    if (typeof data === "string") out.length += out.bytes.write(data, out.length, encoding);
     else out.append(data);
     this.#sent(stream, size);
   }
@@ -170,7 +183,7 @@ export class Sender<Owner> {
    * The end of the body. Throws a `UsageError` when fewer bytes were sent than declared, or when these can be no
    * trailers.
    */
-  end(stream: Stream<Owner>, trailers: Fields): void {
+  end(stream: Stream<Owner>, trailers: Fields, onSent: (() => void) | undefined): void {
     if (stream.writer !== state.W_BODY) throw outOfTurn("the end of a body", stream);
     if (stream.bodyMode === "length" && stream.bodyLeft > 0) {
       throw new UsageError(`the body is ${stream.bodyLeft} bytes shorter than its content-length`);
@@ -179,6 +192,7 @@ export class Sender<Owner> {
     if (sent.length > 0) this.#heads.checkTrailers(sent);
     stream.write(state.END_QUEUED);
     stream.endTrailers = sent.length === 0 ? undefined : sent;
+    stream.onEndSent = onSent;
     if (stream.queuedBytes === 0) this.#end(stream);
   }
 
@@ -196,7 +210,15 @@ export class Sender<Owner> {
       writeFrameHeader(out, 0, frame.DATA, frame.END_STREAM, stream.id);
     }
     stream.write(state.END_SENT);
+    this.#tellEndSent(stream);
     this.#owner.responseSent(stream);
+  }
+
+  #tellEndSent(stream: Stream<Owner>): void {
+    const { onEndSent } = stream;
+    if (onEndSent === undefined) return;
+    stream.onEndSent = undefined;
+    this.#onSent.push(onEndSent);
   }
 
   // --- flow control ----------------------------------------------------------------------------
@@ -218,6 +240,7 @@ export class Sender<Owner> {
     // Some of it may be on its way: whoever lent the bytes gets them back behind what was handed out before.
     for (const { onSent } of stream.queue ?? []) if (onSent !== undefined) this.#onSent.push(onSent);
     stream.queue = undefined;
+    this.#tellEndSent(stream);
   }
 
   #sent(stream: Stream<Owner>, bytes: number): void {
