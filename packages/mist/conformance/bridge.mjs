@@ -49,7 +49,7 @@ server.on("upgrade", (request, socket, head) => {
     stream.pipe(socket);
     socket.pipe(stream);
   });
-  stream.once("close", () => socket.destroySoon());
+  stream.once("close", () => (stream.rstCode === 0 ? socket.end() : socket.destroy()));
 });
 
 server.listen(Number(port), "127.0.0.1", () => console.log(`Listening on ${port}`));

@@ -23,6 +23,8 @@ const MAX_DIRECT = 4096;
 const MAX_GATHERED = 64 * 1024;
 /** Pieces this small are copied into the buffer, between larger ones. */
 const MAX_COPIED = 1024;
+/** Bytes that a piece costs while it waits, besides its own: a peer can make a server say many tiny things. */
+const PIECE_COST = 128;
 /** Longer frames than this would make others wait, whatever the peer allows. */
 const MAX_DATA_FRAME = 64 * 1024;
 /** A frame is not made smaller than this just because the caller's budget is used up. */
@@ -140,7 +142,7 @@ export class Sender<Owner> {
       return true;
     }
     this.#enqueue(stream, typeof data === "string" ? Buffer.from(data, encoding) : data, onSent);
-    stream.wantsRoom = stream.queuedBytes >= this.#limits.maxQueued;
+    stream.wantsRoom = held(stream) >= this.#limits.maxQueued;
     return !stream.wantsRoom;
   }
 
@@ -301,7 +303,7 @@ export class Sender<Owner> {
       this.#waiting.delete(stream);
       if (stream.writer === state.W_ENDING) this.#end(stream);
     }
-    if (stream.wantsRoom && stream.queuedBytes <= this.#limits.maxQueued >> 1) {
+    if (stream.wantsRoom && held(stream) <= this.#limits.maxQueued >> 1) {
       stream.wantsRoom = false;
       if (stream.writer === state.W_BODY) this.#owner.room(stream);
     }
@@ -341,6 +343,11 @@ export class Sender<Owner> {
     this.#cuts = [];
     return pieces;
   }
+}
+
+/** What the stream's data cost while they wait. */
+function held<Owner>({ queue, queuedBytes }: Stream<Owner>): number {
+  return queue === undefined ? queuedBytes : queuedBytes + queue.length * PIECE_COST;
 }
 
 function outOfTurn<Owner>(what: string, stream: Stream<Owner>): UsageError {

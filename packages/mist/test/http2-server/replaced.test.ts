@@ -147,7 +147,9 @@ describe("on one port, in one process", () => {
     for (let round = 0; round < 3; round++) {
       const before = [byNode.answered, byUndici.answered] as const;
       await expect
-        .poll(() => byNode.answered - before[0] > 100 && byUndici.answered - before[1] > 100)
+        .poll(() => byNode.answered - before[0] > 100 && byUndici.answered - before[1] > 100, {
+          timeout: 15_000,
+        })
         .toBe(true);
       const report = await replace();
       expect(report).toMatchObject({ killed: 0, streams: { killed: 0 } });
@@ -171,7 +173,7 @@ describe("on one port, in one process", () => {
     const loads = [load(), load()];
     for (let round = 0; round < 3; round++) {
       const before = given.count;
-      await expect.poll(() => given.count - before > 500, { timeout: 5000 }).toBe(true);
+      await expect.poll(() => given.count - before > 500, { timeout: 15_000 }).toBe(true);
       expect(await replace()).toMatchObject({ killed: 0, streams: { killed: 0 } });
     }
     over = true;
@@ -227,7 +229,7 @@ test("the workers of a cluster, one after the other", async () => {
   for (let round = 0; round < 2; round++) {
     const before = [byNode.answered, byUndici.answered] as const;
     await expect
-      .poll(() => byNode.answered - before[0] > 50 && byUndici.answered - before[1] > 50)
+      .poll(() => byNode.answered - before[0] > 50 && byUndici.answered - before[1] > 50, { timeout: 15_000 })
       .toBe(true);
     child.send("reload");
     expect(await told()).toBe("reloaded");
@@ -238,4 +240,4 @@ test("the workers of a cluster, one after the other", async () => {
   child.send("stop");
   expect(await told()).toMatchObject({ killed: 0 });
   expect(await exited).toEqual([0, null]);
-});
+}, 60_000);

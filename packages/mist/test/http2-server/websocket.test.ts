@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer";
 import diagnostics_channel from "node:diagnostics_channel";
 import { once } from "node:events";
 import type * as http2 from "node:http2";
+import * as net from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as mist from "../../src/index.ts";
 import { deferred, echo, RawClient } from "../application/websocket-peer.ts";
@@ -376,6 +377,28 @@ describe("the end", () => {
     expect((await socket.frame()).opcode).toBe(9);
     expect(await over).toEqual({ code: 1006, reason: "the client did not answer a ping" });
     expect(await closed(stream)).toBe(8);
+  });
+
+  test("a client that half-closes the connection is gone from each, also where something waits for it", async () => {
+    const closes: unknown[] = [];
+    const served = await serve(
+      echo({
+        pingIntervalMs: 0,
+        handler: (_state, message, websocket) => {
+          if (message.type === "text") void websocket.sendBinary(Buffer.alloc(200_000));
+        },
+        onClose: (_state, { code }) => closes.push(code),
+      }),
+    );
+    const socket = net.connect({ port: served.port, host: "127.0.0.1", allowHalfOpen: true });
+    onTestFinished(() => void socket.destroy());
+    const client = await ready(served.url, { createConnection: () => socket });
+    const [one] = [await join(client), await join(client)];
+    await one.send(text("go"));
+    await once((one.socket as StreamSocket).stream, "readable");
+    socket.end();
+    await expect.poll(() => closes).toEqual([1006, 1006]);
+    await expect.poll(() => served.server.info()).toMatchObject({ connections: 0, streams: 0 });
   });
 
   test("a fault of the HTTP/2 connection's is 1006", async () => {

@@ -227,6 +227,21 @@ describe("§5 the tunnel", () => {
     expect(Buffer.concat(sent.map(({ payload }) => payload)).toString("hex")).toBe("81ff82fe");
   });
 
+  test("tiny pieces that wait are bounded by what they cost, not by their bytes alone", () => {
+    const talk = new Conversation(() => {}).feed(Buffer.concat([HELLO, settings([4, 0]), open]));
+    const stream = talk.stream(1);
+    talk.core.sendHead(stream, { status: 200, fields: [], length: undefined }, "");
+    let pieces = 1;
+    while (talk.core.sendData(stream, "ab")) pieces += 1;
+    expect(pieces).toBeLessThan(600);
+    const rooms = () => talk.events.filter(({ type }) => type === "room").length;
+    talk.feed(windowUpdate(1, 2));
+    expect(rooms()).toBe(0);
+    talk.feed(windowUpdate(1, pieces));
+    expect(rooms()).toBe(1);
+    expect(talk.core.sendData(stream, "ab")).toBe(true);
+  });
+
   test("who ends it hears when END_STREAM has left, and when it never will", () => {
     const talk = new Conversation(() => {}).feed(
       Buffer.concat([HELLO, settings([4, 1]), open, headers(3, CONNECT, END_HEADERS)]),

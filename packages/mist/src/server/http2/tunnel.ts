@@ -75,6 +75,7 @@ export class Http2Tunnel implements ByteStream, StreamOwner {
     this.bytesWritten += typeof data === "string" ? Buffer.byteLength(data, encoding) : data.length;
     const hasRoom = this.#host.core.sendData(this.#stream, data, undefined, encoding);
     this.#host.flushSoon();
+    if (!hasRoom && this.#host.peerEnded) this.#giveUp();
     return hasRoom;
   }
 
@@ -92,8 +93,12 @@ export class Http2Tunnel implements ByteStream, StreamOwner {
     const sent = (): void => this.#end({ type: this.#host.shutdownDeadlineMs >= 0 ? "shutdown" : "normal" });
     this.#host.core.sendEnd(this.#stream, NO_FIELDS, sent);
     this.#host.flushSoon();
-    // Without new windows what waits will wait for ever.
-    if (this.#host.peerEnded) process.nextTick(sent);
+    if (this.#host.peerEnded) this.#giveUp();
+  }
+
+  /** Without new windows what waits will wait for ever. */
+  #giveUp(): void {
+    process.nextTick(() => this.#end({ type: "reset", code: "econnreset" }));
   }
 
   reset(deadline?: string): void {
@@ -187,7 +192,8 @@ export class Http2Tunnel implements ByteStream, StreamOwner {
   }
 
   leftByPeer(): void {
-    this.feed();
+    if (this.#stream.queuedBytes > 0) this.#giveUp();
+    else this.feed();
   }
 
   abandon(_error: unknown, reason: CloseReason): void {
