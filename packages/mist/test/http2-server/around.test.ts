@@ -87,6 +87,17 @@ test("a certificate that is replaced is shown to new connections; streams of the
   expect((await ask(old, "/")).status).toBe(200);
 });
 
+test("an update that names protocols which contradict withHttp2 is refused, and nothing has changed", async () => {
+  const pem = await certificate();
+  const { server, url } = await serve(client, (builder) => builder.withTls(pem).withHttp2(true));
+  await expect(server.tls.update({ ...pem, alpnProtocols: ["http/1.1"] })).rejects.toThrow("must name h2");
+  expect((await ask(await session(url), "/")).status).toBe(200);
+  const without = await serve(client, (builder) => builder.withTls(pem).withHttp2(false));
+  const refused = without.server.tls.update({ ...pem, alpnProtocols: ["h2", "http/1.1"] });
+  await expect(refused).rejects.toThrow("must not name h2");
+  await expect(server.tls.update(null as never)).rejects.toThrow("got null");
+});
+
 describe("diagnostics", () => {
   function listen<Message>(name: string): Message[] {
     const heard: Message[] = [];
