@@ -267,7 +267,9 @@ export class Builder<in Body = RequestBody> {
     const { secure, afterStart } = this.#settings;
     const service = this.#service();
     const running = await this.#transport(service).supervised(target).start(signal);
-    const server = new Server(running, secure ? "https" : "http", service);
+    const check = ({ alpnProtocols }: glisten.TlsOptions): void =>
+      checkProtocols({ ...this.#settings, alpnProtocols });
+    const server = new Server(running, secure ? "https" : "http", service, check);
     try {
       await afterStart(server.address);
     } catch (error) {

@@ -43,6 +43,7 @@ export class Server implements Child, AsyncDisposable {
   readonly #server: glisten.Server;
   readonly #scheme: "http" | "https";
   readonly #service: Pick<Service, "background" | "streams" | "refusedBy">;
+  readonly #checkTls: (options: glisten.TlsOptions) => void;
   #connectionsEnded = false;
 
   /** @internal */
@@ -50,10 +51,12 @@ export class Server implements Child, AsyncDisposable {
     server: glisten.Server,
     scheme: "http" | "https",
     service: Pick<Service, "background" | "streams" | "refusedBy">,
+    checkTls: (options: glisten.TlsOptions) => void,
   ) {
     this.#server = server;
     this.#scheme = scheme;
     this.#service = service;
+    this.#checkTls = checkTls;
     this.closed = this.#end();
   }
 
@@ -62,9 +65,19 @@ export class Server implements Child, AsyncDisposable {
     return this.#server.supervisor;
   }
 
-  /** Its certificates: `server.tls.update(…)`. @throws UsageError without TLS. */
+  /**
+   * Its certificates: `server.tls.update(…)`, which also rejects for `alpnProtocols` that contradict `withHttp2`.
+   *
+   * @throws UsageError without TLS.
+   */
   get tls(): glisten.ServerTls {
-    return this.#server.tls;
+    const { tls } = this.#server;
+    return {
+      update: async (options, verification) => {
+        if (typeof options === "object" && options !== null) this.#checkTls(options);
+        await tls.update(options, verification);
+      },
+    };
   }
 
   /** The port it listens on. @throws UsageError on a unix socket and on memory. */

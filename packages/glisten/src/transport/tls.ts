@@ -21,6 +21,7 @@ import {
   lookUpName,
   type TlsMaterial,
   type TlsOptions,
+  withRules,
 } from "./tls-options.ts";
 
 export type { CertificateOptions, ClientVerification, TlsOptions } from "./tls-options.ts";
@@ -39,11 +40,13 @@ interface Offer {
 /** Certificates, keys, authorities and rules in force, and the handshakes under them. */
 export class TlsContext {
   #offer: Offer;
+  readonly #rules: TlsOptions;
   readonly #ticketKeys: Buffer;
   #updates: Promise<unknown> = Promise.resolve();
 
-  private constructor(offer: Offer, ticketKeys: Buffer) {
+  private constructor(offer: Offer, rules: TlsOptions, ticketKeys: Buffer) {
     this.#offer = offer;
+    this.#rules = rules;
     this.#ticketKeys = ticketKeys;
   }
 
@@ -54,17 +57,18 @@ export class TlsContext {
    */
   static async create(options: TlsOptions, verification?: ClientVerification): Promise<TlsContext> {
     const ticketKeys = randomBytes(48);
-    return new TlsContext(await prepare(options, verification, ticketKeys), ticketKeys);
+    return new TlsContext(await prepare(options, verification, ticketKeys), options, ticketKeys);
   }
 
   /**
-   * Replaces everything at once: key, chain, names, client authorities. Loads and checks first: if that fails,
-   * the promise rejects (as {@link create} does) and nothing has changed. Handshakes under way finish as they
+   * Replaces everything at once: key, chain, names, client authorities. ALPN, the lowest version and the ciphers stay
+   * what they were from the start unless `options` name others. Loads and checks first: if that fails, the promise
+   * rejects (as {@link create} does) and nothing has changed. Handshakes under way finish as they
    * began, open connections go on, session tickets stay good unless the client verification changed. Updates
    * take effect in the order they were asked for.
    */
   update(options: TlsOptions, verification?: ClientVerification): Promise<void> {
-    const prepared = prepare(options, verification, this.#ticketKeys);
+    const prepared = prepare(withRules(options, this.#rules), verification, this.#ticketKeys);
     const turn = this.#updates.then(async () => {
       this.#offer = await prepared;
     });

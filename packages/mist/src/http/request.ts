@@ -59,7 +59,10 @@ export class Request<Body = RequestBody> {
     this.body = body;
   }
 
-  /** The method, as sent; methods are case-sensitive (RFC 9110 §9.1). */
+  /**
+   * The method, as sent; methods are case-sensitive (RFC 9110 §9.1). `"GET"` for a WebSocket handshake over HTTP/2, which is
+   * sent as an extended CONNECT (RFC 8441).
+   */
   get method(): string {
     return this.#parts.method;
   }

@@ -188,8 +188,7 @@ export class Exchange implements RequestContext, BodySink {
 
   #upgrade(response: ServerResponse, body: UpgradeBody): void {
     if (this.body.length !== 0) throw new UsageError("a request with content cannot be upgraded");
-    this.channel.upgrade(response);
-    this.#status = response.status;
+    this.#status = this.channel.upgrade(response);
     this.#finish(true);
     this.channel.handOver(body, upgradeReporter(this.channel.service));
   }

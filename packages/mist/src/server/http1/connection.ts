@@ -382,8 +382,9 @@ export class HttpConnection implements Protocol, Channel {
     else this.connection.destroy();
   }
 
-  upgrade(response: ResponseParts): void {
+  upgrade(response: ResponseParts): number {
     this.#send({ type: "upgrade", fields: response.headers });
+    return response.status;
   }
 
   handOver(body: UpgradeBody, onError: (error: unknown) => void): void {

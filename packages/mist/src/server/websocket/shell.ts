@@ -1,4 +1,4 @@
-// A WebSocket on its byte stream: the protocol that takes over from HTTP behind a 101.
+// A WebSocket on its byte stream: the protocol that takes over from HTTP behind the handshake.
 //
 // Moves bytes between the stream and the core (websocket/connection.ts), messages from the core to the session, one at
 // a time, and tells the core what time has done. While a handler's promise is open, or the peer takes less than it is
