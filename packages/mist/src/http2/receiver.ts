@@ -175,7 +175,8 @@ export class Receiver<Owner> {
   ): void {
     const { streams } = this.#session;
     if (id > streams.lastId) {
-      this.#request(id, ended, dependsOnItself, bytes, start, end);
+      streams.use(id);
+      this.#request(id, ended, dependsOnItself, this.#head(ended, bytes, start, end));
       return;
     }
     const stream = streams.get(id);
@@ -210,17 +211,8 @@ export class Receiver<Owner> {
     }
   }
 
-  #request(
-    id: number,
-    ended: boolean,
-    dependsOnItself: boolean,
-    bytes: Buffer,
-    start: number,
-    end: number,
-  ): void {
+  #request(id: number, ended: boolean, dependsOnItself: boolean, head: RequestHead | ProtocolError): void {
     const session = this.#session;
-    session.streams.use(id);
-    const head = this.#head(ended, bytes, start, end);
     if (id > session.acceptsUpTo) {
       session.spendOverhead(1); // RFC 9113 §6.8: the peer knows that it will not be answered.
       return;
