@@ -82,7 +82,9 @@ export class Sender<Owner> {
 
   /** The peer's settings have changed: acknowledge them (RFC 9113 §6.5.3). */
   acknowledgeSettings(): void {
-    this.#heads.setMaxTableSize(this.peer.headerTableSize);
+    const { smallestTableSize, headerTableSize } = this.peer;
+    if (smallestTableSize < headerTableSize) this.#heads.setMaxTableSize(smallestTableSize);
+    this.#heads.setMaxTableSize(headerTableSize);
     this.frames.settingsAck();
   }
 

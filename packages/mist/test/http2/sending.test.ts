@@ -204,6 +204,14 @@ describe("the head", () => {
     expect(new Map(fields).get("x")).toBe(value);
   });
 
+  test("sizes of the table in one SETTINGS frame are all taken, in order (RFC 7541 §4.2)", () => {
+    const { talk, stream } = requested(GET, settings([1, 0], [1, 4096]));
+    talk.core.sendHead(stream, respond(200, [], 0), "");
+    talk.turn();
+    const [head] = only(talk.take(), TYPE.HEADERS);
+    expect(head?.payload.subarray(0, 4).toString("hex")).toBe("203fe11f");
+  });
+
   test("informational responses come first", () => {
     const { talk, stream } = requested();
     talk.core.sendInformational(stream, 103, [["link", "</a>"]]);
