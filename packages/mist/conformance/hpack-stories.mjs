@@ -175,9 +175,10 @@ async function isReadByNghttp2(story, sizes) {
       /** @type {string[]} */
       const seen = await new Promise((resolve, reject) => {
         stream.on("error", reject);
-        stream.on("response", (...[, , pairs]) =>
-          resolve(/** @type {string[]} */ (/** @type {unknown} */ (pairs))),
-        );
+        stream.on("response", (...args) => {
+          const [, , pairs] = /** @type {readonly unknown[]} */ (args);
+          resolve(/** @type {string[]} */ (pairs));
+        });
       });
       if (!isDeepStrictEqual(seen, [":status", "200", ...list.flat()])) return false;
     }

@@ -231,10 +231,7 @@ export class Http2Connection<Owner = unknown> {
     const since = this.#receiver.waitingSince;
     let deadline = acknowledged ? Number.POSITIVE_INFINITY : this.#startedAt + limits.settingsAckMs;
     if (since !== -1) deadline = Math.min(deadline, since + limits.headMs);
-    if (sender.queuedBytes > 0) {
-      for (const stream of sender.stalled())
-        deadline = Math.min(deadline, stream.stalledSince + limits.sendMs);
-    }
+    if (sender.queuedBytes > 0) deadline = Math.min(deadline, sender.stalls.since + limits.sendMs);
     return deadline;
   }
 

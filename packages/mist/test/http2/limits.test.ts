@@ -380,6 +380,31 @@ describe("honest clients", () => {
     alive(talk);
   });
 
+  test("a proxy whose users cancel every fifth request, at ten thousand a second", () => {
+    const talk = new Conversation((event, core) => {
+      if (event.type === "request" && event.stream.id % 10 !== 1) answerComplete(event, core);
+    }).feed(HELLO);
+    for (let id = 1; id < 40_000; id += 10, talk.now += 0.5) {
+      const requests = [0, 2, 4, 6, 8].map((offset) => headers(id + offset, GET));
+      talk.feed(Buffer.concat([...requests, reset(id), windowUpdate(0, 8)]));
+      talk.sent.length = 0;
+      talk.events.length = 0;
+    }
+    alive(talk);
+  });
+
+  test("a page of a hundred requests, cancelled and asked for again, twice in a second", () => {
+    const talk = new Conversation(() => {}).feed(HELLO);
+    let id = 1;
+    for (let round = 0; round < 4; round++, talk.now += 250) {
+      const ids = Array.from({ length: 100 }, () => (id += 2));
+      talk.feed(Buffer.concat(ids.map((one) => headers(one, GET))));
+      talk.feed(Buffer.concat(ids.map((one) => reset(one))));
+    }
+    talk.take();
+    alive(talk);
+  });
+
   test("many quick PINGs", () => {
     const talk = new Conversation().feed(HELLO);
     for (let i = 0; i < 200; i++, talk.now += 10) talk.feed(times(100, PING));
