@@ -3,6 +3,7 @@
 // many, H2_SEED where they start.
 
 import { Buffer } from "node:buffer";
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Http2Connection } from "../../src/http2/connection.ts";
@@ -77,6 +78,14 @@ const SESSIONS: readonly Buffer[] = [
   ],
 ].map((frames) => Buffer.concat([HELLO, ...frames]));
 
+/** What curl, nghttp, undici, node:http2, grpc-js and Chromium have said (conformance/record-sessions.mjs). */
+const RECORDED: Readonly<Record<string, Buffer>> = Object.fromEntries(
+  Object.entries(JSON.parse(readFileSync(new URL("recorded.json", import.meta.url), "utf8"))).map(
+    ([client, bytes]) => [client, Buffer.from(bytes as string, "base64")],
+  ),
+);
+const ALL: readonly Buffer[] = [...SESSIONS, ...Object.values(RECORDED)];
+
 /** What was said, without what depends on how the bytes were cut up. */
 function transcript(talk: Conversation): unknown {
   const { answers, ...rest } = outcome(talk);
@@ -119,6 +128,17 @@ describe("splits", () => {
       for (let at = 1; at < bytes.length; at++) expect(transcript(cutUp(bytes, [at]))).toEqual(whole);
     },
   );
+
+  test.each(Object.entries(RECORDED))("as recorded from %s, at many places", (_, bytes) => {
+    const talk = new Conversation().feed(bytes);
+    const whole = transcript(talk);
+    expect(talk.events.map(({ type }) => type)).toContain("request");
+    expect(outcome(talk)).toMatchObject({ goaway: undefined, resets: {} });
+    const step = Math.ceil(bytes.length / 400);
+    for (let at = 1; at < bytes.length; at += step) expect(transcript(cutUp(bytes, [at]))).toEqual(whole);
+    const single = Array.from({ length: bytes.length - 1 }, (_unused, at) => at + 1);
+    expect(transcript(cutUp(bytes, single))).toEqual(whole);
+  });
 
   const id = fc.constantFrom(0, 1, 3, 5, 7);
   const fields = fc.constantFrom<FieldList>(
@@ -168,7 +188,7 @@ type Random = (below: number) => number;
 
 /** A session with bytes changed, lost, said twice, put in; mostly behind the preface, where it gets interesting. */
 function mutate(random: Random): Buffer {
-  let bytes = SESSIONS[random(SESSIONS.length)] as Buffer;
+  let bytes = ALL[random(ALL.length)] as Buffer;
   for (let changes = 1 + random(4); changes > 0; changes--) {
     const at =
       random(20) === 0 ? random(bytes.length) : Math.min(bytes.length, 24 + random(bytes.length - 23));
@@ -197,7 +217,7 @@ function mutate(random: Random): Buffer {
         ]);
         break;
       default:
-        bytes = Buffer.concat([before, (SESSIONS[random(SESSIONS.length)] as Buffer).subarray(HELLO.length)]);
+        bytes = Buffer.concat([before, (ALL[random(ALL.length)] as Buffer).subarray(HELLO.length)]);
     }
     if (bytes.length < 30) return bytes;
   }
@@ -284,16 +304,22 @@ describe("mutated sessions", () => {
       const [one, two] = [mutate(random), mutate(random)];
       const pieces = (bytes: Buffer) =>
         Array.from({ length: Math.ceil(bytes.length / 37) }, (_, i) => bytes.subarray(i * 37, i * 37 + 37));
-      const alone = new Conversation();
-      for (const piece of pieces(one)) alone.feed(piece);
-      const [first, second] = [new Conversation(), new Conversation()];
+      const alone = (bytes: Buffer) => {
+        const talk = new Conversation();
+        for (const piece of pieces(bytes)) talk.feed(piece);
+        return talk;
+      };
+      const together = [new Conversation(), new Conversation()] as const;
       const [ones, twos] = [pieces(one), pieces(two)];
       for (let i = 0; i < Math.max(ones.length, twos.length); i++) {
-        if (i < twos.length) second.feed(twos[i] as Buffer);
-        if (i < ones.length) first.feed(ones[i] as Buffer);
+        if (i < twos.length) together[1].feed(twos[i] as Buffer);
+        if (i < ones.length) together[0].feed(ones[i] as Buffer);
       }
-      expect(first.sent).toEqual(alone.sent);
-      expect(transcript(first)).toEqual(transcript(alone));
+      for (const [index, bytes] of [one, two].entries()) {
+        const [talk, expected] = [together[index] as Conversation, alone(bytes)];
+        expect(talk.sent).toEqual(expected.sent);
+        expect(transcript(talk)).toEqual(transcript(expected));
+      }
     }
   });
 });
