@@ -32,18 +32,6 @@ const settings = (...pairs: readonly (readonly [id: number, value: number])[]): 
 const get = (id: number, flags = 5): Buffer =>
   frame(1, flags, id, Buffer.from([0x82, 0x86, 0x84, 0x41, 0x01, 0x61]));
 
-const literal = (text: string): Buffer => Buffer.concat([Buffer.of(text.length), Buffer.from(text)]);
-
-/** The handshake of a WebSocket (RFC 8441). */
-const connect = (id: number, flags = 4): Buffer => {
-  const fields = { ":method": "CONNECT", ":protocol": "websocket", ":scheme": "http", ":path": "/ws" };
-  const all = { ...fields, ":authority": "a", "sec-websocket-version": "13" };
-  const lines = Object.entries(all).map(([name, value]) =>
-    Buffer.concat([Buffer.of(0), literal(name), literal(value)]),
-  );
-  return frame(1, flags, id, Buffer.concat(lines));
-};
-
 /** A client that says what it likes, and reads when it is told to. */
 async function peer(port: number): Promise<net.Socket & { frames(): Buffer }> {
   const socket = net.connect(port, "127.0.0.1");
@@ -80,41 +68,101 @@ const goaways = (bytes: Buffer): number[] =>
 
 const never = new Promise<never>(() => {});
 
+/** Memory of this process that something holds, in bytes. */
+const held = (): number => {
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+};
+const mebibyte = 1024 * 1024;
+
+/** Asks `/other` on a connection of its own, again and again, until `stop` is called; that gives the statuses. */
+async function bystander(url: string): Promise<{ stop(): Promise<readonly number[]> }> {
+  const client = await session(url);
+  const statuses: number[] = [];
+  let over = false;
+  const loop = (async () => {
+    do statuses.push((await ask(client, "/other")).status);
+    while (!over);
+  })();
+  return {
+    async stop() {
+      over = true;
+      await loop;
+      return statuses;
+    },
+  };
+}
+
 describe("floods end with GOAWAY, ENHANCE_YOUR_CALM", () => {
+  const rst = (id: number) => frame(3, 0, id, Buffer.from([0, 0, 0, 8]));
+  /** GET with a body to come. */
+  const open = (n: number) => get(n * 2 + 1, 4);
+  const head = Buffer.from([0x82, 0x86, 0x84, 0x41, 1, 0x61]);
+  /** `x` with a value of 4000 bytes, for the table. */
+  const large = Buffer.concat([Buffer.from([0x40, 1, 0x78, 0x7f, 0xa1, 0x1e]), Buffer.alloc(4000, "v")]);
+  const bomb = (octet: number) => (n: number) =>
+    frame(1, 5, n * 2 + 1, Buffer.concat([head, Buffer.alloc(16_000, octet)]));
+
   test.each<[string, (n: number) => Buffer]>([
+    ["rapid reset", (n) => Buffer.concat([get(n * 2 + 1), rst(n * 2 + 1)])],
     [
-      "rapid reset",
-      (n) => Buffer.concat([get(n * 2 + 1), frame(3, 0, n * 2 + 1, Buffer.from([0, 0, 0, 8]))]),
-    ],
-    ["MadeYouReset", (n) => Buffer.concat([get(n * 2 + 1), frame(8, 0, n * 2 + 1, Buffer.alloc(4))])],
-    [
-      "rapid reset of WebSockets",
-      (n) => Buffer.concat([connect(n * 2 + 1), frame(3, 0, n * 2 + 1, Buffer.from([0, 0, 0, 8]))]),
+      "MadeYouReset, a window increment of 0",
+      (n) => Buffer.concat([get(n * 2 + 1), frame(8, 0, n * 2 + 1, Buffer.alloc(4))]),
     ],
     [
-      "WebSockets that are sent more than they have room for",
-      (n) => Buffer.concat([connect(n * 2 + 1), frame(8, 0, n * 2 + 1, Buffer.from([0x7f, 255, 255, 255]))]),
+      "MadeYouReset, a window that overflows",
+      (n) => Buffer.concat([get(n * 2 + 1), frame(8, 0, n * 2 + 1, Buffer.from([0x7f, 0xff, 0xff, 0xff]))]),
     ],
+    [
+      "MadeYouReset, DATA behind the end",
+      (n) => Buffer.concat([get(n * 2 + 1), frame(0, 0, n * 2 + 1, Buffer.from("x"))]),
+    ],
+    [
+      "MadeYouReset, a dependency on itself",
+      (n) => {
+        const id = Buffer.alloc(5);
+        id.writeUInt32BE(n * 2 + 1);
+        return Buffer.concat([get(n * 2 + 1), frame(2, 0, n * 2 + 1, id)]);
+      },
+    ],
+    ["streams beyond the number that was announced", open],
     ["PING", () => frame(6, 0, 0, Buffer.alloc(8))],
     ["SETTINGS", () => settings([3, 1])],
+    ["PRIORITY", () => frame(2, 0, 1, Buffer.alloc(5))],
+    ["WINDOW_UPDATE", () => frame(8, 0, 0, Buffer.from([0, 0, 0, 1]))],
+    ["empty DATA", (n) => (n === 0 ? open(0) : frame(0, 0, 1))],
+    ["empty HEADERS", (n) => frame(1, 5, n * 2 + 1)],
+    ["CONTINUATION", (n) => (n === 0 ? get(1, 1) : frame(9, 0, 1))],
+    [
+      "CONTINUATION of full size",
+      (n) => (n === 0 ? get(1, 1) : n > 20 ? Buffer.alloc(0) : frame(9, 0, 1, Buffer.alloc(16_384))),
+    ],
+    [
+      "an HPACK bomb of one large field",
+      (n) =>
+        n > 20 ? Buffer.alloc(0) : n === 0 ? frame(1, 5, 1, Buffer.concat([head, large])) : bomb(0xbe)(n),
+    ],
+    ["an HPACK bomb of tiny fields", (n) => (n > 20 ? Buffer.alloc(0) : bomb(0x80 | 19)(n))],
+    ["an HPACK bomb of crumbs of a cookie", (n) => (n > 20 ? Buffer.alloc(0) : bomb(0x80 | 32)(n))],
   ])("%s", async (_, attack) => {
     let aborted = 0;
     const { port, server, url } = await serve(async (request) => {
       if (request.path === "/other") return mist.text("ok");
-      if (request.path === "/ws") return mist.websocket({ request, onInit: () => 0, handler: () => {} });
       request.signal.addEventListener("abort", () => aborted++);
       return await never;
     });
-    const other = await session(url);
+    const other = await bystander(url);
     const socket = await peer(port);
     const closed = once(socket, "close");
-    socket.write(Buffer.concat([preface, settings()]));
     const burst = Buffer.concat(Array.from({ length: 30_000 }, (_unused, n) => attack(n)));
+    const before = held();
+    socket.write(Buffer.concat([preface, settings()]));
     socket.write(burst);
     await closed;
     expect(goaways(socket.frames())).toEqual([0xb]);
+    expect(held() - before).toBeLessThan(64 * mebibyte);
+    expect(new Set(await other.stop())).toEqual(new Set([200]));
     await expect.poll(() => server.info().streams).toBe(0);
-    expect((await ask(other, "/other")).status).toBe(200);
     expect(aborted).toBeLessThanOrEqual(1100);
   });
 });
@@ -169,6 +217,60 @@ describe("a client that does not take what it asks for", () => {
     expect(socket.destroyed).toBe(false);
   });
   let released = () => {};
+
+  test("single bytes for a hundred streams: all are reset after sendMs, and little is held", async () => {
+    let produced = 0;
+    const { port, server, url } = await serve(
+      (request) => {
+        if (request.path === "/other") return mist.text("ok");
+        const endless = (function* () {
+          for (;;) {
+            produced += 8192;
+            yield Buffer.alloc(8192);
+          }
+        })();
+        return mist.response(200).setBody(mist.chunked(endless));
+      },
+      (builder) => builder.withDeadlines({ sendMs: 300 }),
+    );
+    const other = await bystander(url);
+    const before = held();
+    const socket = await peer(port);
+    const ids = Array.from({ length: 100 }, (_, n) => n * 2 + 1);
+    socket.write(Buffer.concat([preface, settings([4, 0]), frame(4, 1, 0), ...ids.map((id) => get(id))]));
+    await expect.poll(() => server.info().streams).toBeGreaterThanOrEqual(100);
+    const feeding = setInterval(() => {
+      socket.write(Buffer.concat(ids.map((id) => frame(8, 0, id, Buffer.from([0, 0, 0, 1])))));
+    }, 20);
+    onTestFinished(() => clearInterval(feeding));
+    await expect
+      .poll(() => [...framesOf(socket.frames())].filter(({ type }) => type === 3).length, { timeout: 10_000 })
+      .toBe(100);
+    expect(produced).toBeLessThan(100 * 200_000);
+    expect(held() - before).toBeLessThan(64 * mebibyte);
+    expect(new Set(await other.stop())).toEqual(new Set([200]));
+  });
+
+  test("answers to PING: the connection is not read any more, and cut off after sendMs", async () => {
+    const { port, server, url } = await serve(
+      () => mist.text("ok"),
+      (builder) => builder.withDeadlines({ sendMs: 300 }),
+    );
+    const other = await bystander(url);
+    const socket = await peer(port);
+    socket.pause();
+    const before = held();
+    socket.write(Buffer.concat([preface, settings(), frame(4, 1, 0)]));
+    const pings = Buffer.concat(Array.from({ length: 1000 }, () => frame(6, 0, 0, Buffer.alloc(8))));
+    // Slowly enough for the budget of frames without effect.
+    const flood = setInterval(() => {
+      if (socket.writableLength < mebibyte) socket.write(pings);
+    }, 50);
+    onTestFinished(() => clearInterval(flood));
+    await expect.poll(() => server.info().connections, { timeout: 60_000 }).toBe(1);
+    expect(held() - before).toBeLessThan(64 * mebibyte);
+    expect(new Set(await other.stop())).toEqual(new Set([200]));
+  }, 70_000);
 
   test("a client that takes a large response slowly gets all of it", async () => {
     const { url } = await serve(() =>
