@@ -158,7 +158,7 @@ const clients = {
     });
     const tab = await browser.newPage({ ignoreHTTPSErrors: true });
     await tab.goto(https);
-    await tab.waitForFunction(() => document.title === "done");
+    await tab.waitForFunction('document.title === "done"');
     await browser.close();
   },
 };
