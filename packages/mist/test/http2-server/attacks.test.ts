@@ -5,66 +5,27 @@ import { once } from "node:events";
 import * as net from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as mist from "../../src/index.ts";
+import { type Frame, FrameParser, frame, PREFACE, settings, TYPE } from "../http2/frames.ts";
 import { serve } from "../server/serve.ts";
 import { answerOf, ask, session } from "./client.ts";
-
-const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
-
-function frame(type: number, flags: number, id: number, payload: Buffer = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(id, 5);
-  return Buffer.concat([head, payload]);
-}
-
-const settings = (...pairs: readonly (readonly [id: number, value: number])[]): Buffer => {
-  const payload = Buffer.alloc(pairs.length * 6);
-  pairs.forEach(([id, value], at) => {
-    payload.writeUInt16BE(id, at * 6);
-    payload.writeUInt32BE(value, at * 6 + 2);
-  });
-  return frame(4, 0, 0, payload);
-};
 
 /** GET / with `:authority: a`, END_STREAM unless `flags` says otherwise. */
 const get = (id: number, flags = 5): Buffer =>
   frame(1, flags, id, Buffer.from([0x82, 0x86, 0x84, 0x41, 0x01, 0x61]));
 
 /** A client that says what it likes, and reads when it is told to. */
-async function peer(port: number): Promise<net.Socket & { frames(): Buffer }> {
+async function peer(port: number): Promise<net.Socket & { readonly frames: readonly Frame[] }> {
   const socket = net.connect(port, "127.0.0.1");
   socket.on("error", () => {});
   onTestFinished(() => void socket.destroy());
   await once(socket, "connect");
-  let got = Buffer.alloc(0);
-  socket.on("data", (piece) => {
-    got = Buffer.concat([got, piece]);
-  });
-  return Object.assign(socket, { frames: () => got });
+  const parser = new FrameParser();
+  socket.on("data", (piece) => parser.add(piece));
+  return Object.assign(socket, { frames: parser.frames });
 }
 
-interface SeenFrame {
-  readonly type: number;
-  readonly id: number;
-  readonly payload: Buffer;
-}
-
-function* framesOf(bytes: Buffer): Generator<SeenFrame> {
-  for (let at = 0; at + 9 <= bytes.length; ) {
-    const length = bytes.readUIntBE(at, 3);
-    yield {
-      type: bytes[at + 3] as number,
-      id: bytes.readUInt32BE(at + 5),
-      payload: bytes.subarray(at + 9, at + 9 + length),
-    };
-    at += 9 + length;
-  }
-}
-
-const goaways = (bytes: Buffer): number[] =>
-  [...framesOf(bytes)].filter(({ type }) => type === 7).map(({ payload }) => payload.readUInt32BE(4));
+const goaways = (frames: readonly Frame[]): number[] =>
+  frames.filter(({ type }) => type === TYPE.GOAWAY).map(({ payload }) => payload.readUInt32BE(4));
 
 const never = new Promise<never>(() => {});
 
@@ -156,10 +117,10 @@ describe("floods end with GOAWAY, ENHANCE_YOUR_CALM", () => {
     const closed = once(socket, "close");
     const burst = Buffer.concat(Array.from({ length: 30_000 }, (_unused, n) => attack(n)));
     const before = held();
-    socket.write(Buffer.concat([preface, settings()]));
+    socket.write(Buffer.concat([PREFACE, settings()]));
     socket.write(burst);
     await closed;
-    expect(goaways(socket.frames())).toEqual([0xb]);
+    expect(goaways(socket.frames)).toEqual([0xb]);
     expect(held() - before).toBeLessThan(64 * mebibyte);
     expect(new Set(await other.stop())).toEqual(new Set([200]));
     await expect.poll(() => server.info().streams).toBe(0);
@@ -176,7 +137,7 @@ describe("a client that does not take what it asks for", () => {
     });
     const socket = await peer(port);
     socket.pause();
-    socket.write(Buffer.concat([preface, settings()]));
+    socket.write(Buffer.concat([PREFACE, settings()]));
     const before = process.memoryUsage.rss();
     for (let n = 0; n < 200; n++) {
       const burst = Buffer.concat(Array.from({ length: 500 }, (_, i) => get((n * 500 + i) * 2 + 1)));
@@ -209,11 +170,9 @@ describe("a client that does not take what it asks for", () => {
       (builder) => builder.withDeadlines({ sendMs: 100 }),
     );
     const socket = await peer(port);
-    socket.write(Buffer.concat([preface, settings([4, 0]), get(1)]));
+    socket.write(Buffer.concat([PREFACE, settings([4, 0]), get(1)]));
     await over;
-    await expect
-      .poll(() => [...framesOf(socket.frames())].some(({ type, id }) => type === 3 && id === 1))
-      .toBe(true);
+    await expect.poll(() => socket.frames.some(({ type, id }) => type === 3 && id === 1)).toBe(true);
     expect(socket.destroyed).toBe(false);
   });
   let released = () => {};
@@ -237,14 +196,14 @@ describe("a client that does not take what it asks for", () => {
     const before = held();
     const socket = await peer(port);
     const ids = Array.from({ length: 100 }, (_, n) => n * 2 + 1);
-    socket.write(Buffer.concat([preface, settings([4, 0]), frame(4, 1, 0), ...ids.map((id) => get(id))]));
+    socket.write(Buffer.concat([PREFACE, settings([4, 0]), frame(4, 1, 0), ...ids.map((id) => get(id))]));
     await expect.poll(() => server.info().streams).toBeGreaterThanOrEqual(100);
     const feeding = setInterval(() => {
       socket.write(Buffer.concat(ids.map((id) => frame(8, 0, id, Buffer.from([0, 0, 0, 1])))));
     }, 20);
     onTestFinished(() => clearInterval(feeding));
     await expect
-      .poll(() => [...framesOf(socket.frames())].filter(({ type }) => type === 3).length, { timeout: 10_000 })
+      .poll(() => socket.frames.filter(({ type }) => type === 3).length, { timeout: 10_000 })
       .toBe(100);
     expect(produced).toBeLessThan(100 * 200_000);
     expect(held() - before).toBeLessThan(64 * mebibyte);
@@ -260,7 +219,7 @@ describe("a client that does not take what it asks for", () => {
     const socket = await peer(port);
     socket.pause();
     const before = held();
-    socket.write(Buffer.concat([preface, settings(), frame(4, 1, 0)]));
+    socket.write(Buffer.concat([PREFACE, settings(), frame(4, 1, 0)]));
     const pings = Buffer.concat(Array.from({ length: 1000 }, () => frame(6, 0, 0, Buffer.alloc(8))));
     // Slowly enough for the budget of frames without effect.
     const flood = setInterval(() => {
@@ -284,13 +243,13 @@ describe("a client that does not take what it asks for", () => {
 
 describe("a client that is slow to speak", () => {
   test.each<[string, Buffer, string]>([
-    ["half a preface", preface.subarray(0, 10), "headMs"],
-    ["half a frame", Buffer.concat([preface, settings(), get(1).subarray(0, 12)]), "headMs"],
-    ["half a head", Buffer.concat([preface, settings(), get(1, 1)]), "headMs"],
-    ["no acknowledgement", Buffer.concat([preface, settings()]), "settingsAckMs"],
+    ["half a preface", PREFACE.subarray(0, 10), "headMs"],
+    ["half a frame", Buffer.concat([PREFACE, settings(), get(1).subarray(0, 12)]), "headMs"],
+    ["half a head", Buffer.concat([PREFACE, settings(), get(1, 1)]), "headMs"],
+    ["no acknowledgement", Buffer.concat([PREFACE, settings()]), "settingsAckMs"],
     [
       "nothing behind its answer",
-      Buffer.concat([preface, settings(), frame(4, 1, 0), get(1)]),
+      Buffer.concat([PREFACE, settings(), frame(4, 1, 0), get(1)]),
       "keepAliveMs",
     ],
   ])("%s", async (_, bytes, deadline) => {
@@ -320,9 +279,9 @@ describe("a client that goes away", () => {
     });
     const socket = await peer(port);
     const ended = once(socket, "end");
-    socket.end(Buffer.concat([preface, settings(), get(1), get(3)]));
+    socket.end(Buffer.concat([PREFACE, settings(), get(1), get(3)]));
     await ended;
-    const data = [...framesOf(socket.frames())].filter(({ type }) => type === 0);
+    const data = socket.frames.filter(({ type }) => type === 0);
     expect(data.map(({ id, payload }) => [id, payload.toString()])).toEqual([
       [1, "/"],
       [3, "/"],
@@ -337,7 +296,7 @@ describe("a client that goes away", () => {
     });
     const socket = await peer(port);
     const ended = once(socket, "end");
-    socket.end(Buffer.concat([preface, settings(), get(1, 4), frame(0, 0, 1, Buffer.from("ab"))]));
+    socket.end(Buffer.concat([PREFACE, settings(), get(1, 4), frame(0, 0, 1, Buffer.from("ab"))]));
     await ended;
     expect(errors).toMatchObject([{ reason: "malformed-body" }]);
     expect(reports).toEqual([]);
@@ -352,7 +311,7 @@ describe("a client that goes away", () => {
       return await never;
     });
     const socket = await peer(port);
-    socket.write(Buffer.concat([preface, settings(), get(1), get(3), get(5)]));
+    socket.write(Buffer.concat([PREFACE, settings(), get(1), get(3), get(5)]));
     await expect.poll(() => begun).toBe(3);
     socket.resetAndDestroy();
     await expect.poll(() => aborted).toEqual(["/", "/", "/"]);
@@ -381,7 +340,7 @@ test("telemetry: the same events as in HTTP/1, one for each stream; refusals and
   await ask(client, `/${"x".repeat(60)}`);
   const socket = await peer(port);
   const ended = once(socket, "end");
-  socket.write(Buffer.concat([preface, settings(), frame(6, 0, 1, Buffer.alloc(8))]));
+  socket.write(Buffer.concat([PREFACE, settings(), frame(6, 0, 1, Buffer.alloc(8))]));
   await ended;
   expect(events).toEqual([
     ["start", "/a", undefined, undefined, undefined, undefined],
