@@ -44,6 +44,12 @@ export class Stalls<Owner> {
     for (const stream of this.#waiting) if (stream.sendWindow <= 0) stream.stall(now);
   }
 
+  /** Updates of windows could not be read for a while: stalls that have begun begin anew. */
+  restart(now: number): void {
+    if (this.#heldSince !== NEVER) this.#heldSince = now;
+    for (const stream of this.#waiting) if (stream.stalledSince !== NEVER) stream.stalledSince = now;
+  }
+
   /** The earliest instant since which a stream has been held back, in ms; Infinity: none is. */
   get since(): number {
     if (this.#waiting.size === 0) return NEVER;

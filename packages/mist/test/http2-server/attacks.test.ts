@@ -5,7 +5,16 @@ import { once } from "node:events";
 import * as net from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as mist from "../../src/index.ts";
-import { type Frame, FrameParser, frame, PREFACE, settings, TYPE } from "../http2/frames.ts";
+import {
+  type Frame,
+  FrameParser,
+  frame,
+  PREFACE,
+  SETTINGS_ACK,
+  settings,
+  TYPE,
+  windowUpdate,
+} from "../http2/frames.ts";
 import { serve } from "../server/serve.ts";
 import { answerOf, ask, session } from "./client.ts";
 
@@ -238,6 +247,56 @@ describe("a client that does not take what it asks for", () => {
     const client = await session(url, { settings: { initialWindowSize: 1000 } });
     const stream = client.request({ ":path": "/" });
     expect((await answerOf(stream)).body.length).toBe(64 * 16_384);
+  });
+});
+
+describe("a slow client whose socket is full", () => {
+  test("is heard: its upload arrives beside a download it does not take yet", async () => {
+    const { port, reports } = await serve(
+      async (request) => {
+        if (request.path === "/") return mist.response(200).setBody(mist.bytes(Buffer.alloc(30 * mebibyte)));
+        received += (await mist.readBody(request, { maxBodyLimit: 100 })).length;
+        return mist.text("thanks");
+      },
+      (builder) => builder.withDeadlines({ bodyIdleMs: 1000, settingsAckMs: 1000 }),
+    );
+    let received = 0;
+    const socket = await peer(port);
+    socket.pause();
+    socket.write(Buffer.concat([PREFACE, settings([4, 0x7fff_ffff]), windowUpdate(0, 0x7000_0000), get(1)]));
+    // Longer than it takes for the download to fill the socket.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const path = Buffer.from([0x83, 0x86, 0x04, 2, 0x2f, 0x75, 0x41, 0x01, 0x61]);
+    socket.write(
+      Buffer.concat([SETTINGS_ACK, frame(TYPE.HEADERS, 4, 3, path), frame(TYPE.DATA, 1, 3, "upload")]),
+    );
+    await expect.poll(() => received).toBe(6);
+    expect(reports).toEqual([]);
+  });
+
+  test("is given time to complete a frame from when it is read again", async () => {
+    let answered = 0;
+    const { port } = await serve(
+      () => {
+        answered += 1;
+        return mist.response(204).setHeader("x-large", "x".repeat(8000));
+      },
+      (builder) => builder.withDeadlines({ headMs: 100 }),
+    );
+    const socket = await peer(port);
+    socket.pause();
+    const requests = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, n) => get((from + n) * 2 + 1));
+    socket.write(Buffer.concat([PREFACE, settings(), SETTINGS_ACK, ...requests(0, 3000)]));
+    await answeredStill(() => answered);
+    // Now the socket is full; behind these requests it is not read any more.
+    const last = get(6201);
+    socket.write(Buffer.concat([...requests(3000, 3100), last.subarray(0, 5)]));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    socket.write(last.subarray(5));
+    socket.resume();
+    await expect.poll(() => answered, { timeout: 10_000 }).toBe(3101);
+    expect(goaways(socket.frames)).toEqual([]);
   });
 });
 
