@@ -127,8 +127,7 @@ export class ControlFrames<Owner> {
     const increment = readUint31(bytes, start);
     if (id === 0) {
       if (increment === 0) throw connectionFault(PROTOCOL_ERROR, "a window increment is 0", "RFC 9113 §6.9");
-      session.sender.window += increment;
-      if (session.sender.window > MAX_WINDOW) throw windowOverflow("RFC 9113 §6.9.1");
+      if (!session.sender.openWindow(increment)) throw windowOverflow("RFC 9113 §6.9.1");
     } else {
       this.#openStreamWindow(id, increment);
     }

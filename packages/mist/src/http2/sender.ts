@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import { UsageError } from "../errors.ts";
 import type { Fields } from "../http/fields.ts";
-import { DEFAULT_WINDOW } from "./flow-control.ts";
+import { DEFAULT_WINDOW, MAX_WINDOW } from "./flow-control.ts";
 import * as frame from "./frame.ts";
 import { writeFrameHeader } from "./frame.ts";
 import { FrameWriter } from "./frame-writer.ts";
@@ -227,6 +227,13 @@ export class Sender<Owner> {
 
   // --- flow control ----------------------------------------------------------------------------
 
+  /** The peer opens the connection's window; false: further than windows go. */
+  openWindow(increment: number): boolean {
+    this.window += increment;
+    this.stalls.noteProgress(this.window);
+    return this.window <= MAX_WINDOW;
+  }
+
   /** The stream's window has moved. */
   windowMoved(stream: Stream<Owner>): void {
     if (stream.queuedBytes === 0) return;
@@ -292,7 +299,7 @@ export class Sender<Owner> {
     stream.progress(size);
     this.scheduler.sent(stream, size);
     if (stream.queuedBytes === 0 || stream.sendWindow <= 0) this.scheduler.remove(stream);
-    this.stalls.progress(size);
+    this.stalls.progress(size, this.window);
     if (stream.queuedBytes === 0) {
       this.stalls.remove(stream);
       if (stream.writer === state.W_ENDING) this.#end(stream);

@@ -27,11 +27,15 @@ export class Stalls<Owner> {
     if (this.#waiting.size === 0) this.#heldSince = NEVER;
   }
 
-  /** Data of one of the streams have left. The connection must move as much as all of them would have to. */
-  progress(bytes: number): void {
-    if (this.#heldSince === NEVER) return;
+  /** Data of one of the streams have left. */
+  progress(bytes: number, connectionWindow: number): void {
     this.#progress += bytes;
-    if (this.#progress >= PROGRESS * this.#waiting.size) this.#heldSince = NEVER;
+    this.noteProgress(connectionWindow);
+  }
+
+  /** What has left, and what may leave, ends a stall when it is as much as all that wait would have to move. */
+  noteProgress(connectionWindow: number): void {
+    if (this.#progress + connectionWindow >= PROGRESS * this.#waiting.size) this.#heldSince = NEVER;
   }
 
   /** All that may leave has left: what is still there is held back. */

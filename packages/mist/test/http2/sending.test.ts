@@ -825,6 +825,14 @@ describe("a slow client", () => {
     expect(talk.now).toBe(DEFAULT_LIMITS.sendMs);
   });
 
+  test("is not to blame when it has opened its windows and the socket is full", () => {
+    const talk = queued(2);
+    const [first] = [...talk.core.streams()] as [Stream];
+    talk.core.receive(Buffer.concat([windowUpdate(0, 100_000), windowUpdate(first.id, 100_000)]), 1000);
+    expect(talk.core.next().type).toBe("need-data");
+    expect(talk.core.nextDeadline()).toBe(Number.POSITIVE_INFINITY);
+  });
+
   test("may leave what is less urgent for later", () => {
     const talk = queued(1);
     talk.feed(headers(3, [...GET, ["priority", "u=7"]]));
