@@ -393,6 +393,24 @@ describe("honest clients", () => {
     alive(talk);
   });
 
+  test("a connection of a hundred thousand requests, with all that goes with them", () => {
+    const talk = new Conversation((event, core) => {
+      if (event.type === "request" && event.stream.id % 100 !== 1) answerComplete(event, core);
+    }).feed(HELLO);
+    // Five seconds, so that no budget refills by time alone.
+    const before = process.memoryUsage().heapUsed;
+    for (let id = 1; id < 200_000; id += 200, talk.now += 5) {
+      const requests = Array.from({ length: 100 }, (_, n) => headers(id + n * 2, GET));
+      const extra = [reset(id), reset(id + 100), windowUpdate(0, 196), PING, settings([3, 100])];
+      talk.feed(Buffer.concat([...requests, ...extra]));
+      talk.sent.length = 0;
+      talk.events.length = 0;
+    }
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(50_000_000);
+    expect(talk.core.openStreams).toBe(0);
+    alive(talk);
+  });
+
   test("a page of a hundred requests, cancelled and asked for again, twice in a second", () => {
     const talk = new Conversation(() => {}).feed(HELLO);
     let id = 1;

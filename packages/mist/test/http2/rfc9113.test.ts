@@ -188,6 +188,11 @@ describe("§5.1.1 stream identifiers", () => {
     ["are odd", headers(2, GET), goaway(PROTOCOL_ERROR)],
     ["grow", [headers(5, GET), headers(3, GET)], goaway(PROTOCOL_ERROR)],
     ["grow from the first on", [headers(3, GET), headers(1, GET)], goaway(PROTOCOL_ERROR)],
+    [
+      "end with the highest",
+      [headers(0x7fff_ffff, GET), windowUpdate(0x7fff_ffff, 1)],
+      answered(0x7fff_ffff),
+    ],
     ["may leave gaps", [headers(3, GET), headers(9, GET)], answered(3, 9)],
   ]);
 });
