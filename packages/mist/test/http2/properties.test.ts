@@ -10,6 +10,7 @@ import type { Http2Event } from "../../src/http2/events.ts";
 import { DEFAULT_LIMITS } from "../../src/http2/limits.ts";
 import { answerComplete, Conversation, outcome } from "./conversation.ts";
 import {
+  block,
   data,
   type FieldList,
   frame,
@@ -187,6 +188,19 @@ describe("mutated sessions", () => {
     }
     expect(failures).toBeGreaterThan(MUTATIONS / 10);
     expect(failures).toBeLessThan(MUTATIONS);
+  });
+
+  test("a handler that writes into its request's fields does not reach other connections", () => {
+    // accept-encoding of the static table
+    const request = frame(1, 5, 1, Buffer.concat([block(GET), Buffer.from([0x90])]));
+    const field = () => {
+      const talk = new Conversation().feed(Buffer.concat([HELLO, request]));
+      return talk.stream(1).head?.fields.find(([name]) => name === "accept-encoding");
+    };
+    expect(() => {
+      (field() as string[])[1] = "changed";
+    }).toThrow(TypeError);
+    expect(field()).toEqual(["accept-encoding", "gzip, deflate"]);
   });
 
   test("two connections never influence each other", () => {
