@@ -1,4 +1,4 @@
-// Runs the stories of http2jp/hpack-test-case against mist's HPACK: node hpack-stories.mjs DIR, after a build
+// Runs the stories of http2jp/hpack-test-case against mist's HPACK: node hpack-stories.mjs DIR
 //
 // DIR is a clone of the repository. The stories of all encoders are decoded and compared. Then our own encoder writes the
 // fields of every story, and our decoder and Node's nghttp2 read them back.
@@ -8,17 +8,21 @@ import http2 from "node:http2";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
+import { importSource } from "../../../scripts/from-source.mjs";
 
 /** @typedef {[name: string, value: string]} Field */
 /** @typedef {{ wire?: string, headers: Record<string, string>[] }} Case */
 
-const dist = new URL("../dist/http2/", import.meta.url);
-/** @type {typeof import("../src/http2/hpack/decoder.ts")} */
-const { HpackDecoder } = await import(new URL("hpack/decoder.js", dist).href);
-/** @type {typeof import("../src/http2/hpack/encoder.ts")} */
-const { HpackEncoder } = await import(new URL("hpack/encoder.js", dist).href);
-/** @type {typeof import("../src/http2/frame-writer.ts")} */
-const { FrameWriter } = await import(new URL("frame-writer.js", dist).href);
+const source = (/** @type {string} */ path) => importSource(new URL(`../src/http2/${path}`, import.meta.url));
+const { HpackDecoder } = /** @type {typeof import("../src/http2/hpack/decoder.ts")} */ (
+  await source("hpack/decoder.ts")
+);
+const { HpackEncoder } = /** @type {typeof import("../src/http2/hpack/encoder.ts")} */ (
+  await source("hpack/encoder.ts")
+);
+const { FrameWriter } = /** @type {typeof import("../src/http2/frame-writer.ts")} */ (
+  await source("frame-writer.ts")
+);
 
 /** Fields nghttp2 does not take in a response: pseudo-fields, what is about the connection, and values in whitespace. */
 const notInResponses =
