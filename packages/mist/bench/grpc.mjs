@@ -27,6 +27,7 @@ else await compare(Number(mode ?? 4000));
 
 /** @param {string} contestant */
 async function serve(contestant) {
+  process.once("disconnect", () => process.exit());
   if (contestant === "grpc-js") {
     const server = new grpc.Server();
     const same = (/** @type {Buffer} */ bytes) => bytes;
@@ -103,7 +104,7 @@ async function compare(calls) {
   }
   for (const { child, client } of servers) {
     client.close();
-    child.kill();
+    child.disconnect(); // and it exits, as it does without us
   }
 }
 
