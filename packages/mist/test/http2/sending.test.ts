@@ -650,6 +650,15 @@ describe("scheduling (RFC 9218)", () => {
     expect(talk.stream(1).priority).toEqual({ urgency: 1, incremental: true });
   });
 
+  test("a priority too long to make sense is not looked at: an octet of HPACK can stand for thousands", () => {
+    const long = "u=1,".repeat(70);
+    const update = frame(TYPE.PRIORITY_UPDATE, 0, 0, Buffer.concat([uint32(3), Buffer.from(long)]));
+    const requests = [headers(1, [...GET, ["priority", long]]), headers(3, [...GET, ["priority", "u=5"]])];
+    const talk = new Conversation(() => {}).feed(Buffer.concat([HELLO, ...requests, update]));
+    expect(talk.stream(1).priority.urgency).toBe(3);
+    expect(talk.stream(3).priority.urgency).toBe(3);
+  });
+
   test.each([
     ["on a stream", frame(TYPE.PRIORITY_UPDATE, 0, 1, uint32(1)), 1],
     ["of stream 0", frame(TYPE.PRIORITY_UPDATE, 0, 0, uint32(0)), 1],
