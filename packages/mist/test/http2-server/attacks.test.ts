@@ -6,9 +6,11 @@ import * as net from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as mist from "../../src/index.ts";
 import {
+  END_HEADERS,
   type Frame,
   FrameParser,
   frame,
+  headers,
   PREFACE,
   SETTINGS_ACK,
   settings,
@@ -21,6 +23,21 @@ import { answerOf, ask, session } from "./client.ts";
 /** GET / with `:authority: a`, END_STREAM unless `flags` says otherwise. */
 const get = (id: number, flags = 5): Buffer =>
   frame(1, flags, id, Buffer.from([0x82, 0x86, 0x84, 0x41, 0x01, 0x61]));
+
+/** The handshake of a WebSocket (RFC 8441). */
+const handshake = (id: number): Buffer =>
+  headers(
+    id,
+    [
+      [":method", "CONNECT"],
+      [":protocol", "websocket"],
+      [":scheme", "http"],
+      [":path", "/ws"],
+      [":authority", "a"],
+      ["sec-websocket-version", "13"],
+    ],
+    END_HEADERS,
+  );
 
 /** A client that says what it likes, and reads when it is told to. */
 async function peer(port: number): Promise<net.Socket & { readonly frames: readonly Frame[] }> {
@@ -95,6 +112,11 @@ describe("floods end with GOAWAY, ENHANCE_YOUR_CALM", () => {
         return Buffer.concat([get(n * 2 + 1), frame(2, 0, n * 2 + 1, id)]);
       },
     ],
+    ["rapid reset of WebSockets", (n) => Buffer.concat([handshake(n * 2 + 1), rst(n * 2 + 1)])],
+    [
+      "WebSockets that are sent more than they have room for",
+      (n) => Buffer.concat([handshake(n * 2 + 1), windowUpdate(n * 2 + 1, 0x7fff_ffff)]),
+    ],
     ["streams beyond the number that was announced", open],
     ["PING", () => frame(6, 0, 0, Buffer.alloc(8))],
     ["SETTINGS", () => settings([3, 1])],
@@ -118,6 +140,7 @@ describe("floods end with GOAWAY, ENHANCE_YOUR_CALM", () => {
     let aborted = 0;
     const { port, server, url } = await serve(async (request) => {
       if (request.path === "/other") return mist.text("ok");
+      if (request.path === "/ws") return mist.websocket({ request, onInit: () => 0, handler: () => {} });
       request.signal.addEventListener("abort", () => aborted++);
       return await never;
     });

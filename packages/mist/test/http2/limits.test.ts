@@ -380,7 +380,9 @@ describe("honest clients", () => {
     alive(talk);
   });
 
-  test("a proxy whose users cancel every fifth request, at ten thousand a second", () => {
+  test("a proxy whose users cancel every fifth request, at ten thousand a second", {
+    timeout: 60_000,
+  }, () => {
     const talk = new Conversation((event, core) => {
       if (event.type === "request" && event.stream.id % 10 !== 1) answerComplete(event, core);
     }).feed(HELLO);
@@ -393,7 +395,9 @@ describe("honest clients", () => {
     alive(talk);
   });
 
-  test("a connection of a hundred thousand requests, with all that goes with them", () => {
+  test("a connection of a hundred thousand requests, with all that goes with them", {
+    timeout: 60_000,
+  }, () => {
     const talk = new Conversation((event, core) => {
       if (event.type === "request" && event.stream.id % 100 !== 1) answerComplete(event, core);
     }).feed(HELLO);
