@@ -55,10 +55,19 @@ const handlers: readonly mist.Handler[] = [
     return mist.response(204);
   },
 ];
-const handler: mist.Handler = (request) =>
-  request.path === "/bystander"
-    ? mist.text("here")
-    : (handlers[asked++ % handlers.length] as mist.Handler)(request);
+const handler: mist.Handler = (request) => {
+  if (request.path === "/bystander") return mist.text("here");
+  if (request.getHeader("upgrade") === "websocket") {
+    return mist.websocket({
+      request,
+      onInit: () => undefined,
+      handler(_state, message, websocket) {
+        if (message.type === "text") websocket.sendText(message.data);
+      },
+    });
+  }
+  return (handlers[asked++ % handlers.length] as mist.Handler)(request);
+};
 
 test(`${RUNS} of them`, { timeout: Math.max(60_000, RUNS * 10) }, async () => {
   const { server, url, reports } = await serve(handler, (builder) =>

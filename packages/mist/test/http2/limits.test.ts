@@ -14,6 +14,7 @@ import {
   data,
   END_HEADERS,
   END_STREAM,
+  ENHANCE_YOUR_CALM,
   type FieldList,
   frame,
   GET,
@@ -30,8 +31,6 @@ import {
   uint32,
   windowUpdate,
 } from "./frames.ts";
-
-const ENHANCE_YOUR_CALM = 11;
 
 function failure({ events }: Conversation): FailedEvent | undefined {
   return events.find((event): event is FailedEvent => event.type === "failed");

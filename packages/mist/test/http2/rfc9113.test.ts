@@ -7,35 +7,34 @@ import { Conversation, type Outcome, outcome } from "./conversation.ts";
 import {
   ACK,
   block,
+  COMPRESSION_ERROR,
   data,
   END_HEADERS,
   END_STREAM,
   type FieldList,
+  FLOW_CONTROL_ERROR,
+  FRAME_SIZE_ERROR,
   frame,
   GET,
   HELLO,
   headers,
+  NO_ERROR,
   PADDED,
   PING,
   POST,
   PREFACE,
   PRIORITY,
+  PROTOCOL_ERROR,
+  REFUSED_STREAM,
   reset,
   SETTINGS_ACK,
+  STREAM_CLOSED,
   settings,
   TYPE,
   text,
   uint32,
   windowUpdate,
 } from "./frames.ts";
-
-const NO_ERROR = 0;
-const PROTOCOL_ERROR = 1;
-const FLOW_CONTROL_ERROR = 3;
-const STREAM_CLOSED = 5;
-const FRAME_SIZE_ERROR = 6;
-const REFUSED_STREAM = 7;
-const COMPRESSION_ERROR = 9;
 
 /** The connection lives, and these streams were answered 200, with that behind `ok`. */
 const answered = (...ids: readonly number[]) => ({

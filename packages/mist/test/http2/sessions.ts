@@ -62,6 +62,17 @@ export const SESSIONS: readonly Buffer[] = [
     data(1, "", 1),
   ],
   [
+    headers(
+      1,
+      [[":method", "CONNECT"], [":protocol", "websocket"], ...GET.slice(1), ["sec-websocket-version", "13"]],
+      4,
+    ),
+    // "hi", masked with zeros, a ping, and a Close frame
+    data(1, "\x81\x82\0\0\0\0hi\x89\x80\0\0\0\0"),
+    data(1, "\x88\x82\0\0\0\0\x03\xe8"),
+    data(1, "", 1),
+  ],
+  [
     headers(1, [...GET, ["cookie", "a=b"], ["cookie", "c=d"], ["priority", "u=0"]]),
     headers(3, [[":method", "HEAD"], ...GET.slice(1)]),
   ],
