@@ -26,7 +26,7 @@ export interface Http2Limits {
    * CVE-2025-8671). Streams this server resets of its own accord do not count.
    */
   readonly resetBurst: number;
-  /** How many of these are forgotten again per second. Default 33. */
+  /** How many of these are forgotten again per second. Every response sent whole forgets one, too. Default 33. */
   readonly resetsPerSecond: number;
   /**
    * Frames that carry no request and no data, at once: PING, WINDOW_UPDATE, PRIORITY, unknown ones, empty DATA, and

@@ -30,7 +30,7 @@ interface OpenBlock {
   readonly ended: boolean;
   readonly dependsOnItself: boolean;
   readonly bytes: ByteSink;
-  readonly since: number;
+  since: number;
   continuations: number;
 }
 
@@ -59,6 +59,12 @@ export class Receiver<Owner> {
   /** Since when something has been incomplete that the peer must not take its time with, in ms; -1: nothing is. */
   get waitingSince(): number {
     return this.#open === undefined ? this.#partialSince : this.#open.since;
+  }
+
+  /** Nothing could come for a while: waiting starts anew. */
+  resumed(now: number): void {
+    if (this.#open !== undefined) this.#open.since = now;
+    if (this.#partialSince !== NOT_WAITING) this.#partialSince = now;
   }
 
   /** Bytes held of what is not complete. */
