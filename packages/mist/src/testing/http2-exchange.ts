@@ -36,9 +36,15 @@ export async function exchangeHttp2(line: Line, request: Outgoing, done: () => v
   };
   try {
     const stream = session.request(headersFor(request), { endStream: body === undefined });
-    const isCut = (): boolean => broken !== undefined || (stream.rstCode ?? 0) !== 0;
-    const trailers = trailersOf(stream, isCut, failure);
+    const content = new Content(stream, () => {
+      const isWhole = broken === undefined && (stream.rstCode ?? 0) === 0;
+      return isWhole ? undefined : failure(new Error("the server broke the response off"));
+    });
     const start = startOf(stream, session);
+    // A server that has answered does not want the rest.
+    stream.once("end", () => {
+      if (upload?.isOver === false) stream.destroy();
+    });
     stream.once("close", () => upload?.cancel());
     void send(stream, upload);
     const headers = await start;
@@ -50,8 +56,8 @@ export async function exchangeHttp2(line: Line, request: Outgoing, done: () => v
       status,
       reason: "",
       headers: toHeaders(headers),
-      body: isEmpty ? undefined : chunksOf(stream, isCut, failure),
-      trailers,
+      body: isEmpty ? undefined : content,
+      trailers: content.trailers,
       cancel: () => stream.close(constants.NGHTTP2_CANCEL),
     };
   } catch (error) {
@@ -84,41 +90,63 @@ function startOf(stream: ClientHttp2Stream, session: ClientHttp2Session): Promis
   });
 }
 
-function trailersOf(
-  stream: ClientHttp2Stream,
-  isCut: () => boolean,
-  failure: (error: unknown) => unknown,
-): Promise<Headers> {
-  const trailers = new Promise<Headers>((resolve, reject) => {
-    stream.once("trailers", (fields) => resolve(toHeaders(fields)));
-    stream.once("end", () => {
-      if (!isCut()) resolve(new Headers());
+/**
+ * The content of a stream, listened to from the first: Node may close a stream whose end nobody has read, and ends one in
+ * order whose connection is lost. So an end is whole if neither the stream's code nor the connection says otherwise.
+ */
+class Content {
+  readonly trailers: Promise<Headers>;
+  readonly #stream: ClientHttp2Stream;
+  #failure: unknown = undefined;
+  readonly #pieces: Uint8Array[] = [];
+  readonly #pace: Pace = new Pace();
+  #isOver = false;
+  #wake: () => void = () => {};
+
+  /** `failure`: why the content is not whole; undefined: it is. */
+  constructor(stream: ClientHttp2Stream, failure: () => unknown) {
+    this.#stream = stream;
+    stream.on("data", (piece: Buffer) => {
+      this.#pieces.push(piece);
+      stream.pause();
+      this.#wake();
     });
-    stream.once("close", () => reject(failure(cutOff())));
-  });
-  trailers.catch(() => {});
-  return trailers;
-}
-
-async function* chunksOf(
-  stream: ClientHttp2Stream,
-  isCut: () => boolean,
-  failure: (error: unknown) => unknown,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    const pace = new Pace();
-    for await (const chunk of stream) {
-      yield chunk as Uint8Array;
-      await pace.step();
-    }
-    if (isCut()) throw cutOff();
-  } catch (error) {
-    throw failure(error);
+    let trailers = new Headers();
+    stream.once("trailers", (fields) => {
+      trailers = toHeaders(fields);
+    });
+    this.trailers = new Promise((resolve, reject) => {
+      const over = (): void => {
+        if (this.#isOver) return;
+        this.#isOver = true;
+        this.#failure = failure();
+        this.#wake();
+        if (this.#failure === undefined) resolve(trailers);
+        else reject(this.#failure);
+      };
+      stream.once("end", over);
+      stream.once("close", over);
+    });
+    this.trailers.catch(() => {});
   }
-}
 
-function cutOff(): Error {
-  return new Error("the server closed the connection in the middle of the body");
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    for (;;) {
+      const piece = this.#pieces.shift();
+      if (piece !== undefined) {
+        yield piece;
+        await this.#pace.step();
+      } else if (this.#isOver) break;
+      else {
+        const woken = new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#stream.resume();
+        await woken;
+      }
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
 }
 
 async function send(stream: ClientHttp2Stream, upload: Upload | undefined): Promise<void> {

@@ -40,6 +40,11 @@ export class Upload {
     }
   }
 
+  /** Whether all of it has been read, or nobody wants the rest. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Nobody wants the rest. */
   cancel(): void {
     if (this.#isOver) return;
