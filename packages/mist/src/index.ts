@@ -162,3 +162,4 @@ export type { FetchedResponse } from "./testing/answer.ts";
 export type { WebSocketClientOptions } from "./testing/client.ts";
 export type { FetchInit } from "./testing/outgoing.ts";
 export type { WebSocketClient } from "./testing/websocket-client.ts";
+export type { CloseStatus } from "./websocket/close-code.ts";

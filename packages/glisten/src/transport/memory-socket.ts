@@ -58,7 +58,7 @@ export class MemorySocket extends Duplex {
   #read = 0;
   #written = 0;
 
-  /** Two connected ends. `highWaterMark`: bytes that an end holds unread before the other one has to wait. */
+  /** Two connected ends. `highWaterMark`: bytes that an end holds unread before the other has to wait. @internal */
   static pair(
     near: MemoryEndpoint,
     far: MemoryEndpoint,
