@@ -4,7 +4,7 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { connect as tlsConnect } from "node:tls";
 import type { ConnectOptions, MemorySocket } from "@x/glisten";
-import { Pace } from "./pace.ts";
+import { Intake } from "./intake.ts";
 import { writeTo } from "./upload.ts";
 
 /** What a test's client needs of the server. */
@@ -19,8 +19,8 @@ export class Line {
   /** Reads and writes; with TLS what is inside it. */
   readonly stream: Duplex;
   readonly #raw: MemorySocket;
-  #chunks: AsyncIterator<Buffer> | undefined = undefined;
-  readonly #pace: Pace = new Pace();
+  /** Made with the first read: HTTP/2 reads the stream by itself. */
+  #intake: Intake | undefined = undefined;
 
   constructor(raw: MemorySocket, stream: Duplex) {
     this.#raw = raw;
@@ -28,11 +28,12 @@ export class Line {
   }
 
   /** The next bytes; undefined: the server has sent its FIN. Rejects when the connection breaks. */
-  async read(): Promise<Buffer | undefined> {
-    this.#chunks ??= this.stream.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]();
-    await this.#pace.step();
-    const { done, value } = await this.#chunks.next();
-    return done === true ? undefined : value;
+  read(): Promise<Buffer | undefined> {
+    const { stream } = this;
+    this.#intake ??= new Intake(stream, () =>
+      stream.readableEnded ? undefined : (stream.errored ?? new Error("the connection was closed")),
+    );
+    return this.#intake.next();
   }
 
   /** Resolves when the server has taken enough for more to be welcome; rejects when the connection is gone. */
@@ -42,7 +43,8 @@ export class Line {
 
   /** Sends FIN; the server's is waited for, and what still comes is dropped. */
   end(): void {
-    this.stream.resume().end();
+    this.#intake?.drop();
+    this.stream.end();
   }
 
   /** Breaks the connection off. */

@@ -10,8 +10,8 @@ import { isBodyless } from "../http/status.ts";
 import type { Answer } from "./answer.ts";
 import type { Line } from "./dial.ts";
 import { fetchFailure } from "./http1-exchange.ts";
+import { Intake } from "./intake.ts";
 import type { Outgoing } from "./outgoing.ts";
-import { Pace } from "./pace.ts";
 import { Upload, writeTo } from "./upload.ts";
 
 /** Sends the request, and resolves with the head of the final response. `done` is called when the exchange is over. */
@@ -31,11 +31,13 @@ export async function exchangeHttp2(line: Line, request: Outgoing, done: () => v
   const failure = (error: unknown): unknown =>
     request.signal.aborted ? request.signal.reason : fetchFailure(upload?.failure?.error ?? broken ?? error);
   const end = (): void => {
+    upload?.cancel();
     session.close();
     done();
   };
   try {
     const stream = session.request(headersFor(request), { endStream: body === undefined });
+    // Node ends a stream in order whose connection is lost.
     const content = new Content(stream, () => {
       const isWhole = broken === undefined && (stream.rstCode ?? 0) === 0;
       return isWhole ? undefined : failure(new Error("the server broke the response off"));
@@ -45,12 +47,11 @@ export async function exchangeHttp2(line: Line, request: Outgoing, done: () => v
     stream.once("end", () => {
       if (upload?.isOver === false) stream.destroy();
     });
-    stream.once("close", () => upload?.cancel());
+    stream.once("close", end);
     void send(stream, upload);
     const headers = await start;
     const status = Number(headers[":status"]);
     const isEmpty = request.method === "HEAD" || isBodyless(status);
-    stream.once("close", end);
     if (isEmpty) stream.resume();
     return {
       status,
@@ -90,62 +91,28 @@ function startOf(stream: ClientHttp2Stream, session: ClientHttp2Session): Promis
   });
 }
 
-/**
- * The content of a stream, listened to from the first: Node may close a stream whose end nobody has read, and ends one in
- * order whose connection is lost. So an end is whole if neither the stream's code nor the connection says otherwise.
- */
+/** The content of a stream and what comes behind it. `failure`: why it is not whole; undefined: it is. */
 class Content {
   readonly trailers: Promise<Headers>;
-  readonly #stream: ClientHttp2Stream;
-  #failure: unknown = undefined;
-  readonly #pieces: Uint8Array[] = [];
-  readonly #pace: Pace = new Pace();
-  #isOver = false;
-  #wake: () => void = () => {};
+  readonly #intake: Intake;
 
-  /** `failure`: why the content is not whole; undefined: it is. */
   constructor(stream: ClientHttp2Stream, failure: () => unknown) {
-    this.#stream = stream;
-    stream.on("data", (piece: Buffer) => {
-      this.#pieces.push(piece);
-      stream.pause();
-      this.#wake();
-    });
     let trailers = new Headers();
     stream.once("trailers", (fields) => {
       trailers = toHeaders(fields);
     });
+    let settle!: (failed: unknown) => void;
     this.trailers = new Promise((resolve, reject) => {
-      const over = (): void => {
-        if (this.#isOver) return;
-        this.#isOver = true;
-        this.#failure = failure();
-        this.#wake();
-        if (this.#failure === undefined) resolve(trailers);
-        else reject(this.#failure);
-      };
-      stream.once("end", over);
-      stream.once("close", over);
+      settle = (failed) => (failed === undefined ? resolve(trailers) : reject(failed));
     });
     this.trailers.catch(() => {});
+    this.#intake = new Intake(stream, failure, settle);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    for (;;) {
-      const piece = this.#pieces.shift();
-      if (piece !== undefined) {
-        yield piece;
-        await this.#pace.step();
-      } else if (this.#isOver) break;
-      else {
-        const woken = new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        this.#stream.resume();
-        await woken;
-      }
+    for (let piece = await this.#intake.next(); piece !== undefined; piece = await this.#intake.next()) {
+      yield piece;
     }
-    if (this.#failure !== undefined) throw this.#failure;
   }
 }
 

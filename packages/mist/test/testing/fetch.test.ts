@@ -506,6 +506,23 @@ describe("what is sent", () => {
   });
 });
 
+it.each([1, 2] as const)("HTTP/%i: nothing is left of a request that is over", async (httpVersion) => {
+  const { server } = await tested(() => mist.text("done"));
+  const connect = server.connect.bind(server);
+  const clients: { readonly destroyed: boolean }[] = [];
+  server.connect = async (options) => {
+    const client = await connect(options);
+    clients.push(client);
+    return client;
+  };
+  await (await server.fetch("/", { httpVersion })).text();
+  await server.fetch("/", { httpVersion }); // its body is not read
+  while (server.info().connections > 0 || clients.some((client) => !client.destroyed)) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(clients).toHaveLength(2);
+});
+
 it("needs no network at all", async () => {
   // Nothing may listen here.
   const { server } = await tested(() => mist.text("in memory"));
