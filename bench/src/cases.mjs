@@ -233,7 +233,7 @@ const http2Cases = [
     id: "http2-post",
     title: "HTTP/2 POST 1 KiB echo, 32 streams",
     unit: `${cpu}/request`,
-    contestants: ["mist", "nghttpd", "node:http2"],
+    contestants: ["mist", "node:http2"], // nghttpd writes what it echoes to a file
     job: { ...http2, exchange: "post-echo" },
     targets: [atMost(0.25, "node:http2")],
   },
@@ -253,18 +253,28 @@ const http2Cases = [
     job: { ...http2, connections: 2, inFlight: 1, exchange: "large-upload", wrk: false, unitsPerAnswer: 10 },
     targets: [atMost(1, "node:http2")],
   },
+  // node:http2 keeps its state in C++, where no figure of the heap has it: only RSS can be compared.
   ...[
-    { each: /** @type {const} */ ("connection"), connections: 4000, inFlight: 1, exchange: "get" },
-    { each: /** @type {const} */ ("stream"), connections: 100, inFlight: 100, exchange: "post-held" },
-  ].flatMap((job) =>
+    { what: "connection", title: "idle HTTP/2 connection", job: { connections: 4000, inFlight: 1 } },
+    {
+      what: "stream",
+      title: "open HTTP/2 stream",
+      job: {
+        connections: 100,
+        inFlight: 100,
+        exchange: "post-held",
+        each: /** @type {const} */ ("stream"),
+      },
+    },
+  ].flatMap(({ what, title, job }) =>
     /** @type {const} */ (["heap", "rss"]).map((kind) => ({
-      id: `http2-${job.each}-${kind}`,
-      title: `${job.each === "stream" ? "open HTTP/2 stream" : "idle HTTP/2 connection"}, ${kind === "rss" ? "RSS" : "heap"}`,
+      id: `http2-${what}-${kind}`,
+      title: `${title}, ${kind === "rss" ? "RSS" : "heap"}`,
       unit: kind === "rss" ? "bytes of RSS" : "bytes of heap",
       contestants: ["mist", "node:http2"],
       job: { ...http2, ...job, kind },
       measure: figures.memoryPerConnection,
-      targets: [atMost(1, "node:http2")],
+      targets: kind === "rss" ? [atMost(1, "node:http2")] : [],
     })),
   ),
 ];

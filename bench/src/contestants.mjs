@@ -253,7 +253,7 @@ async function startNghttpd(options, files = []) {
   const port = await freePort();
   writeFileSync(join(folder, "index.html"), hello);
   for (let i = 0; i < chunkCount; i++) appendFileSync(join(folder, "download"), chunk);
-  const args = [...options, "--echo-upload", "-a", "127.0.0.1", "-d", folder, String(port), ...files];
+  const args = [...options, "-a", "127.0.0.1", "-d", folder, String(port), ...files];
   return startForeign("nghttpd", args, port, folder);
 }
 

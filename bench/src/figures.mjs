@@ -236,8 +236,8 @@ const settle = ({ scale }) => new Promise((resolve) => setTimeout(resolve, 300 *
 
 /**
  * What an idle connection holds that has had an answer, in a warm server: `kind` "heap" or "rss", in bytes. As many
- * connections as are measured have been open before and are closed. With `each: "stream"`, the share of one of the
- * streams that a connection has in flight.
+ * connections as are measured have been open before and are closed; for RSS, fewer. With `each: "stream"`, the share of
+ * one of the streams that a connection has in flight.
  *
  * @param {ServerProcess} server
  * @param {LoadJob} job
@@ -248,17 +248,19 @@ export async function memoryPerConnection(server, { kind = "heap", each = "conne
   const { connections, inFlight = 1 } = job;
   /**
    * @template Result
+   * @param {number} number
    * @param {() => Promise<Result>} use
    */
-  const open = (use) =>
-    withLoad(server, job, extent, async (load) => {
-      await load.run({ messages: connections * inFlight });
+  const open = (number, use) =>
+    withLoad(server, { ...job, connections: number }, extent, async (load) => {
+      await load.run({ messages: number * inFlight });
       return use();
     });
-  await open(async () => {});
+  // Memory that was freed stays with the process, so that RSS would not grow a second time.
+  await open(kind === "rss" ? Math.ceil(connections / 20) : connections, async () => {});
   await settle(extent);
   const before = await server.ask("memory");
-  const after = await open(async () => {
+  const after = await open(connections, async () => {
     await settle(extent);
     return server.ask("memory");
   });
