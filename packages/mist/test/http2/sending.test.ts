@@ -578,6 +578,18 @@ describe("flow control", () => {
     expect(accepted(1_000_000, 8)).toBe(4 + 7);
   });
 
+  test("many tiny pieces are bounded, however far the windows are open", () => {
+    const talk = new Conversation(() => {});
+    const wide = [PREFACE, settings([4, 0x7000_0000]), SETTINGS_ACK, windowUpdate(0, 0x7000_0000)];
+    talk.feed(Buffer.concat([...wide, headers(1, GET)])).take();
+    const stream = talk.stream(1);
+    talk.core.sendHead(stream, respond(200), "");
+    let pieces = 1;
+    talk.core.sendData(stream, Buffer.alloc(64 * 1024));
+    while (talk.core.sendData(stream, "x")) pieces++;
+    expect(pieces).toBeLessThan(600);
+  });
+
   test("frames are as large as the peer allows", () => {
     const talk = new Conversation(() => {});
     const wide = [PREFACE, settings([5, 32_768], [4, 1_000_000]), SETTINGS_ACK, windowUpdate(0, 1_000_000)];
