@@ -47,7 +47,7 @@ export interface Http2Limits {
   readonly maxUnread: number;
   /**
    * Bytes a stream takes from the application before `sendData` says that there is no room, and 128 more for each piece.
-   * Default 64 KiB.
+   * Default 64 KiB. What the peer's windows let out at once may be more: 256 KiB for all streams together.
    */
   readonly maxQueued: number;
   /** Time for our SETTINGS to be acknowledged: GOAWAY with SETTINGS_TIMEOUT. Default 10 s. */

@@ -578,6 +578,39 @@ describe("flow control", () => {
     expect(talk.core.sendData(stream, "x")).toBe(true);
   });
 
+  test("what the windows let out at once may be more than `maxQueued`, up to 256 KiB on the connection", () => {
+    const chunk = Buffer.alloc(64 * 1024);
+    const accepted = (window: number, streams: number): number => {
+      const talk = new Conversation(() => {});
+      talk.feed(Buffer.concat([PREFACE, settings([4, window]), SETTINGS_ACK, windowUpdate(0, 0x7000_0000)]));
+      for (let i = 0; i < streams; i++) talk.feed(headers(i * 2 + 1, GET));
+      let chunks = 0;
+      for (const stream of talk.core.streams()) {
+        talk.core.sendHead(stream, respond(200), "");
+        do chunks++;
+        while (talk.core.sendData(stream, chunk));
+      }
+      return chunks;
+    };
+    expect(accepted(0, 2)).toBe(2);
+    expect(accepted(65_535, 2)).toBe(2);
+    expect(accepted(100_000, 2)).toBe(4);
+    expect(accepted(1_000_000, 1)).toBe(4);
+    expect(accepted(1_000_000, 8)).toBe(4 + 7);
+  });
+
+  test("many tiny pieces are bounded, however far the windows are open", () => {
+    const talk = new Conversation(() => {});
+    const wide = [PREFACE, settings([4, 0x7000_0000]), SETTINGS_ACK, windowUpdate(0, 0x7000_0000)];
+    talk.feed(Buffer.concat([...wide, headers(1, GET)])).take();
+    const stream = talk.stream(1);
+    talk.core.sendHead(stream, respond(200), "");
+    let pieces = 1;
+    talk.core.sendData(stream, Buffer.alloc(64 * 1024));
+    while (talk.core.sendData(stream, "x")) pieces++;
+    expect(pieces).toBeLessThan(600);
+  });
+
   test("frames are as large as the peer allows", () => {
     const talk = new Conversation(() => {});
     const wide = [PREFACE, settings([5, 32_768], [4, 1_000_000]), SETTINGS_ACK, windowUpdate(0, 1_000_000)];
