@@ -1,0 +1,95 @@
+// The seam between topics and whatever carries their messages to other processes.
+//
+// A relay moves opaque bytes. Topics own everything else: what the bytes mean, who published them, their order,
+// duplicates, validation, the log, presence, and what waits while the broker is away (`outbox.ts`). So a relay is
+// little more than the calls of its engine's client.
+
+/**
+ * Carries the messages of topics between processes.
+ *
+ * Topic names are 1 to 255 UTF-16 code units, well-formed, and otherwise arbitrary: a relay encodes them where its
+ * engine's names allow less. Per publisher and topic, messages arrive in the order of the calls of `publish`. No message
+ * is given to the sink twice, except after a reconnect.
+ *
+ * @example
+ * A relay over the channels of another process's child, whole:
+ * ```ts
+ * import type { ChildProcess } from "node:child_process";
+ * import type { Relay, RelaySink } from "@x/mist";
+ *
+ * function viaChild(child: ChildProcess): Relay {
+ *   const topics = new Set<string>();
+ *   return {
+ *     open(sink: RelaySink) {
+ *       child.on("message", ({ topic, text }: { topic: string; text: string }) => {
+ *         if (topics.has(topic)) sink.receive(topic, Buffer.from(text, "base64"));
+ *       });
+ *       sink.connected();
+ *       child.on("disconnect", () => sink.disconnected(new Error("the child has gone")));
+ *     },
+ *     subscribe: (topic) => void topics.add(topic),
+ *     unsubscribe: (topic) => void topics.delete(topic),
+ *     publish: (topic, bytes) => void child.send({ topic, text: Buffer.from(bytes).toString("base64") }),
+ *     close: () => topics.clear(),
+ *   };
+ * }
+ * ```
+ */
+export interface Relay {
+  /**
+   * Begins to connect, and reports to `sink` from now on. Called once, before anything else. Topics do not wait for it:
+   * a relay that cannot connect yet goes on trying. A rejection ends the attempts, and is reported as `disconnected`.
+   */
+  open(sink: RelaySink): Promise<void> | void;
+  /**
+   * This process wants what others publish to the topic. Never called twice without an `unsubscribe` between. Resolves
+   * once nothing that others publish from then on is missed. While disconnected, it is remembered for the next
+   * connection: a relay renews its subscriptions before it reports `connected`.
+   */
+  subscribe(topic: string): Promise<void> | void;
+  /** This process wants no more of the topic. What arrives late is dropped by the relay. */
+  unsubscribe(topic: string): Promise<void> | void;
+  /**
+   * Sends to all processes that have subscribed, in the order of the calls. It may come back to this one: topics
+   * recognise their own. Resolves when the engine has taken the message. Called only while connected, and again for
+   * what a lost connection left unresolved; so a relay keeps no queue of its own.
+   *
+   * Rejects if the engine refuses the message (too large, no permission): it is dropped then. If the cause is a lost
+   * connection, the relay calls `disconnected` before it rejects, and the message is published again on the next
+   * `connected`. `bytes` are not modified afterwards.
+   */
+  publish(topic: string, bytes: Uint8Array): Promise<void> | void;
+  /**
+   * The newest messages of the topic behind the position `after`, at most `limit`, oldest first. Only for engines that
+   * keep messages. `after` may come from a client: what the engine cannot read, and `undefined`, stand for the beginning.
+   * A relay with `replay` gives positions to `receive`, lets messages come back to their publisher, and after a
+   * reconnect receives what its subscriptions missed.
+   */
+  replay?(topic: string, after: string | undefined, limit: number): Promise<readonly RelayEntry[]>;
+  /**
+   * Ends everything that the relay has opened; what it was given by its user stays open. What was published is sent
+   * first. Nothing is reported to the sink any more. Called once; resolves even if the engine is away.
+   */
+  close(): Promise<void> | void;
+}
+
+/** What a relay reports to. Its methods do not throw. */
+export interface RelaySink {
+  /**
+   * A message of a topic that this process has subscribed to. The relay does not touch `bytes` afterwards. They may be
+   * anybody's: topics ignore what they did not write themselves.
+   *
+   * @param position - where the engine keeps the message; opaque, unique within the topic
+   */
+  receive(topic: string, bytes: Uint8Array, position?: string): void;
+  /** The engine can be reached, and has the subscriptions. Calling it twice does nothing. */
+  connected(): void;
+  /** The engine cannot be reached. Calling it twice does nothing. */
+  disconnected(cause: unknown): void;
+}
+
+/** A message that an engine has kept. */
+export interface RelayEntry {
+  readonly position: string;
+  readonly bytes: Uint8Array;
+}
