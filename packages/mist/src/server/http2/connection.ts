@@ -19,6 +19,7 @@ import type { Stream } from "../../http2/stream.ts";
 import { orNever } from "../../options.ts";
 import { answerFailure, clientGone } from "../exchange/failure.ts";
 import type { Service } from "../exchange/service.ts";
+import { scheduleFlush } from "../flush-schedule.ts";
 import { noteRefusal } from "../exchange/telemetry.ts";
 import { type Core, Http2Channel, type StreamHost, sendWhole } from "./channel.ts";
 
@@ -227,7 +228,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   flushSoon(): void {
     if (this.#flushScheduled || this.#running) return;
     this.#flushScheduled = true;
-    process.nextTick(flushScheduled, this);
+    scheduleFlush(this);
   }
 
   /** The promises that are settled come first: what they send shares the write. */

@@ -1,0 +1,112 @@
+// A member of one or more topics: what it has yet to be sent, and what happens when it is too slow.
+//
+// A member that keeps up is sent to at once. For one that does not, messages wait in one queue for all of its topics,
+// which holds references; when the queue is full the slow-client policy decides.
+
+import type { Message } from "./message.ts";
+import { type Outlet, outletOf, type TopicMember } from "./outlet.ts";
+import type { Position } from "./position.ts";
+import type { Topic } from "./topic.ts";
+
+/**
+ * What happens when a member's queue is full: the oldest message is forgotten, the new one is, or the member's
+ * connection is ended, a WebSocket's with 1013 (try again later).
+ */
+export type SlowClientPolicy = "drop-oldest" | "drop-newest" | "close";
+
+/** What a member's queue may hold, and who is told of what it does not. */
+export interface QueueRules {
+  readonly maxQueue: number;
+  readonly slowClient: SlowClientPolicy;
+  /** A message was forgotten. */
+  dropped(): void;
+  /** The member's connection is ended. */
+  expelled(member: Member): void;
+}
+
+/** A member's place in one topic. */
+export interface Place {
+  /** Grows with every join: who joins while a message is handed out does not get it. */
+  readonly number: number;
+  /** Gets nothing before the log has been read for it. */
+  held: boolean;
+  /** What it had heard when it came, until this process has heard all of that. */
+  seen: Position | undefined;
+}
+
+/** A connection that has joined topics. */
+export class Member {
+  readonly connection: TopicMember;
+  readonly places = new Map<Topic, Place>();
+  readonly #outlet: Outlet;
+  readonly #rules: QueueRules;
+  #queue: Message[] = [];
+  /** Messages in the queue that come from a log; they are not held against the member. */
+  #replayed = 0;
+  /** The client is still taking what it was sent. */
+  #waiting = false;
+
+  constructor(connection: TopicMember, rules: QueueRules) {
+    this.connection = connection;
+    this.#outlet = outletOf(connection);
+    this.#rules = rules;
+  }
+
+  /** Sends the message as soon as the client takes it. */
+  hand(message: Message): void {
+    if (!this.#waiting) this.#send(message);
+    else if (this.#queue.length < this.#rules.maxQueue + this.#replayed) this.#queue.push(message);
+    else this.#tooSlow(message);
+  }
+
+  /** Sends what the member has missed. */
+  catchUp(messages: readonly Message[]): void {
+    for (const message of messages) {
+      if (!this.#waiting) this.#send(message);
+      else {
+        this.#queue.push(message);
+        this.#replayed++;
+      }
+    }
+  }
+
+  /** Forgets what waits for it from this topic. */
+  forget(topic: string): void {
+    if (this.#queue.length === 0) return;
+    this.#queue = this.#queue.filter((message) => message.topic !== topic);
+    this.#replayed = Math.min(this.#replayed, this.#queue.length);
+  }
+
+  #tooSlow(message: Message): void {
+    const { slowClient } = this.#rules;
+    this.#rules.dropped();
+    if (slowClient === "drop-oldest") {
+      this.#take();
+      this.#queue.push(message);
+    } else if (slowClient === "close") {
+      this.#queue = [];
+      this.#rules.expelled(this);
+      this.#outlet.end();
+    }
+  }
+
+  #send(message: Message): void {
+    const sent = this.#outlet.send(message);
+    if (!this.#outlet.blocked) return;
+    this.#waiting = true;
+    sent.then(() => this.#goOn(), ignore);
+  }
+
+  #goOn(): void {
+    this.#waiting = false;
+    while (!this.#waiting && this.#queue.length > 0) this.#send(this.#take());
+  }
+
+  #take(): Message {
+    if (this.#replayed > 0) this.#replayed--;
+    return this.#queue.shift() as Message;
+  }
+}
+
+/** A member that is gone leaves by itself. */
+function ignore(): void {}
