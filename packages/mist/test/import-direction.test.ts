@@ -78,7 +78,7 @@ describe("mist", () => {
     websocket: ["websocket", "http", "performance"],
     http2: ["http2", "http"],
     sse: ["sse", "http"],
-    server: ["server", "sse", "websocket", "http2", "http1", "http", "performance"],
+    server: ["server", "relay", "sse", "websocket", "http2", "http1", "http", "performance"],
   };
 
   test.each(Object.entries(layers))("%s imports only from %j", (folder, below) => {

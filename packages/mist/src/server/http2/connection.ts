@@ -19,8 +19,8 @@ import type { Stream } from "../../http2/stream.ts";
 import { orNever } from "../../options.ts";
 import { answerFailure, clientGone } from "../exchange/failure.ts";
 import type { Service } from "../exchange/service.ts";
-import { scheduleFlush } from "../flush-schedule.ts";
 import { noteRefusal } from "../exchange/telemetry.ts";
+import { scheduleFlush } from "../flush-schedule.ts";
 import { type Core, Http2Channel, type StreamHost, sendWhole } from "./channel.ts";
 
 /** Bytes of data handed to the socket at a time: what is urgent waits behind no more. */

@@ -11,6 +11,12 @@
 /** Publishers silent for longer are not named; messages may overtake each other by less. Microseconds. */
 export const windowUs = 10_000_000;
 
+/**
+ * How far the clocks of two machines are taken to be apart, where nothing better than their clocks says whether a
+ * message was published before a subscription or behind it. Microseconds.
+ */
+export const clockSkewUs = 1_000_000;
+
 /** A publisher: 48 random bits in base64url. */
 const origin = /^[A-Za-z0-9_-]{8}$/;
 const time = /^[0-9a-z]{1,11}$/;
@@ -49,10 +55,20 @@ export class Position {
     return heard === undefined ? at <= this.latest - windowUs : at <= heard;
   }
 
+  /** The same, without what is only taken for heard. */
+  names(by: string, at: number): boolean {
+    return at <= (this.#times.get(by) ?? -1);
+  }
+
   /** Whether everything that `other` has heard is heard here, too. */
   includes(other: Position): boolean {
     for (const [by, at] of other.#times) if (!this.covers(by, at)) return false;
     return true;
+  }
+
+  /** This, and a message of `by` as well. */
+  and(by: string, at: number): Position {
+    return this.covers(by, at) ? this : new Position(new Map(this.#times).set(by, at));
   }
 
   /** What either has heard. */
@@ -72,27 +88,27 @@ export class Position {
 export class Heard {
   /** This process. */
   readonly self: string;
-  readonly #now: () => number;
+  readonly #wallClock: () => number;
   /** In the order they were last heard of. */
   readonly #times = new Map<string, number>();
   #clock = 0;
   #position: Position | undefined;
 
-  /** `now` is the wall clock, in milliseconds. */
-  constructor(self: string, now: () => number) {
+  /** `wallClock` is in milliseconds. */
+  constructor(self: string, wallClock: () => number) {
     this.self = self;
-    this.#now = now;
+    this.#wallClock = wallClock;
   }
 
   /** The time for the next message: later than all before. */
   tick(): number {
-    this.#clock = Math.max(this.#clock + 1, Math.floor(this.#now() * 1000));
+    this.#clock = Math.max(this.#clock + 1, Math.floor(this.#wallClock() * 1000));
     return this.#clock;
   }
 
   /** Where the clock stands. */
-  get time(): number {
-    return Math.max(this.#clock, Math.floor(this.#now() * 1000));
+  get now(): number {
+    return Math.max(this.#clock, Math.floor(this.#wallClock() * 1000));
   }
 
   /** A message of `by` has been handed out. */

@@ -6,7 +6,6 @@
 import type { Message } from "./message.ts";
 import { type Outlet, outletOf, type TopicMember } from "./outlet.ts";
 import type { Position } from "./position.ts";
-import type { Topic } from "./topic.ts";
 
 /**
  * What happens when a member's queue is full: the oldest message is forgotten, the new one is, or the member's
@@ -37,7 +36,10 @@ export interface Place {
 /** A connection that has joined topics. */
 export class Member {
   readonly connection: TopicMember;
-  readonly places = new Map<Topic, Place>();
+  /** The topics it has joined, by name. */
+  readonly topics = new Set<string>();
+  /** Stops watching for the end of its connection. */
+  unwatch: (() => void) | undefined;
   readonly #outlet: Outlet;
   readonly #rules: QueueRules;
   #queue: Message[] = [];
@@ -77,6 +79,13 @@ export class Member {
     this.#replayed = Math.min(this.#replayed, this.#queue.length);
   }
 
+  /** It has left everything. */
+  drop(): void {
+    this.unwatch?.();
+    this.#queue = [];
+    this.#replayed = 0;
+  }
+
   #tooSlow(message: Message): void {
     const { slowClient } = this.#rules;
     this.#rules.dropped();
@@ -84,7 +93,6 @@ export class Member {
       this.#take();
       this.#queue.push(message);
     } else if (slowClient === "close") {
-      this.#queue = [];
       this.#rules.expelled(this);
       this.#outlet.end();
     }
