@@ -43,8 +43,9 @@ export interface Relay {
   open(sink: RelaySink): Promise<void> | void;
   /**
    * This process wants what others publish to the topic. Never called twice without an `unsubscribe` between. Resolves
-   * once nothing that others publish from then on is missed. While disconnected, it is remembered for the next
-   * connection: a relay renews its subscriptions before it reports `connected`.
+   * once nothing that others publish from then on is missed. While disconnected it is remembered for the next connection:
+   * a relay renews its subscriptions before it reports `connected`. Rejects if the engine refuses it; the topic is then
+   * not subscribed.
    */
   subscribe(topic: string): Promise<void> | void;
   /** This process wants no more of the topic. What arrives late is dropped by the relay. */

@@ -1,0 +1,91 @@
+// A sink that keeps everything, and can be waited for.
+
+import { AssertionError } from "node:assert/strict";
+import type { RelaySink } from "../relay.ts";
+
+/** Longer than any client waits between two attempts to connect. */
+const patienceMs = 15_000;
+
+interface Received {
+  readonly bytes: Uint8Array;
+  readonly position: string | undefined;
+}
+
+/** Keeps what a relay reports. */
+export class RecordingSink implements RelaySink {
+  readonly #received = new Map<string, Received[]>();
+  readonly #watchers = new Set<() => void>();
+  #connected = false;
+  /** How often the connection was lost. */
+  losses = 0;
+
+  receive(topic: string, bytes: Uint8Array, position?: string): void {
+    const messages = this.#received.get(topic);
+    if (messages === undefined) this.#received.set(topic, [{ bytes, position }]);
+    else messages.push({ bytes, position });
+    this.#changed();
+  }
+
+  connected(): void {
+    this.#connected = true;
+    this.#changed();
+  }
+
+  disconnected(): void {
+    if (this.#connected) this.losses++;
+    this.#connected = false;
+    this.#changed();
+  }
+
+  messages(topic: string): Uint8Array[] {
+    return (this.#received.get(topic) ?? []).map(({ bytes }) => bytes);
+  }
+
+  texts(topic: string): string[] {
+    return this.messages(topic).map((bytes) => Buffer.from(bytes).toString());
+  }
+
+  positions(topic: string): (string | undefined)[] {
+    return (this.#received.get(topic) ?? []).map(({ position }) => position);
+  }
+
+  /** Resolves once the connection is there. */
+  connection(): Promise<void> {
+    return this.#until("the connection", () => this.#connected);
+  }
+
+  /** Resolves with the next loss of the connection. */
+  loss(): Promise<void> {
+    const { losses } = this;
+    return this.#until("the loss of the connection", () => this.losses > losses);
+  }
+
+  /** Resolves once what came on the topic is what `enough` wants. */
+  received(topic: string, enough: (texts: readonly string[]) => boolean): Promise<void> {
+    return this.#until(`messages of ${JSON.stringify(topic)}`, () => enough(this.texts(topic)));
+  }
+
+  #until(what: string, condition: () => boolean): Promise<void> {
+    if (condition()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        this.#watchers.delete(watcher);
+      };
+      const watcher = (): void => {
+        if (!condition()) return;
+        end();
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        end();
+        reject(new AssertionError({ message: `waited ${patienceMs} ms for ${what}` }));
+      }, patienceMs);
+      this.#watchers.add(watcher);
+    });
+  }
+
+  #changed(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+}
