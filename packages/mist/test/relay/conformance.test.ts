@@ -51,7 +51,7 @@ describe.runIf(has("redis-server"))("Redis", () => {
         await foreign.close();
       },
       interrupt: () => interruptionOf(engine),
-      replays: streams,
+      keeps: streams,
       carriesBytes: 8 * 1024 * 1024,
     });
     for (const { name, run } of cases) test(name, run);

@@ -31,8 +31,8 @@ export interface RedisRelayOptions {
  * and closes that one with the topics. The given client need not be connected, and is left as it is.
  *
  * Redis delivers at most once: what is published while a process is away never reaches it. With `streams` a topic is
- * also the stream `mist:room:7`: a process that was away catches up, and any process answers `Last-Event-ID`, even
- * after all of them were restarted. What survives a restart of Redis itself depends on its persistence. In a Redis
+ * also the stream `mist:room:7`: a process that was away catches up, and a topic's log begins with what the stream has,
+ * even after all processes were restarted. What survives a restart of Redis itself depends on its persistence. In a Redis
  * Cluster pass the client of one node, without `streams`.
  *
  * @throws UsageError for options that make no sense

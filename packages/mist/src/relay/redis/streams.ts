@@ -4,7 +4,6 @@
 // hear of a message as soon as without streams, in the order of the stream, and nobody polls: `XREAD` would name every
 // topic of the process with every message. What a lost connection missed is read from the streams.
 
-import type { RelayEntry } from "../relay.ts";
 import { asBuffer, type RedisClientLike, RedisPubSub, type Subscription } from "./pub-sub.ts";
 
 /** The field of an entry that holds the message. */
@@ -19,11 +18,17 @@ redis.call('PUBLISH', KEYS[1], position .. ' ' .. ARGV[1])`;
 /** Before every position: Redis counts from 0-1. */
 const beginning = "0-0";
 
+/** A message, and where the stream has it. */
+interface Entry {
+  readonly position: string;
+  readonly bytes: Buffer;
+}
+
 interface StreamSubscription extends Subscription {
   /** The newest position that the sink has; undefined until the stream was looked at. */
   last: string | undefined;
   /** What the channel brings while the stream is being read. */
-  waiting: RelayEntry[] | undefined;
+  waiting: Entry[] | undefined;
 }
 
 /** Messages travel by `XADD` and `PUBLISH`, and are kept. */
@@ -36,10 +41,12 @@ export class RedisStreams extends RedisPubSub<StreamSubscription> {
   }
 
   override async publish(topic: string, bytes: Uint8Array): Promise<void> {
+    if (!isKept(topic)) return super.publish(topic, bytes);
     await this.command("EVAL", append, "1", this.channelOf(topic), asBuffer(bytes), ...this.#settings);
   }
 
   protected override subscriptionOf(topic: string, channel: string): StreamSubscription {
+    const kept = isKept(topic);
     const subscription: StreamSubscription = {
       topic,
       channel,
@@ -47,9 +54,9 @@ export class RedisStreams extends RedisPubSub<StreamSubscription> {
       last: undefined,
       waiting: [],
       listener: (message) => {
-        const entry = unframed(message);
+        const entry = kept ? unframed(message) : undefined;
         if (this.subscriptions.get(topic) !== subscription) return;
-        // Somebody else's message; topics say what becomes of it.
+        // Not from a stream. If it is a stranger's, topics say so.
         if (entry === undefined) this.sink.receive(topic, message);
         else if (subscription.waiting !== undefined) subscription.waiting.push(entry);
         else this.#give(subscription, entry);
@@ -65,6 +72,7 @@ export class RedisStreams extends RedisPubSub<StreamSubscription> {
 
   protected override async begin(subscription: StreamSubscription): Promise<void> {
     await super.begin(subscription);
+    if (!isKept(subscription.topic)) return;
     const { channel, last } = subscription;
     const [[newest], missed] = await Promise.all([
       this.#read("XREVRANGE", channel, "+", "-", "COUNT", "1"),
@@ -85,24 +93,28 @@ export class RedisStreams extends RedisPubSub<StreamSubscription> {
     }
   }
 
-  #give(subscription: StreamSubscription, { position, bytes }: RelayEntry): void {
+  #give(subscription: StreamSubscription, { position, bytes }: Entry): void {
     subscription.last = position;
-    this.sink.receive(subscription.topic, bytes, position);
+    this.sink.receive(subscription.topic, bytes);
   }
 
-  async replay(topic: string, after: string | undefined, limit: number): Promise<readonly RelayEntry[]> {
-    const end = after !== undefined && isPosition(after) ? `(${after}` : "-";
-    const entries = await this.#read("XREVRANGE", this.channelOf(topic), "+", end, "COUNT", String(limit));
-    return entries.reverse();
+  async history(topic: string, limit: number): Promise<readonly Uint8Array[]> {
+    const entries = await this.#read("XREVRANGE", this.channelOf(topic), "+", "-", "COUNT", String(limit));
+    return entries.reverse().map(({ bytes }) => bytes);
   }
 
-  async #read(...parts: string[]): Promise<RelayEntry[]> {
+  async #read(...parts: string[]): Promise<Entry[]> {
     return entriesOf(await this.command(...parts));
   }
 }
 
+/** Messages of the moment travel by the channel alone. */
+function isKept(topic: string): boolean {
+  return !topic.startsWith("\0");
+}
+
 /** The entries of a reply to `XRANGE`: `[id, [name, value, …]]` each. */
-function entriesOf(reply: unknown): RelayEntry[] {
+function entriesOf(reply: unknown): Entry[] {
   return (reply as [Buffer, Buffer[]][]).map(([id, fields]) => {
     const at = fields.findIndex((name, index) => index % 2 === 0 && name.toString() === field);
     // An entry that somebody else has added carries no message; topics ignore bytes that are not theirs.
@@ -111,7 +123,7 @@ function entriesOf(reply: unknown): RelayEntry[] {
 }
 
 /** A message of the channel: position, space, bytes. Undefined for those of others. */
-function unframed(message: Buffer): RelayEntry | undefined {
+function unframed(message: Buffer): Entry | undefined {
   // Two numbers of at most 20 digits and a hyphen stand before the space.
   const space = message.subarray(0, 42).indexOf(0x20);
   const position = message.toString("latin1", 0, Math.max(space, 0));
@@ -122,8 +134,7 @@ const largestPart = 2n ** 64n - 1n;
 
 /** An ID as Redis gives it: milliseconds and a number, of 64 bits each. */
 function isPosition(text: string): boolean {
-  const match = /^(\d{1,20})-(\d{1,20})$/.exec(text);
-  return match !== null && BigInt(match[1]!) <= largestPart && BigInt(match[2]!) <= largestPart;
+  return /^\d{1,20}-\d{1,20}$/.test(text) && text.split("-").every((part) => BigInt(part) <= largestPart);
 }
 
 /** Whether `position` is newer than `other`. */

@@ -6,23 +6,18 @@ import type { RelaySink } from "../relay.ts";
 /** Longer than any client waits between two attempts to connect. */
 const patienceMs = 15_000;
 
-interface Received {
-  readonly bytes: Uint8Array;
-  readonly position: string | undefined;
-}
-
 /** Keeps what a relay reports. */
 export class RecordingSink implements RelaySink {
-  readonly #received = new Map<string, Received[]>();
+  readonly #received = new Map<string, Uint8Array[]>();
   readonly #watchers = new Set<() => void>();
   #connected = false;
   /** How often the connection was lost. */
   losses = 0;
 
-  receive(topic: string, bytes: Uint8Array, position?: string): void {
+  receive(topic: string, bytes: Uint8Array): void {
     const messages = this.#received.get(topic);
-    if (messages === undefined) this.#received.set(topic, [{ bytes, position }]);
-    else messages.push({ bytes, position });
+    if (messages === undefined) this.#received.set(topic, [bytes]);
+    else messages.push(bytes);
     this.#changed();
   }
 
@@ -37,16 +32,12 @@ export class RecordingSink implements RelaySink {
     this.#changed();
   }
 
-  messages(topic: string): Uint8Array[] {
-    return (this.#received.get(topic) ?? []).map(({ bytes }) => bytes);
+  messages(topic: string): readonly Uint8Array[] {
+    return this.#received.get(topic) ?? [];
   }
 
   texts(topic: string): string[] {
     return this.messages(topic).map((bytes) => Buffer.from(bytes).toString());
-  }
-
-  positions(topic: string): (string | undefined)[] {
-    return (this.#received.get(topic) ?? []).map(({ position }) => position);
   }
 
   /** Resolves once the connection is there. */
