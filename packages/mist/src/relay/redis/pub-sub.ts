@@ -12,8 +12,11 @@ type Client = RedisClientType<Record<never, never>, Record<never, never>, Record
 /** Bytes arrive as bytes, not decoded as UTF-8. */
 const asBuffers = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
 
-/** How long to wait after the server has sent what is not RESP. */
-const brokenWaitMs = 1_000;
+/** How long to wait before another client takes the place of one that cannot go on. */
+const replaceAfterMs = 500;
+
+/** A server that loads its data, has become a replica, or runs a long script. */
+const notServing = /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY) /;
 
 /** What the relay needs of a node-redis client: that it makes another one like itself. */
 export interface RedisClientLike {
@@ -47,6 +50,8 @@ export class RedisPubSub<S extends Subscription = Subscription> implements Relay
   readonly #leaving = new Set<Subscription>();
   readonly #closed = new AbortController();
   #client!: Client;
+  /** It is given up, and the next one not there yet. */
+  #replaced = false;
   /** Grows with every connection. */
   #epoch = 0;
   protected sink!: RelaySink;
@@ -70,26 +75,45 @@ export class RedisPubSub<S extends Subscription = Subscription> implements Relay
       maintNotifications: "disabled",
     }) as Client;
     this.#client = client;
+    this.#replaced = false;
     client.on("ready", () => void this.#renew());
     client.on("error", (error) => {
-      if (this.#closed.signal.aborted || client !== this.#client) return;
-      this.interrupted();
-      this.sink.disconnected(error);
-      // The client takes itself for connected, but has lost its place in the server's bytes.
-      if (client.isReady) void this.#replace(client);
+      if (this.#closed.signal.aborted || client !== this.#client || this.#replaced) return;
+      // A client that takes itself for connected has lost its place in the server's bytes.
+      if (client.isReady) void this.#replace(error);
+      else this.#lost(error);
     });
     client.connect().catch((error) => {
       if (!this.#closed.signal.aborted) this.sink.disconnected(error);
     });
   }
 
-  async #replace(client: Client): Promise<void> {
-    client.destroy();
+  #lost(error: unknown): void {
+    this.interrupted();
+    this.sink.disconnected(error);
+  }
+
+  /** Begins anew with another client. */
+  async #replace(error: unknown): Promise<void> {
+    if (this.#replaced) return;
+    this.#replaced = true;
+    this.#lost(error);
+    this.#client.destroy();
     for (const subscription of this.subscriptions.values()) subscription.confirmed = false;
     this.#leaving.clear();
     const { signal } = this.#closed;
-    await sleep(brokenWaitMs, undefined, { signal }).catch(() => {});
+    await sleep(replaceAfterMs, undefined, { signal }).catch(() => {});
     if (!signal.aborted) this.#connect();
+  }
+
+  /** A reply. If it says that this server does not serve for the time being, the connection counts as lost. */
+  async #reply<T>(reply: Promise<T>): Promise<T> {
+    try {
+      return await reply;
+    } catch (error) {
+      if (error instanceof Error && notServing.test(error.message)) void this.#replace(error);
+      throw error;
+    }
   }
 
   /** A connection is there, with the subscriptions that had been confirmed. */
@@ -134,7 +158,7 @@ export class RedisPubSub<S extends Subscription = Subscription> implements Relay
   /** Resolves when the server has the subscription; called again with every connection. */
   protected async begin(subscription: S): Promise<void> {
     if (subscription.confirmed) return;
-    await this.#client.subscribe(subscription.channel, subscription.listener, true);
+    await this.#reply(this.#client.subscribe(subscription.channel, subscription.listener, true));
     subscription.confirmed = true;
   }
 
@@ -159,12 +183,12 @@ export class RedisPubSub<S extends Subscription = Subscription> implements Relay
   }
 
   async publish(topic: string, bytes: Uint8Array): Promise<void> {
-    await this.#client.publish(this.channelOf(topic), asBuffer(bytes));
+    await this.#reply(this.#client.publish(this.channelOf(topic), asBuffer(bytes)));
   }
 
   /** Sends a command whose reply carries bytes. */
   protected command(...parts: (string | Buffer)[]): Promise<unknown> {
-    return this.#client.sendCommand(parts, asBuffers);
+    return this.#reply(this.#client.sendCommand(parts, asBuffers));
   }
 
   protected channelOf(topic: string): string {

@@ -8,16 +8,20 @@ const patienceMs = 15_000;
 
 /** Keeps what a relay reports. */
 export class RecordingSink implements RelaySink {
-  readonly #received = new Map<string, Uint8Array[]>();
+  readonly #received = new Map<string, { readonly messages: Uint8Array[]; readonly texts: string[] }>();
   readonly #watchers = new Set<() => void>();
   #connected = false;
   /** How often the connection was lost. */
   losses = 0;
 
   receive(topic: string, bytes: Uint8Array): void {
-    const messages = this.#received.get(topic);
-    if (messages === undefined) this.#received.set(topic, [bytes]);
-    else messages.push(bytes);
+    let received = this.#received.get(topic);
+    if (received === undefined) {
+      received = { messages: [], texts: [] };
+      this.#received.set(topic, received);
+    }
+    received.messages.push(bytes);
+    received.texts.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
     this.#changed();
   }
 
@@ -33,11 +37,12 @@ export class RecordingSink implements RelaySink {
   }
 
   messages(topic: string): readonly Uint8Array[] {
-    return this.#received.get(topic) ?? [];
+    return this.#received.get(topic)?.messages ?? [];
   }
 
-  texts(topic: string): string[] {
-    return this.messages(topic).map((bytes) => Buffer.from(bytes).toString());
+  /** What the messages said when they came. */
+  texts(topic: string): readonly string[] {
+    return this.#received.get(topic)?.texts ?? [];
   }
 
   /** Resolves once the connection is there. */
