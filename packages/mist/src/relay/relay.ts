@@ -43,8 +43,9 @@ export interface Relay {
   open(sink: RelaySink): Promise<void> | void;
   /**
    * This process wants what others publish to the topic. Never called twice without an `unsubscribe` between. Resolves
-   * once nothing that others publish from then on is missed. While disconnected, it is remembered for the next
-   * connection: a relay renews its subscriptions before it reports `connected`.
+   * once nothing that others publish from then on is missed. While disconnected it is remembered for the next connection:
+   * a relay renews its subscriptions before it reports `connected`. Rejects if the engine refuses it; the topic is then
+   * not subscribed.
    */
   subscribe(topic: string): Promise<void> | void;
   /** This process wants no more of the topic. What arrives late is dropped by the relay. */
@@ -60,12 +61,11 @@ export interface Relay {
    */
   publish(topic: string, bytes: Uint8Array): Promise<void> | void;
   /**
-   * The newest messages of the topic behind the position `after`, at most `limit`, oldest first. Only for engines that
-   * keep messages. `after` may come from a client: what the engine cannot read, and `undefined`, stand for the beginning.
-   * A relay with `replay` gives positions to `receive`, lets messages come back to their publisher, and after a
-   * reconnect receives what its subscriptions missed.
+   * The newest messages of the topic, at most `limit`, oldest first. Only for engines that keep messages. A relay with
+   * `history` also receives, after a reconnect and before it reports `connected`, what its subscriptions have missed.
+   * Topics that begin with NUL are for messages of the moment, which need not be kept.
    */
-  replay?(topic: string, after: string | undefined, limit: number): Promise<readonly RelayEntry[]>;
+  history?(topic: string, limit: number): Promise<readonly Uint8Array[]>;
   /**
    * Ends everything that the relay has opened; what it was given by its user stays open. What was published is sent
    * first. Nothing is reported to the sink any more. Called once; resolves even if the engine is away.
@@ -78,18 +78,10 @@ export interface RelaySink {
   /**
    * A message of a topic that this process has subscribed to. The relay does not touch `bytes` afterwards. They may be
    * anybody's: topics ignore what they did not write themselves.
-   *
-   * @param position - where the engine keeps the message; opaque, unique within the topic
    */
-  receive(topic: string, bytes: Uint8Array, position?: string): void;
+  receive(topic: string, bytes: Uint8Array): void;
   /** The engine can be reached, and has the subscriptions. Calling it twice does nothing. */
   connected(): void;
   /** The engine cannot be reached. Calling it twice does nothing. */
   disconnected(cause: unknown): void;
-}
-
-/** A message that an engine has kept. */
-export interface RelayEntry {
-  readonly position: string;
-  readonly bytes: Uint8Array;
 }
