@@ -360,6 +360,9 @@ const bareRoom = {
   job: /** @type {const} */ ({ protocol: "frame-room" }),
 };
 const room = ["mist", bareRoom, "ws", "uWebSockets.js"];
+/** @type {LoadJob} */
+const events = { ...broadcast, protocol: "events", path: "/events" };
+const bareEvents = { name: "node:net", server: "node:net (events)" };
 
 /** @type {Declaration[]} */
 const websocketCases = [
@@ -413,6 +416,22 @@ const websocketCases = [
     job: { ...broadcast, oneByOne: true },
     measure: figures.broadcastCost,
     targets: [atMost(0.5, "ws")],
+  },
+  {
+    id: "events",
+    title: "events to 1 000 streams, each turn",
+    contestants: ["mist", bareEvents],
+    job: events,
+    measure: figures.broadcastCost,
+    targets: [atMost(0.5, "node:net")],
+  },
+  {
+    id: "events-single",
+    title: "events to 1 000 streams, one at a time",
+    contestants: ["mist", bareEvents],
+    job: { ...events, oneByOne: true },
+    measure: figures.broadcastCost,
+    targets: [atMost(1.5, "node:net")],
   },
   {
     id: "deflate",

@@ -136,6 +136,7 @@ export const contestants = {
   nginx,
   "node:net": program(here("../../packages/glisten/bench/bare-echo.mjs")),
   "node:net (room)": program(server("bare-room")),
+  "node:net (events)": program(server("bare-room"), "events"),
   "node:tls": secure(here("../../packages/glisten/bench/bare-tls-echo.mjs")),
   ws: needing("ws", program(server("ws")), "it is not installed"),
 };

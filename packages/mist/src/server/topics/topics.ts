@@ -131,7 +131,7 @@ export class Topics implements AsyncDisposable {
       throw new UsageError(`a member may join at most ${maxTopicsPerMember} topics (maxTopicsPerMember)`);
     }
     const who = known ?? new Member(member, this.#rules);
-    const place: Place = { number: ++this.#lastPlace, held: false, seen: undefined };
+    const place: Place = { member: who, number: ++this.#lastPlace, seen: undefined };
     this.#enter(this.#table.open(topic), who, place);
     const replay = this.#resume(this.#table.get(topic) as Topic, who, place, options.after);
     if (known === undefined) {
@@ -312,13 +312,13 @@ export class Topics implements AsyncDisposable {
     const { ready } = topic;
     if (ready === undefined || topic.log === undefined)
       return Promise.resolve(this.#catchUp(topic, member, place, id));
-    place.held = true;
+    place.seen = "unread";
     return ready.then(() => this.#catchUp(topic, member, place, id));
   }
 
   #catchUp(topic: Topic, member: Member, place: Place, id: string): Replay {
     if (topic.members.get(member) !== place) return { messages: 0, complete: false };
-    place.held = false;
+    place.seen = undefined;
     const position = this.#read(id);
     const missed = topic.log?.after(position) ?? { messages: [], complete: false };
     if (!missed.complete && member.connection instanceof EventStream) {
