@@ -28,6 +28,8 @@ export interface Place {
   readonly member: Member;
   /** Grows with every join: who joins while a message is handed out does not get it. */
   readonly number: number;
+  /** Under which it is present. */
+  readonly name: string | undefined;
   /**
    * What it had heard when it came, until nothing of that can come again. `"unread"`: it gets nothing before the log has
    * been read for it.
