@@ -15,7 +15,11 @@ import { answers, frame, handshake, MessageReader } from "./websocket.mjs";
  * @typedef {{ push(bytes: Buffer): number }} Reader
  */
 
-/** @typedef {{ request: string, check: (head: string) => void }} Handshake */
+/**
+ * What a client says first, what looks at the answer, and the last of the answer; by default an empty line.
+ *
+ * @typedef {{ request: string, check: (head: string) => void, last?: RegExp }} Handshake
+ */
 
 /**
  * What the connections of one job send and how they check the answers.
@@ -105,6 +109,22 @@ function websocket({ payload, size = 0, inFlight = 1, path = "/", deflate = fals
   };
 }
 
+/**
+ * Socket.IO 4 on a WebSocket from the start, in its default namespace; a message is the event `m`.
+ *
+ * @param {LoadJob} job
+ */
+function socketIo({ size = 0, inFlight = 1 }) {
+  const data = Buffer.from(`42${JSON.stringify(["m", "x".repeat(size)])}`);
+  const connect = frame(1, Buffer.from("40")).toString("latin1");
+  const { request, check } = handshake("/socket.io/?EIO=4&transport=websocket");
+  return {
+    batch: Buffer.alloc(0),
+    handshake: () => ({ request: request + connect, check, last: /40\{"sid":"[^"]+"\}/ }),
+    reader: () => new MessageReader({ frames: answers(1, data, inFlight), payload: data, deflate: false }),
+  };
+}
+
 /** @type {Record<LoadJob["protocol"], (job: LoadJob) => Conversation>} */
 const protocols = {
   http,
@@ -115,6 +135,7 @@ const protocols = {
     ...websocket(job),
     handshake: () => ({ request: "hello\r\n\r\n", check: () => {} }),
   }),
+  "socket.io": socketIo,
   // The same frames to a server that sends back what it receives.
   "frame-echo": ({ size = 0, inFlight = 1 }) => echoed(frame(2, requests.content(size)), inFlight),
 };
