@@ -85,7 +85,7 @@ export {
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Http2Sizes, type Limits } from "./options.ts";
 export type { Undelivered } from "./relay/outbox.ts";
-export type { Relay, RelayEntry, RelaySink } from "./relay/relay.ts";
+export type { Relay, RelaySink } from "./relay/relay.ts";
 export type { Server, ServerAddress, ServerInfo, StopReport } from "./running-server.ts";
 export { type ServeOptions, type ServerOptions, serve } from "./serve.ts";
 export type { BodySource } from "./server/body/body-source.ts";

@@ -68,7 +68,7 @@ function textOf(frame: mist.PreparedFrame): string {
 /** Carries messages between the relays it gives, in the next turn of the event loop, as long as it is up. */
 export class Broker {
   readonly #relays = new Set<BrokerRelay>();
-  readonly #kept = new Map<string, mist.RelayEntry[]>();
+  readonly #kept = new Map<string, Uint8Array[]>();
   readonly keeps: boolean;
   up = true;
 
@@ -98,12 +98,12 @@ export class Broker {
 
   carry(topic: string, bytes: Uint8Array): void {
     const kept = this.#kept.get(topic) ?? [];
-    kept.push({ position: `${kept.length}`, bytes });
+    kept.push(bytes);
     this.#kept.set(topic, kept);
     for (const relay of this.#relays) if (relay.topics.has(topic)) relay.sink?.receive(topic, bytes);
   }
 
-  kept(topic: string, limit: number): readonly mist.RelayEntry[] {
+  kept(topic: string, limit: number): readonly Uint8Array[] {
     return (this.#kept.get(topic) ?? []).slice(-limit);
   }
 }
@@ -112,11 +112,11 @@ export class BrokerRelay implements mist.Relay {
   readonly topics = new Set<string>();
   sink: mist.RelaySink | undefined;
   readonly #broker: Broker;
-  declare replay?: NonNullable<mist.Relay["replay"]>;
+  declare history?: NonNullable<mist.Relay["history"]>;
 
   constructor(broker: Broker) {
     this.#broker = broker;
-    if (broker.keeps) this.replay = async (topic, _after, limit) => broker.kept(topic, limit);
+    if (broker.keeps) this.history = async (topic, limit) => broker.kept(topic, limit);
   }
 
   async open(sink: mist.RelaySink): Promise<void> {

@@ -37,7 +37,7 @@ export interface Place {
 export class Member {
   readonly connection: TopicMember;
   /** The topics it has joined, by name. */
-  readonly topics = new Set<string>();
+  readonly topics: Set<string> = new Set();
   /** Stops watching for the end of its connection. */
   unwatch: (() => void) | undefined;
   readonly #outlet: Outlet;

@@ -68,7 +68,7 @@ export class RelayLink implements RelaySink {
 
   /** Whether the engine keeps messages. */
   get keeps(): boolean {
-    return this.#relay.replay !== undefined;
+    return this.#relay.history !== undefined;
   }
 
   publish(topic: string, origin: string, time: number, content: Content): void {
@@ -94,10 +94,10 @@ export class RelayLink implements RelaySink {
 
   /** The last messages that the engine has kept, oldest first. */
   async kept(topic: string, limit: number): Promise<readonly Opened[]> {
-    const { replay } = this.#relay;
-    if (replay === undefined) return [];
-    const entries = await this.#soon(topic, () => replay.call(this.#relay, topic, undefined, limit));
-    return (entries ?? []).flatMap(({ bytes }) => this.#read(topic, bytes) ?? []);
+    const { history } = this.#relay;
+    if (history === undefined) return [];
+    const kept = await this.#soon(topic, () => history.call(this.#relay, topic, limit));
+    return (kept ?? []).flatMap((bytes) => this.#read(topic, bytes) ?? []);
   }
 
   /** Sends what waits, and ends the relay. */

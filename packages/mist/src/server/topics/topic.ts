@@ -12,7 +12,7 @@ export class Topic {
   readonly name: string;
   readonly log: ReplayLog | undefined;
   /** In the order they joined. */
-  readonly members = new Map<Member, Place>();
+  readonly members: Map<Member, Place> = new Map();
   /** Until what others publish is heard, and the log holds what the engine has kept. */
   ready: Promise<void> | undefined;
   /** Nobody has asked the relay for it yet. */
