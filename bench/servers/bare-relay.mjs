@@ -1,8 +1,8 @@
 // The floor of a room behind a broker: the broker's client, and bare node:net that writes a frame, encoded once, to
 // everybody who has sent something. `node bare-relay.mjs PORT redis|nats BROKERPORT`
 
-import { connect } from "@nats-io/transport-node";
 import { createServer } from "node:net";
+import { connect } from "@nats-io/transport-node";
 import { createClient } from "redis";
 import { answers } from "../src/load/websocket.mjs";
 

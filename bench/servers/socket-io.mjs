@@ -1,8 +1,8 @@
 // Socket.IO with its Redis adapter: one server has the room's clients, another one publishes.
 // `node socket-io.mjs PORT BROKERPORT`
 
-import { createAdapter } from "@socket.io/redis-adapter";
 import { createServer } from "node:http";
+import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
 import { Server } from "socket.io";
 
@@ -14,7 +14,11 @@ async function adapter() {
 }
 
 const http = createServer();
-const here = new Server(http, { transports: ["websocket"], pingInterval: 1_000_000, adapter: await adapter() });
+const here = new Server(http, {
+  transports: ["websocket"],
+  pingInterval: 1_000_000,
+  adapter: await adapter(),
+});
 here.on("connection", (socket) => void socket.join("room"));
 const there = new Server({ adapter: await adapter() });
 

@@ -16,9 +16,9 @@ import { answers, frame, handshake, MessageReader } from "./websocket.mjs";
  */
 
 /**
- * What a client says first, what looks at the answer, and the last of the answer; by default an empty line.
+ * What a client says first, what looks at the answer, the last of the answer (by default an empty line), and what follows.
  *
- * @typedef {{ request: string, check: (head: string) => void, last?: RegExp }} Handshake
+ * @typedef {{ request: string, check: (head: string) => void, last?: RegExp, next?: Handshake }} Handshake
  */
 
 /**
@@ -117,10 +117,11 @@ function websocket({ payload, size = 0, inFlight = 1, path = "/", deflate = fals
 function socketIo({ size = 0, inFlight = 1 }) {
   const data = Buffer.from(`42${JSON.stringify(["m", "x".repeat(size)])}`);
   const connect = frame(1, Buffer.from("40")).toString("latin1");
-  const { request, check } = handshake("/socket.io/?EIO=4&transport=websocket");
+  // It ignores what comes with the handshake.
+  const next = { request: connect, check: () => {}, last: /40\{"sid":"[^"]+"\}/ };
   return {
     batch: Buffer.alloc(0),
-    handshake: () => ({ request: request + connect, check, last: /40\{"sid":"[^"]+"\}/ }),
+    handshake: () => ({ ...handshake("/socket.io/?EIO=4&transport=websocket"), next }),
     reader: () => new MessageReader({ frames: answers(1, data, inFlight), payload: data, deflate: false }),
   };
 }

@@ -110,12 +110,18 @@ export class Talk {
   /** @param {Buffer} bytes */
   #answerToHandshake(bytes) {
     this.#head += bytes.toString("latin1");
-    const { check, last = /\r\n\r\n/ } = this.#handshake;
-    const end = last.exec(this.#head);
-    if (end === null) return undefined;
-    check(this.#head.slice(0, end.index));
+    for (;;) {
+      const { check, last = /\r\n\r\n/, next } = this.#handshake;
+      const end = last.exec(this.#head);
+      if (end === null) return undefined;
+      check(this.#head.slice(0, end.index));
+      this.#head = this.#head.slice(end.index + end[0].length);
+      if (next === undefined) break;
+      this.#handshake = next;
+      this.#socket.write(next.request, "latin1");
+    }
     this.#onOpen?.();
-    return Buffer.from(this.#head.slice(end.index + end[0].length), "latin1");
+    return Buffer.from(this.#head, "latin1");
   }
 
   /**
