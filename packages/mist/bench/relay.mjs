@@ -31,3 +31,5 @@ await mist
   .bind("127.0.0.1")
   .port(Number(port))
   .start();
+
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(0));
