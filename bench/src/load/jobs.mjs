@@ -15,7 +15,11 @@ import { answers, eventChunks, frame, handshake, MessageReader } from "./websock
  * @typedef {{ push(bytes: Buffer): number }} Reader
  */
 
-/** @typedef {{ request: string, check: (head: string) => void }} Handshake */
+/**
+ * What a client says first, what looks at the answer, the last of the answer (by default an empty line), and what follows.
+ *
+ * @typedef {{ request: string, check: (head: string) => void, last?: RegExp, next?: Handshake }} Handshake
+ */
 
 /**
  * What the connections of one job send and how they check the answers.
@@ -124,6 +128,23 @@ function events({ size = 0, inFlight = 1, path = "/" }) {
   };
 }
 
+/**
+ * Socket.IO 4 on a WebSocket from the start, in its default namespace; a message is the event `m`.
+ *
+ * @param {LoadJob} job
+ */
+function socketIo({ size = 0, inFlight = 1 }) {
+  const data = Buffer.from(`42${JSON.stringify(["m", "x".repeat(size)])}`);
+  const connect = frame(1, Buffer.from("40")).toString("latin1");
+  // It ignores what comes with the handshake.
+  const next = { request: connect, check: () => {}, last: /40\{"sid":"[^"]+"\}/ };
+  return {
+    batch: Buffer.alloc(0),
+    handshake: () => ({ ...handshake("/socket.io/?EIO=4&transport=websocket"), next }),
+    reader: () => new MessageReader({ frames: answers(1, data, inFlight), payload: data, deflate: false }),
+  };
+}
+
 /** @type {Record<LoadJob["protocol"], (job: LoadJob) => Conversation>} */
 const protocols = {
   http,
@@ -135,6 +156,7 @@ const protocols = {
     handshake: () => ({ request: "hello\r\n\r\n", check: () => {} }),
   }),
   events,
+  "socket.io": socketIo,
   // The same frames to a server that sends back what it receives.
   "frame-echo": ({ size = 0, inFlight = 1 }) => echoed(frame(2, requests.content(size)), inFlight),
 };

@@ -12,25 +12,24 @@
  * is given to the sink twice, except after a reconnect.
  *
  * @example
- * A relay over the channels of another process's child, whole:
+ * Between the threads of a process:
  * ```ts
- * import type { ChildProcess } from "node:child_process";
- * import type { Relay, RelaySink } from "@x/mist";
+ * import type { Relay } from "@x/mist";
  *
- * function viaChild(child: ChildProcess): Relay {
+ * export function threads(name: string): Relay {
+ *   const channel = new BroadcastChannel(name);
  *   const topics = new Set<string>();
  *   return {
- *     open(sink: RelaySink) {
- *       child.on("message", ({ topic, text }: { topic: string; text: string }) => {
- *         if (topics.has(topic)) sink.receive(topic, Buffer.from(text, "base64"));
- *       });
+ *     open(sink) {
+ *       channel.onmessage = ({ data }) => {
+ *         if (topics.has(data.topic)) sink.receive(data.topic, data.bytes);
+ *       };
  *       sink.connected();
- *       child.on("disconnect", () => sink.disconnected(new Error("the child has gone")));
  *     },
  *     subscribe: (topic) => void topics.add(topic),
  *     unsubscribe: (topic) => void topics.delete(topic),
- *     publish: (topic, bytes) => void child.send({ topic, text: Buffer.from(bytes).toString("base64") }),
- *     close: () => topics.clear(),
+ *     publish: (topic, bytes) => channel.postMessage({ topic, bytes }),
+ *     close: () => channel.close(),
  *   };
  * }
  * ```
@@ -67,8 +66,8 @@ export interface Relay {
    */
   history?(topic: string, limit: number): Promise<readonly Uint8Array[]>;
   /**
-   * Ends everything that the relay has opened; what it was given by its user stays open. What was published is sent
-   * first. Nothing is reported to the sink any more. Called once; resolves even if the engine is away.
+   * Ends everything that the relay has opened; what it was given by its user stays open. Called once; resolves even if
+   * the engine is away. What is reported afterwards is ignored.
    */
   close(): Promise<void> | void;
 }

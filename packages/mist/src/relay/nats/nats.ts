@@ -11,6 +11,9 @@ import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { Relay, RelaySink } from "../relay.ts";
 
+/** Between two questions to the server whether it has read everything. Until then the outbox keeps the messages. */
+const pingPauseMs = 5;
+
 /** Options of {@link nats}. */
 export interface NatsRelayOptions {
   /** What subjects begin with; one per application that shares the broker. Default `"mist"`. */
@@ -61,6 +64,8 @@ class NatsRelay implements Relay {
   #confirmation: Promise<void> | undefined;
   /** The PING that is under way. */
   #ping: Promise<void> = Promise.resolve();
+  /** Resolves when the next one may be sent. */
+  #pause: Promise<void> | undefined;
 
   constructor(connection: NatsConnection | NodeConnectionOptions, prefix: string) {
     this.#given = isConnection(connection) ? connection : undefined;
@@ -153,8 +158,9 @@ class NatsRelay implements Relay {
   }
 
   async #askServer(): Promise<void> {
-    // One PING at a time, so under load it serves many messages.
-    await this.#ping.catch(() => {});
+    // A PING and its answer cost as much as a message, so under load one serves many.
+    await Promise.all([this.#ping.catch(() => {}), this.#pause]);
+    this.#pause = sleep(pingPauseMs, undefined, { ref: false });
     this.#confirmation = undefined;
     this.#ping = this.#connection!.flush();
     try {
