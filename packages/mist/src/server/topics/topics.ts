@@ -55,10 +55,16 @@ export interface Replay {
 export interface Joined {
   /** Leaves the topic again. */
   leave(): void;
+  /**
+   * Resolves when the member hears what other processes publish from then on, or when that is not to be waited for: the
+   * relay is away, or takes longer than 5 seconds. Never rejects.
+   */
+  readonly ready: Promise<void>;
   /** Resolves once the member has been sent what it has missed; it gets nothing newer before. Never rejects. */
   readonly replay: Promise<Replay>;
 }
 
+const isReady: Promise<void> = Promise.resolve();
 const nothingMissed: Promise<Replay> = Promise.resolve({ messages: 0, complete: true });
 
 /** Sends messages to everybody who has joined a topic. Made by {@link topics}. */
@@ -134,7 +140,11 @@ export class Topics implements AsyncDisposable {
     checkNames("join", options, ["after", "as"]);
     const name = this.#checkedName(options.as);
     if (this.#closing !== undefined) throw new UsageError("the topics are closed");
-    const joined = (replay: Promise<Replay>): Joined => ({ leave: () => this.leave(member, topic), replay });
+    const joined = (replay: Promise<Replay>): Joined => ({
+      leave: () => this.leave(member, topic),
+      ready: this.#table.get(topic)?.ready ?? isReady,
+      replay,
+    });
     const known = this.#members.get(member);
     if (known?.topics.has(topic)) return joined(nothingMissed);
     const { maxTopicsPerMember } = this.#settings;
