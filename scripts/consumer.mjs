@@ -107,7 +107,8 @@ async function packAll(place) {
 function checkTarball(name, tarball) {
   const files = command("tar", ["-tzf", tarball]).trim().split("\n");
   const stray = files.filter(
-    (file) => !/^package\/(dist\/.+\.(js|d\.ts)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file),
+    (file) =>
+      !/^package\/(dist\/.+\.(js|js\.map|d\.ts)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(file),
   );
   check(
     `@x/${name}: the tarball contains only what is published`,

@@ -7,6 +7,10 @@ const history = [];
 const state = element("live-state");
 const [area, line] = element("chart").children;
 
+// What ALPN has agreed upon: h2 over TLS, else http/1.1.
+const [loaded] = performance.getEntriesByType("navigation");
+element("protocol").textContent = loaded.nextHopProtocol;
+
 const feed = new EventSource("/live");
 feed.addEventListener("open", () => say("live"));
 feed.addEventListener("error", () => say("lost"));
@@ -22,6 +26,7 @@ function draw(figures) {
   element("uptime").textContent = duration(figures.uptimeSeconds);
   element("requests").textContent = number.format(figures.requests);
   element("connections").textContent = number.format(figures.connections);
+  element("streams").textContent = number.format(figures.streams);
   element("bytes-in").textContent = bytes(figures.bytesIn);
   element("bytes-out").textContent = bytes(figures.bytesOut);
   element("memory").textContent = bytes(figures.memory);

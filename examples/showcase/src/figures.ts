@@ -9,6 +9,8 @@ export interface Figures {
   readonly uptimeSeconds: number;
   readonly requests: number;
   readonly connections: number;
+  /** Requests over HTTP/2 that are being answered, WebSockets and event streams included. */
+  readonly streams: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly memory: number;
@@ -51,6 +53,7 @@ function read(server: mist.Server, processorPercent: number): Figures {
     uptimeSeconds: process.uptime(),
     requests,
     connections: info.connections,
+    streams: info.streams,
     bytesIn: info.bytesRead,
     bytesOut: info.bytesWritten,
     memory: process.memoryUsage.rss(),

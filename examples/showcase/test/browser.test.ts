@@ -1,5 +1,6 @@
-// The page in a real browser: every card does what it says.
+// The page in a real browser: every card does what it says, and over TLS the live ones do it over HTTP/2.
 
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,6 +51,10 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
     const first = await page.locator("#clock").textContent();
     await page.waitForFunction((before) => document.querySelector("#clock")?.textContent !== before, first);
     expect(Number(await page.locator("#requests").textContent())).toBeGreaterThan(5);
+  });
+
+  test("came over HTTP/1.1, as cleartext does", async () => {
+    expect(await answer("protocol", /./)).toBe("http/1.1");
   });
 
   test("echoes what is posted", async () => {
@@ -131,5 +136,88 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
 
   test("and none of it leaves a fault in the console", () => {
     expect(faults).toEqual([]);
+  });
+});
+
+describe.skipIf(executablePath === undefined)("the page over TLS, in Chromium", () => {
+  const faults: string[] = [];
+  let folder: string;
+  let program: Program;
+  let browser: Browser;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "showcase-tls-"));
+    const [CERT, KEY] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+    const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+    execFileSync("openssl", ["req", "-x509", ...curve, ...names, "-keyout", KEY, "-out", CERT], {
+      stdio: "ignore",
+    });
+    program = await startProgram("showcase", { CERT, KEY });
+    browser = await openBrowser("--ignore-certificate-errors");
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await program?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  async function open(): Promise<Page> {
+    const tab = await browser.newPage({ viewport: VIEWPORT, ignoreHTTPSErrors: true });
+    tab.setDefaultTimeout(20_000);
+    tab.on("pageerror", (error) => faults.push(error.message));
+    tab.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+    await tab.goto(`https://localhost:${program.port}`);
+    return tab;
+  }
+
+  test("came over HTTP/2, and so do its event stream and its WebSocket: one connection for all", async () => {
+    const page = await open();
+    expect(await page.locator("#protocol", { hasText: /./ }).textContent()).toBe("h2");
+    await page.locator("#live-state[data-state=live]").waitFor();
+    await page.locator("#chat-people", { hasText: await page.inputValue("#chat-name") }).waitFor();
+    await page.locator("#connections", { hasText: /^1$/ }).waitFor();
+    await page.locator("#streams", { hasText: /^2$/ }).waitFor();
+    await page.context().close();
+  });
+
+  test("two tabs chat", async () => {
+    const [one, other] = [await open(), await open()];
+    await other.fill("#chat-name", "Ada");
+    await other.press("#chat-name", "Tab");
+    await one.locator("#chat-people", { hasText: "Ada" }).waitFor();
+    await one.fill("#chat-text", "is there anybody out there?");
+    await one.press("#chat-text", "Enter");
+    await other.locator("#chat-log", { hasText: "is there anybody out there?" }).waitFor();
+    await other.close();
+    await one.locator("#chat-log", { hasText: "Ada left" }).waitFor();
+  });
+
+  test("a WebSocket closes cleanly, whoever closes it", async () => {
+    const page = await open();
+    const closed = await page.evaluate(async () => {
+      const socket = new WebSocket(`${location.origin.replace("http", "ws")}/chat?name=Bob`);
+      await new Promise((resolve) => socket.addEventListener("open", resolve));
+      const over = new Promise<CloseEvent>((resolve) => socket.addEventListener("close", resolve));
+      socket.close(4000, "enough");
+      const { code, reason, wasClean } = await over;
+      return { code, reason, wasClean };
+    });
+    // What the server answered: the code, without the reason.
+    expect(closed).toEqual({ code: 4000, reason: "", wasClean: true });
+
+    const told = page.evaluate(async () => {
+      const socket = new WebSocket(`${location.origin.replace("http", "ws")}/chat?name=Bob`);
+      await new Promise((resolve) => socket.addEventListener("open", resolve));
+      document.title = "open";
+      const over = new Promise<CloseEvent>((resolve) => socket.addEventListener("close", resolve));
+      const { code, reason, wasClean } = await over;
+      return { code, reason, wasClean };
+    });
+    await page.waitForFunction(() => document.title === "open");
+    expect(faults).toEqual([]);
+    expect(await program.stop()).toBe(0);
+    expect(await told).toEqual({ code: 1001, reason: "the server is stopping", wasClean: true });
   });
 });

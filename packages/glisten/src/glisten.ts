@@ -26,12 +26,19 @@ import {
 } from "./options.ts";
 import { RunningServer } from "./server/server.ts";
 import type { ErrorHandler, Server } from "./server/server-interface.ts";
+import { checkMemoryTarget } from "./transport/memory.ts";
 import { trustedPeers } from "./transport/proxy-protocol.ts";
 import { type ClientVerification, TlsContext, type TlsOptions } from "./transport/tls.ts";
-import type { DescriptorTarget, SystemdTarget, TcpTarget, UnixTarget } from "./transport/transport.ts";
+import type {
+  DescriptorTarget,
+  MemoryTarget,
+  SystemdTarget,
+  TcpTarget,
+  UnixTarget,
+} from "./transport/transport.ts";
 
-/** Where to start: a TCP port (0: the system chooses), a unix socket, or a socket that is open already. */
-export type ListenTarget = number | UnixTarget | DescriptorTarget | SystemdTarget;
+/** Where to start: a TCP port (0: the system chooses), a unix socket, a socket that is open already, or memory. */
+export type ListenTarget = number | UnixTarget | DescriptorTarget | SystemdTarget | MemoryTarget;
 
 /** A server as a child of a supervisor. */
 export type ServerSpecification = ChildSpecification<Server>;
@@ -40,7 +47,7 @@ export type ServerSpecification = ChildSpecification<Server>;
 export interface SupervisedOptions {
   /**
    * Names the server within its supervisor. Default: what it is and where it listens, such as `"glisten:3000"`,
-   * `"glisten:unix:/run/app.sock"`, `"glisten:fd:3"` or `"glisten:systemd"`.
+   * `"glisten:unix:/run/app.sock"`, `"glisten:fd:3"`, `"glisten:systemd"` or `"glisten:memory"`.
    */
   readonly id?: string | undefined;
 }
@@ -317,6 +324,7 @@ const targets: Readonly<Record<string, readonly string[]>> = {
   path: ["path", "everyone"],
   fd: ["fd"],
   systemd: ["systemd"],
+  memory: ["memory"],
 };
 
 function checkTarget(target: Exclude<ListenTarget, number>): void {
@@ -325,10 +333,11 @@ function checkTarget(target: Exclude<ListenTarget, number>): void {
     typeof given === "object" && given !== null && Object.keys(targets).find((name) => name in given);
   if (!kind) {
     throw new UsageError(
-      `the target must be a port number, { path }, { fd } or { systemd }, got ${shown(given)}`,
+      `the target must be a port number, { path }, { fd }, { systemd } or { memory }, got ${shown(given)}`,
     );
   }
   checkNames(`start({ ${kind} })`, target, targets[kind]!);
+  if ("memory" in target) checkMemoryTarget(target);
 }
 
 /** What a server is called in a supervision tree unless it is given a name. */
@@ -337,6 +346,7 @@ function specificationId(target: ListenTarget): string {
   checkTarget(target);
   if ("path" in target) return `glisten:unix:${target.path}`;
   if ("fd" in target) return `glisten:fd:${target.fd}`;
+  if ("memory" in target) return "glisten:memory";
   return target.systemd === true ? "glisten:systemd" : `glisten:systemd:${target.systemd}`;
 }
 

@@ -10,8 +10,9 @@ export {
   type ClusterPrimary,
   type ClusterWorker,
   cluster,
+  type WorkerFigures,
 } from "./cluster/cluster.ts";
-export type { WorkerAddress, WorkerFigures } from "./cluster/messages.ts";
+export type { WorkerAddress } from "./cluster/messages.ts";
 export type { ClusterMember } from "./cluster/worker.ts";
 export {
   type Connection,
@@ -58,6 +59,7 @@ export type {
   Server,
   ServerCounters,
   ServerInfo,
+  ServerPlace,
   ServerTls,
   StopCount,
   StopOptions,
@@ -74,6 +76,8 @@ export {
   ipv6,
   parseIpAddress,
 } from "./transport/address.ts";
+export type { ConnectOptions, MemoryOptions, MemoryTarget } from "./transport/memory.ts";
+export type { MemorySocket } from "./transport/memory-socket.ts";
 export type { Sendable } from "./transport/sendable.ts";
 export type {
   CertificateOptions,

@@ -2,9 +2,10 @@
 
 import { UsageError } from "./errors.ts";
 import { shown } from "./option-names.ts";
-import type { DescriptorTarget, SystemdTarget, UnixTarget } from "./transport/transport.ts";
+import type { MemoryOptions } from "./transport/memory.ts";
+import type { DescriptorTarget, MemoryTarget, SystemdTarget, UnixTarget } from "./transport/transport.ts";
 
-/** Where to listen: one of `port`, `path`, `fd` and `systemd`. */
+/** Where to listen: one of `port`, `path`, `fd`, `systemd` and `memory`. */
 export interface ListenPlace {
   /** A TCP port; 0: the system chooses one. */
   readonly port?: number | undefined;
@@ -16,10 +17,12 @@ export interface ListenPlace {
   readonly fd?: number | undefined;
   /** The sockets that systemd passed: a name of `FileDescriptorName=`, or true for all of them. */
   readonly systemd?: true | string | undefined;
+  /** Nothing but memory: connections come from `server.connect()` only. True, or options for every connection. */
+  readonly memory?: true | MemoryOptions | undefined;
 }
 
 /** The names of {@link ListenPlace}. */
-export const placeNames: readonly string[] = ["port", "path", "everyone", "fd", "systemd"];
+export const placeNames: readonly string[] = ["port", "path", "everyone", "fd", "systemd", "memory"];
 
 /**
  * The target that these options name; undefined if they name none.
@@ -28,17 +31,20 @@ export const placeNames: readonly string[] = ["port", "path", "everyone", "fd", 
  */
 export function targetOf(
   where: string,
-  { port, path, everyone, fd, systemd }: ListenPlace,
-): number | UnixTarget | DescriptorTarget | SystemdTarget | undefined {
-  const named = Object.entries({ port, path, fd, systemd }).filter(([, value]) => value !== undefined);
+  { port, path, everyone, fd, systemd, memory }: ListenPlace,
+): number | UnixTarget | DescriptorTarget | SystemdTarget | MemoryTarget | undefined {
+  const named = Object.entries({ port, path, fd, systemd, memory }).filter(
+    ([, value]) => value !== undefined,
+  );
   if (named.length > 1) {
     const names = named.map(([name]) => name).join(" and ");
-    throw new UsageError(`${where} takes only one of port, path, fd and systemd, got ${names}`);
+    throw new UsageError(`${where} takes only one of port, path, fd, systemd and memory, got ${names}`);
   }
   if (everyone !== undefined && path === undefined) {
     throw new UsageError(`everyone needs path, the path of a unix socket, got ${shown(everyone)} without`);
   }
   if (path !== undefined) return everyone === undefined ? { path } : { path, everyone };
   if (fd !== undefined) return { fd };
+  if (memory !== undefined) return { memory };
   return systemd === undefined ? port : { systemd };
 }

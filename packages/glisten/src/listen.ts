@@ -29,8 +29,8 @@ const handlerNames = ["init", "loop", "onClose", "onShutdown", "maxMailbox", "ov
 /**
  * Starts a server: `new`, the builder's methods and `start` in one call.
  *
- * @throws UsageError (rejects) for an unknown or wrong option, and unless exactly one of `port`, `path`, `fd` and
- *   `systemd` is given; StartError and CertificateError as the builder's `start` does.
+ * @throws UsageError (rejects) for an unknown or wrong option, and unless exactly one of `port`, `path`, `fd`,
+ *   `systemd` and `memory` is given; StartError and CertificateError as the builder's `start` does.
  *
  * @example
  * ```ts
@@ -49,7 +49,7 @@ export async function listen<State, UserMessage = never>(
 ): Promise<Server> {
   checkNames("listen", options, [...placeNames, ...handlerNames, ...optionNames]);
   const target = targetOf("listen", options);
-  if (target === undefined) throw new UsageError("listen needs one of port, path, fd and systemd");
+  if (target === undefined) throw new UsageError("listen needs one of port, path, fd, systemd and memory");
   const { init, loop, onClose, onShutdown, maxMailbox, overflow } = options;
   const handler = { init, loop, onClose, onShutdown, mailbox: { maxMailbox, overflow } };
   const given = Object.entries(options).filter(

@@ -1,4 +1,4 @@
-// What the HTTP/1.1 core costs per request, without sockets: `node bench/parse.mjs` after a build.
+// What the HTTP/1.1 core costs per request, without sockets: `node bench/parse.mjs`.
 //
 // Every row checks its own result once before it is timed. "fresh fields" changes a field value in every request, so that
 // no request equals the previous one.
@@ -6,11 +6,14 @@
 /** @import { Fields } from "../src/http/fields.ts" */
 /** @import { WholeResponse } from "../src/http1/events.ts" */
 
+import { importSource } from "../../../scripts/from-source.mjs";
+
 /** @type {WholeResponse} */
 const bare = { type: "response", status: 204, fields: [], body: "", close: false, date: "" };
 
-/** @type {typeof import("../src/http1/connection.ts")} */
-const { Http1Connection } = await import(new URL("../dist/http1/connection.js", import.meta.url).href);
+const { Http1Connection } = /** @type {typeof import("../src/http1/connection.ts")} */ (
+  await importSource(new URL("../src/http1/connection.ts", import.meta.url))
+);
 
 const ROUNDS = 7;
 const TARGET_MS = 150;

@@ -22,7 +22,7 @@ import type { Server } from "./running-server.ts";
 export function cluster(
   build: () => Builder | Promise<Server>,
   options?: glisten.ClusterOptions,
-): Promise<glisten.ClusterPrimary | glisten.ClusterWorker<Server>> {
+): Promise<glisten.ClusterPrimary<Server> | glisten.ClusterWorker<Server>> {
   // Workers may have topics with `clusterRelay` although the primary has none.
   if (!nodeCluster.isWorker) theHub();
   return glisten.cluster(async () => {

@@ -103,6 +103,7 @@ export {
 } from "./server/body/response-body.ts";
 export type { ResponseStream } from "./server/body/response-stream.ts";
 export { type CompressOptions, compress } from "./server/compression/compress.ts";
+export type { ByteStream } from "./server/exchange/byte-stream.ts";
 export {
   type BodyPart,
   type BodyReader,

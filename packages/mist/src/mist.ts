@@ -23,7 +23,7 @@ export type AfterStart = (address: ServerAddress) => unknown;
 /** A server as a child of a supervisor. */
 export type ServerSpecification = ChildSpecification<Server>;
 
-/** Where to listen in place of `.port(…)`: another port, a unix socket, a socket that is already listening. */
+/** Where to listen in place of `.port(…)`: another port, a unix socket, a socket that is already listening, memory. */
 export type ListenTarget = glisten.ListenTarget;
 
 /** Options of {@link Builder.readRequestBody}. */
@@ -173,7 +173,7 @@ export class Builder<in Body = RequestBody> {
 
   /**
    * Called whenever the server has begun to listen, by a supervisor too. If it throws or rejects, the server is ended and
-   * `start` rejects with the error. Default: prints the address.
+   * `start` rejects with the error. Default: prints the address, unless it is memory.
    */
   afterStart(afterStart: AfterStart): Builder<Body> {
     checkFunction("afterStart", afterStart);
@@ -234,7 +234,7 @@ export class Builder<in Body = RequestBody> {
   /**
    * Starts the server.
    *
-   * @param target a port, the path of a unix socket, an inherited descriptor. Default: the builder's port.
+   * @param target a port, the path of a unix socket, an inherited descriptor, memory. Default: the builder's port.
    * @throws StartError (rejects) if it cannot listen, CertificateError if a certificate or key is missing or unusable,
    *   and what `afterStart` throws.
    */
@@ -267,7 +267,9 @@ export class Builder<in Body = RequestBody> {
     const { secure, afterStart } = this.#settings;
     const service = this.#service();
     const running = await this.#transport(service).supervised(target).start(signal);
-    const server = new Server(running, secure ? "https" : "http", service);
+    const check = ({ alpnProtocols }: glisten.TlsOptions): void =>
+      checkProtocols({ ...this.#settings, alpnProtocols });
+    const server = new Server(running, secure ? "https" : "http", service, check);
     try {
       await afterStart(server.address);
     } catch (error) {
@@ -349,7 +351,9 @@ export function create<Body = RequestBody>(handler: Handler<Body>): Builder<Body
   return new Builder<Body>({
     handler: handler as unknown as Handler,
     port: 4000,
-    afterStart: ({ url }) => console.log(`Listening on ${url}`),
+    afterStart: ({ url, host }) => {
+      if (host !== "localhost") console.log(`Listening on ${url}`);
+    },
     onError: ({ error, request, during }) =>
       console.error(`${request === undefined ? during : `${request.method} ${request.path}`} failed:`, error),
     onFailure: undefined,

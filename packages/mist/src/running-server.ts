@@ -2,17 +2,18 @@
 
 import * as glisten from "@x/glisten";
 import type { Child, ExitReason, Supervisor } from "@x/glisten/actor";
+import { clock } from "@x/glisten/kit";
 import type { Service } from "./server/exchange/service.ts";
 
 /** Where a server listens. */
 export interface ServerAddress {
   /** `"https"` with TLS. */
   readonly scheme: "http" | "https";
-  /** The port, as the system chose it if it was 0; undefined on a unix socket. */
+  /** The port, as the system chose it if it was 0; undefined on a unix socket and on memory. */
   readonly port: number | undefined;
-  /** The IP address, IPv6 without brackets; the path of a unix socket. */
+  /** The IP address, IPv6 without brackets; the path of a unix socket; `"localhost"` on memory. */
   readonly host: string;
-  /** The URL for a client, such as `http://127.0.0.1:4000`. */
+  /** The URL for a client, such as `http://127.0.0.1:4000`; on memory `http://localhost`, where nobody listens. */
   readonly url: string;
 }
 
@@ -42,6 +43,7 @@ export class Server implements Child, AsyncDisposable {
   readonly #server: glisten.Server;
   readonly #scheme: "http" | "https";
   readonly #service: Pick<Service, "background" | "streams" | "refusedBy">;
+  readonly #checkTls: (options: glisten.TlsOptions) => void;
   #connectionsEnded = false;
 
   /** @internal */
@@ -49,10 +51,12 @@ export class Server implements Child, AsyncDisposable {
     server: glisten.Server,
     scheme: "http" | "https",
     service: Pick<Service, "background" | "streams" | "refusedBy">,
+    checkTls: (options: glisten.TlsOptions) => void,
   ) {
     this.#server = server;
     this.#scheme = scheme;
     this.#service = service;
+    this.#checkTls = checkTls;
     this.closed = this.#end();
   }
 
@@ -61,14 +65,35 @@ export class Server implements Child, AsyncDisposable {
     return this.#server.supervisor;
   }
 
-  /** Its certificates: `server.tls.update(…)`. @throws UsageError without TLS. */
+  /**
+   * Its certificates: `server.tls.update(…)`, which also rejects for `alpnProtocols` that contradict `withHttp2`.
+   *
+   * @throws UsageError without TLS.
+   */
   get tls(): glisten.ServerTls {
-    return this.#server.tls;
+    const { tls } = this.#server;
+    return {
+      update: async (options, verification) => {
+        if (typeof options === "object" && options !== null) this.#checkTls(options);
+        await tls.update(options, verification);
+      },
+    };
   }
 
-  /** The port it listens on. @throws UsageError on a unix socket. */
+  /** The port it listens on. @throws UsageError on a unix socket and on memory. */
   get port(): number {
     return this.#server.port;
+  }
+
+  /**
+   * Connects in memory, whatever the server listens on; what it sends is what a client would send. Resolves with the
+   * client's end.
+   *
+   * @throws TransportError (rejects, `econnrefused`) when the server no longer accepts connections; UsageError (rejects)
+   *   for wrong options.
+   */
+  connect(options?: glisten.ConnectOptions): Promise<glisten.MemorySocket> {
+    return this.#server.connect(options);
   }
 
   /** Scheme, host and port; of a unix socket, its path. */
@@ -136,12 +161,13 @@ export class Server implements Child, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await clock.until(this.stop());
   }
 }
 
 function addressOf(server: glisten.Server, scheme: "http" | "https"): ServerAddress {
   const info = server.info();
+  if ("memory" in info) return { scheme, port: undefined, host: "localhost", url: `${scheme}://localhost` };
   if ("path" in info)
     return { scheme, port: undefined, host: info.path, url: `${scheme}+unix://${info.path}` };
   const host = glisten.ipAddressToString(info.ipAddress);

@@ -39,7 +39,7 @@ export interface ServerOptions {
   readonly limits?: glisten.Overrides<Limits> | undefined;
   /** Deadlines in place of the defaults, in milliseconds. */
   readonly deadlines?: glisten.Overrides<Deadlines> | undefined;
-  /** Called when the server listens. Default: prints the address. */
+  /** Called when the server listens. Default: prints the address, unless it is memory. */
   readonly afterStart?: AfterStart | undefined;
   /** Called with every failure of a handler or of what produces a body. Default: prints it to stderr. */
   readonly onError?: ((report: ErrorReport) => void) | undefined;
@@ -90,8 +90,8 @@ export const serveOptionNames: readonly string[] = [
 /**
  * Starts a server: `new`, the builder's methods and `start` in one call.
  *
- * @throws UsageError (rejects) for an unknown or wrong option, and for more than one of `port`, `path`, `fd` and
- *   `systemd`; StartError and CertificateError as the builder's `start` does.
+ * @throws UsageError (rejects) for an unknown or wrong option, and for more than one of `port`, `path`, `fd`,
+ *   `systemd` and `memory`; StartError and CertificateError as the builder's `start` does.
  *
  * @example
  * ```ts

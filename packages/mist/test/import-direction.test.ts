@@ -52,8 +52,8 @@ describe("glisten", () => {
     expect(breaches(glisten, (specifier) => isOwn(specifier) || isNode(specifier))).toEqual([]);
   });
 
-  // Leaves that the whole package shares: what fails, and what an option may be called.
-  const leaves = ["errors.ts", "option-names.ts", "option-values.ts"];
+  // Leaves that the whole package shares: the time, what fails, and what an option may be called.
+  const leaves = ["clock.ts", "errors.ts", "option-names.ts", "option-values.ts"];
 
   test("its actors know no sockets", () => {
     const allowed = (specifier: string) =>
@@ -111,6 +111,7 @@ describe("mist", () => {
       "@x/glisten/actor",
       "@x/glisten/kit",
       "@x/glisten/tcp",
+      "@x/glisten/testing",
       "@x/glisten/tls",
       "mrmime",
       "negotiator",
@@ -124,6 +125,12 @@ describe("mist", () => {
         allowed,
       ),
     ).toEqual([]);
+  });
+
+  test("what is for tests is on its own", () => {
+    const others = mist.filter(({ path }) => !path.startsWith("testing/"));
+    const isForTests = (specifier: string) => /(^|\/)testing(\/|$)/.test(specifier);
+    expect(breaches(others, (specifier) => !isForTests(specifier))).toEqual([]);
   });
 
   const frameworks = ["hono", "crossws"];
@@ -168,6 +175,25 @@ describe("no file imports itself by way of others, types included", () => {
     expect(circles(diamond)).toEqual([]);
     expect(circles([...diamond.slice(0, 3), file("d", "b"), file("e", "e")])).toEqual([["b", "d"], ["e"]]);
   });
+});
+
+test("time is read and timers are set by the clocks alone, so that a virtual one can take their place", () => {
+  const direct =
+    /(\b(Date\.now|performance\.now|hrtime|setTimeout|setInterval|setImmediate|clear(Timeout|Interval|Immediate)|AbortSignal\.timeout)\b|\bnew Date\(\))/;
+  const timed = (file: SourceFile) =>
+    direct.test(file.code) || file.imports.some((name) => /^node:(timers|perf_hooks)/.test(name));
+  const found = Object.entries({ mug, glisten, mist }).flatMap(([name, files]) =>
+    files.filter(timed).map(({ path }) => `${name}/${path}`),
+  );
+  expect(found.sort()).toEqual([
+    "glisten/clock.ts",
+    // Other processes do not know of a virtual clock.
+    "glisten/cluster/cluster.ts",
+    "glisten/cluster/worker-process.ts",
+    "glisten/cluster/worker.ts",
+    "glisten/testing/virtual-clock.ts",
+    "mug/clock.ts",
+  ]);
 });
 
 test("what Node does not document is used in one file alone", () => {

@@ -1,6 +1,7 @@
 // Timeouts. Every timeout lets the event loop poll once more before it expires: what arrived in time but went
 // unnoticed because the process was busy still counts as in time.
 
+import { clock, type Timer } from "./clock.ts";
 import { abortedError, DeadlineError, type MugError } from "./errors.ts";
 
 /** When to give up waiting: at an instant, or when a signal fires. */
@@ -11,7 +12,7 @@ export class Deadline {
 
   constructor(wait: { readonly timeout?: number | undefined; readonly signal?: AbortSignal | undefined }) {
     this.#timeoutMs = wait.timeout ?? Number.POSITIVE_INFINITY;
-    this.#at = performance.now() + this.#timeoutMs;
+    this.#at = clock.now() + this.#timeoutMs;
     this.#signal = wait.signal;
   }
 
@@ -26,26 +27,26 @@ export class Deadline {
   /** Calls back at most once, never inside this call. Returns a function that stops the waiting. */
   onExpiry(what: string, expired: (error: MugError) => void): () => void {
     const signal = this.#signal;
-    let immediate: NodeJS.Immediate | undefined;
-    let timer: NodeJS.Timeout | undefined;
+    let stopped = false;
+    let timer: Timer | undefined;
     const expire = (error: MugError): void => {
       stop();
       expired(error);
     };
     const soon = (error: () => MugError): void => {
-      immediate = setImmediate(() => expire(error()));
+      clock.nextTurn(() => stopped || expire(error()));
     };
     const onAbort = (): void => expire(abortedError(what, signal!));
     const stop = (): void => {
-      clearTimeout(timer);
-      clearImmediate(immediate);
+      stopped = true;
+      clock.clearTimer(timer);
       signal?.removeEventListener("abort", onAbort);
     };
     if (signal?.aborted) soon(() => abortedError(what, signal));
     else signal?.addEventListener("abort", onAbort, { once: true });
     if (this.#timeoutMs !== Number.POSITIVE_INFINITY) {
-      const left = Math.max(0, this.#at - performance.now());
-      timer = setTimeout(() => soon(() => new DeadlineError(what, this.#timeoutMs)), left);
+      const left = Math.max(0, this.#at - clock.now());
+      timer = clock.setTimer(() => soon(() => new DeadlineError(what, this.#timeoutMs)), left);
     }
     return stop;
   }
@@ -57,7 +58,7 @@ export class Deadline {
  */
 export class DeadlineTimer {
   readonly #expired: () => void;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   /** When the running timer fires. */
   #firesAt = 0;
   #deadline = Number.POSITIVE_INFINITY;
@@ -74,7 +75,7 @@ export class DeadlineTimer {
       this.#afterOnePoll();
       return;
     }
-    const deadline = performance.now() + ms;
+    const deadline = clock.now() + ms;
     this.#deadline = deadline;
     if (this.#timer !== undefined && this.#firesAt <= deadline) return;
     this.#start(ms, deadline);
@@ -88,7 +89,7 @@ export class DeadlineTimer {
   /** Clears, and lets go of the timer. */
   stop(): void {
     this.clear();
-    clearTimeout(this.#timer);
+    clock.clearTimer(this.#timer);
     this.#timer = undefined;
   }
 
@@ -99,24 +100,24 @@ export class DeadlineTimer {
   #afterOnePoll(): void {
     const poll = {};
     this.#poll = poll;
-    setImmediate(() => setImmediate(() => this.#poll === poll && this.#expire()));
+    clock.nextTurn(() => clock.nextTurn(() => this.#poll === poll && this.#expire()));
   }
 
   #start(ms: number, firesAt: number): void {
-    clearTimeout(this.#timer);
+    clock.clearTimer(this.#timer);
     this.#firesAt = firesAt;
-    this.#timer = setTimeout(() => this.#fired(), ms);
+    this.#timer = clock.setTimer(() => this.#fired(), ms);
     this.#timer.unref();
   }
 
   #fired(): void {
     this.#timer = undefined;
-    if (this.#deadline !== Number.POSITIVE_INFINITY) setImmediate(() => this.#check());
+    if (this.#deadline !== Number.POSITIVE_INFINITY) clock.nextTurn(() => this.#check());
   }
 
   #check(): void {
     if (this.#deadline === Number.POSITIVE_INFINITY || this.#timer !== undefined) return;
-    const left = this.#deadline - performance.now();
+    const left = this.#deadline - clock.now();
     // Node's timers may fire up to a millisecond early.
     if (left < 1) this.#expire();
     else this.#start(Math.ceil(left), this.#deadline);

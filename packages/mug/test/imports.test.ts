@@ -13,7 +13,7 @@ const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter(
 const imports = new Map(
   files.map((file) => {
     const text = readFileSync(join(source, file), "utf8");
-    return [file, [...text.matchAll(/\bfrom "([^"]+)"/g)].map(([, specifier]) => specifier!)];
+    return [file, [...text.matchAll(/^(?! \*).*\bfrom "([^"]+)"/gm)].map(([, specifier]) => specifier!)];
   }),
 );
 

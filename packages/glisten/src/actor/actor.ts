@@ -2,6 +2,7 @@
 //
 // Owns its life: init with its timeout, the loop, stop with its deadline, the exit and its watchers.
 
+import { clock } from "../clock.ts";
 import { UsageError } from "../errors.ts";
 import { checkFunctions, checkNames, shown } from "../option-names.ts";
 import { abnormalExit, type ExitReason, isFailure, killedExit, shutdownExit } from "./exit.ts";
@@ -124,7 +125,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
     else this.#giveUp("init-stopped", "was stopped during init", shutdownExit);
     if (this.#reason === undefined) {
       const timer = after(deadlineMs, () => this.kill());
-      if (timer !== undefined) void exited.then(() => clearTimeout(timer));
+      if (timer !== undefined) void exited.then(() => clock.clearTimer(timer));
     }
     return exited;
   }
@@ -140,7 +141,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await clock.until(this.stop());
   }
 
   /** Runs `init` and, when it is done, the loop. */
@@ -151,11 +152,11 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
         this.#giveUp("init-timeout", `took longer than ${initTimeoutMs} ms in init`),
       );
       this.#failStart = (error) => {
-        clearTimeout(timer);
+        clock.clearTimer(timer);
         reject(error);
       };
       const started = (): void => {
-        clearTimeout(timer);
+        clock.clearTimer(timer);
         resolve(this);
       };
       const starting = this.#user.start(this.#options.init, this);

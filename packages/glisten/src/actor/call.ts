@@ -1,5 +1,6 @@
 // A request to an actor, and its answer.
 
+import { clock, type Timer } from "../clock.ts";
 import { UsageError } from "../errors.ts";
 import { checkFunction, shown } from "../option-names.ts";
 import type { ExitReason } from "./exit.ts";
@@ -48,12 +49,12 @@ export function call<Message, Reply>(
     throw new UsageError(`timeoutMs must be a number of at least 0, got ${shown(timeoutMs)}`);
   }
   const answered = new Promise<Reply>((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     let unwatch: Unsubscribe | undefined;
     let settled = false;
     const finish = (): void => {
       settled = true;
-      clearTimeout(timer);
+      clock.clearTimer(timer);
       unwatch?.();
       reply.close(normalExit);
     };

@@ -3,6 +3,7 @@
 // Owns the state, the order of messages, and the one exit. A handler that answers synchronously costs no promise, no
 // microtask and no allocation beyond its own. Knows nothing of names, monitors or supervisors.
 
+import { clock } from "../clock.ts";
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
 import { abnormalExit, type ExitReason, normalExit } from "./exit.ts";
@@ -140,7 +141,7 @@ export class Loop<State, Message, Owner = unknown> implements Runnable {
         if (selector !== undefined && this.#endReason === undefined) this.#subscribe(selector);
         this.#begun = true;
         if (this.alive) this.#rest();
-        else setImmediate(() => this.#tell());
+        else clock.nextTurn(() => this.#tell());
       } catch (error) {
         this.#fail(error);
       }

@@ -4,6 +4,7 @@
 // receiving loop is queued and runs as soon as the outermost handler is done. And no chain of messages, however
 // long, starves the sockets: after a batch the rest waits for `setImmediate`.
 
+import { clock } from "../clock.ts";
 import { Queue } from "./queue.ts";
 
 /** Something with one step to do. A step handles at most one message. */
@@ -75,7 +76,7 @@ class Scheduler {
   #yieldTurn(): void {
     if (this.#yielded) return;
     this.#yielded = true;
-    setImmediate(() => this.#nextTurn());
+    clock.nextTurn(() => this.#nextTurn());
   }
 
   #nextTurn(): void {

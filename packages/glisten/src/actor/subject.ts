@@ -3,6 +3,7 @@
 // Owns two kinds. A subject with an owner hands each message to it (an actor's, a connection's). A free-standing
 // one keeps messages until somebody subscribes or calls `receive`.
 
+import { clock, type Timer } from "../clock.ts";
 import { type ExitReason, normalExit } from "./exit.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
 import { Monitors, type ProcessDown } from "./monitor.ts";
@@ -130,7 +131,7 @@ export interface FreeSubject<Message> extends Subject<Message> {
 type Waiter<Message> = {
   readonly resolve: (message: Message) => void;
   readonly reject: (error: ReceiveError) => void;
-  timer: NodeJS.Timeout | undefined;
+  timer: Timer | undefined;
 };
 
 class LooseSubject<Message> implements FreeSubject<Message> {
@@ -195,7 +196,7 @@ class LooseSubject<Message> implements FreeSubject<Message> {
   #wait(waiter: Waiter<Message>, timeout: number): void {
     this.#waiters.add(waiter);
     if (timeout === Number.POSITIVE_INFINITY) return;
-    waiter.timer = setTimeout(() => {
+    waiter.timer = clock.setTimer(() => {
       this.#forget(waiter);
       waiter.reject(new ReceiveError("timeout"));
     }, timeout);
@@ -203,7 +204,7 @@ class LooseSubject<Message> implements FreeSubject<Message> {
 
   #forget(waiter: Waiter<Message>): void {
     this.#waiters.delete(waiter);
-    clearTimeout(waiter.timer);
+    clock.clearTimer(waiter.timer);
   }
 }
 

@@ -1,12 +1,13 @@
 // Timers that take Infinity.
 
+import { clock, type Timer } from "../clock.ts";
 import { longestTimerMs } from "../option-values.ts";
 
 /**
  * Like `setTimeout`, but never fires when the delay is infinite or longer than a timer can be set for (24 days).
  */
-export function after(ms: number, run: () => void): NodeJS.Timeout | undefined {
-  return ms > longestTimerMs ? undefined : setTimeout(run, Math.max(0, ms));
+export function after(ms: number, run: () => void): Timer | undefined {
+  return ms > longestTimerMs ? undefined : clock.setTimer(run, Math.max(0, ms));
 }
 
 /**
@@ -18,7 +19,7 @@ export async function within<Value>(
   ms: number,
   signal?: AbortSignal,
 ): Promise<Value | undefined> {
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   let give = (): void => {};
   const late = new Promise<undefined>((resolve) => {
     give = (): void => resolve(undefined);
@@ -29,7 +30,7 @@ export async function within<Value>(
   try {
     return await Promise.race([promise, late]);
   } finally {
-    clearTimeout(timer);
+    clock.clearTimer(timer);
     signal?.removeEventListener("abort", give);
   }
 }

@@ -4,6 +4,7 @@
 // notice that the server is stopping, the grace of a handler that outlives its connection, and `onClose` exactly once
 // for every state that `init` has made. What carries the messages, and what an end means for it, is the host's.
 
+import { clock, type Timer } from "../clock.ts";
 import { abnormalExit, type ExitReason } from "./exit.ts";
 import { Loop } from "./loop.ts";
 import type { MailboxLimits } from "./mailbox.ts";
@@ -68,7 +69,7 @@ class Ending<State, Reason> {
   /** Settled when `onClose`, or the handler that outlives its connection and then `onClose`, is done. */
   promise: Promise<void> | undefined = undefined;
   /** Ends the grace of a handler that outlives its connection. */
-  timer: NodeJS.Timeout | undefined = undefined;
+  timer: Timer | undefined = undefined;
   resolve: ((closing: Promise<void> | undefined) => void) | undefined = undefined;
 }
 
@@ -231,7 +232,7 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
       this.#host,
       (error) => this.#host.onFault(error),
     );
-    clearTimeout(end.timer);
+    clock.clearTimer(end.timer);
     if (resolve === undefined) end.promise = closing;
     else resolve(closing);
   }
@@ -239,7 +240,7 @@ export class UserLoop<State, Message, UserMessage = Message, Reason = ExitReason
   #outlive(exit: ExitReason): void {
     const end = this.#end!;
     if (end.timer !== undefined) return;
-    end.timer = setTimeout(() => this.#loop.stop(exit), graceMs);
+    end.timer = clock.setTimer(() => this.#loop.stop(exit), graceMs);
     end.promise = new Promise<void>((resolve) => {
       end.resolve = resolve;
     });

@@ -8,6 +8,9 @@ import type { ReadAheadLimits } from "./live/inbound.ts";
 import type { ConnectionState } from "./live/phase.ts";
 import type { CloseReason } from "./protocol.ts";
 
+/** What carries the bytes of a connection, below TLS. */
+export type Carrier = "tcp" | "unix" | "memory";
+
 /** What a server needs of a connection. */
 export interface HostedConnection extends Connection<never> {
   readonly state: ConnectionState;
@@ -23,7 +26,7 @@ export interface HostedConnection extends Connection<never> {
 export interface ConnectionHost {
   readonly wheel: TimerWheel;
   readonly settings: ConnectionSettings;
-  readonly address: { readonly type: "tcp" | "unix" };
+  readonly address: { readonly type: Carrier };
   /** Aborted when the server begins to stop. */
   readonly stopping: AbortSignal;
   /** Milliseconds until the stop deadline; undefined until the server drains. */

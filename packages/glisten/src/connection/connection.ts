@@ -20,9 +20,13 @@ export interface Connection<UserMessage = never> {
   readonly id: number;
   /** Where other actors send this connection's user messages. Only with `glisten.new`. */
   readonly subject: Subject<UserMessage>;
-  /** What carries the bytes. TLS over a unix socket is `"tls"`. */
-  readonly transport: "tcp" | "tls" | "unix";
-  /** Node's own socket, for what is not offered here. Reading from it or adding listeners is not supported. */
+  /** What carries the bytes; with TLS, over whatever, `"tls"`. */
+  readonly transport: "tcp" | "tls" | "unix" | "memory";
+  /**
+   * Node's own socket, for what is not offered here. Reading from it or adding listeners is not supported. On memory it is
+   * a Duplex with addresses, byte counts and `resetAndDestroy`, whose `setNoDelay`, `setKeepAlive`, `ref` and `unref` do
+   * nothing and which has no other method of a `net.Socket`.
+   */
   readonly socket: Socket;
   /**
    * Sends. The promise is already resolved in the common case; otherwise it resolves when the peer has taken

@@ -5,6 +5,7 @@
 // times out consumes nothing.
 
 import type { Socket } from "node:net";
+import { clock } from "../clock.ts";
 import { TransportError, UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
 import { type BoundAddress, type Endpoint, endpoint } from "../transport/address.ts";
@@ -213,9 +214,9 @@ export class PassiveSocket {
     else this.raw.destroySoon();
     const { sendTimeout } = this.#settings;
     const bounded = sendTimeout === Number.POSITIVE_INFINITY ? undefined : sendTimeout;
-    const timer = bounded === undefined ? undefined : setTimeout(() => this.raw.destroy(), bounded);
+    const timer = bounded === undefined ? undefined : clock.setTimer(() => this.raw.destroy(), bounded);
     await gone;
-    clearTimeout(timer);
+    clock.clearTimer(timer);
   }
 
   #stopReceiving(): void {
@@ -285,6 +286,6 @@ export class PassiveSocket {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await clock.until(this.close());
   }
 }

@@ -2,6 +2,7 @@
 //
 // Whichever comes first wins, once, and leaves no timer and no listener behind.
 
+import { clock } from "../clock.ts";
 import { DeadlineError, UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
 import { longestTimerMs } from "../option-values.ts";
@@ -63,16 +64,17 @@ export function wait<T>(
 function startTimer(timeout: number | undefined, passed: () => void): () => void {
   if (timeout === undefined || timeout === Number.POSITIVE_INFINITY) return () => {};
   if (timeout === 0) return afterOnePoll(passed);
-  const timer = setTimeout(passed, timeout);
-  return () => clearTimeout(timer);
+  const timer = clock.setTimer(passed, timeout);
+  return () => clock.clearTimer(timer);
 }
 
 /** Between two immediates Node polls the sockets once: what has arrived already is seen. */
 function afterOnePoll(passed: () => void): () => void {
-  let immediate = setImmediate(() => {
-    immediate = setImmediate(passed);
-  });
-  return () => clearImmediate(immediate);
+  let waiting = true;
+  clock.nextTurn(() => clock.nextTurn(() => waiting && passed()));
+  return () => {
+    waiting = false;
+  };
 }
 
 function checkTimeout(timeout: number | undefined): void {

@@ -5,7 +5,7 @@
 // listening socket, or theirs, would look like a crash. So the server accepts these before it stops the tree.
 
 import { setMaxListeners } from "node:events";
-import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { clock, oneTurn, type Timer } from "../clock.ts";
 import type { CloseReason } from "../connection/protocol.ts";
 import { UsageError } from "../errors.ts";
 import { checkNames, shown } from "../option-names.ts";
@@ -56,7 +56,7 @@ export class Drain {
   #beginsAt = Number.POSITIVE_INFINITY;
   #endsAt = Number.POSITIVE_INFINITY;
   #begun = false;
-  #timer: NodeJS.Timeout | undefined = undefined;
+  #timer: Timer | undefined = undefined;
   #abort: AbortController | undefined = undefined;
 
   /** Aborted from the first plan on. Made when it is first asked for. */
@@ -71,7 +71,7 @@ export class Drain {
 
   /** Milliseconds until the deadline; undefined until the drain has begun. */
   get left(): number | undefined {
-    return this.#begun ? Math.max(0, this.#endsAt - performance.now()) : undefined;
+    return this.#begun ? Math.max(0, this.#endsAt - clock.now()) : undefined;
   }
 
   /**
@@ -79,19 +79,19 @@ export class Drain {
    * instant nearer, and puts neither off.
    */
   plan(delayMs: number, deadlineMs: number, begin: () => void = () => {}): void {
-    const beginsAt = performance.now() + delayMs;
+    const beginsAt = clock.now() + delayMs;
     this.#endsAt = Math.min(this.#endsAt, beginsAt + deadlineMs);
     if (this.#begun || beginsAt >= this.#beginsAt) return;
     this.#beginsAt = beginsAt;
-    clearTimeout(this.#timer);
-    if (delayMs > 0) this.#timer = setTimeout(() => this.#begin(deadlineMs, begin), delayMs);
+    clock.clearTimer(this.#timer);
+    if (delayMs > 0) this.#timer = clock.setTimer(() => this.#begin(deadlineMs, begin), delayMs);
     this.#abort?.abort(stoppingReason());
     if (delayMs === 0) this.#begin(deadlineMs, begin);
   }
 
   #begin(deadlineMs: number, begin: () => void): void {
     // A timer may fire a fraction of a millisecond early; the deadline does not grow by it.
-    this.#endsAt = Math.min(this.#endsAt, performance.now() + deadlineMs);
+    this.#endsAt = Math.min(this.#endsAt, clock.now() + deadlineMs);
     this.#begun = true;
     begin();
   }
@@ -122,16 +122,18 @@ export class Drain {
   /** Accepts the clients that have already connected; resolves at once when there are none. */
   async lastArrivals(server: Arriving): Promise<void> {
     const quarter = (this.left ?? 0) / 4;
-    await this.#emptyBacklog(server, performance.now() + quarter);
+    await this.#emptyBacklog(server, clock.now() + quarter);
     server.closeListener(); // now, while the kernel holds no connections
     // A connection that waits for an acceptor is served in its turn, as far as the deadline allows. A handshake depends
     // on the peer, which must not hold up the stop.
-    const handshakesUntil = performance.now() + Math.min(handshakesMs, quarter);
-    while (this.#mayArrive(server, handshakesUntil)) await sleep(lookAgainMs);
+    const handshakesUntil = clock.now() + Math.min(handshakesMs, quarter);
+    while (this.#mayArrive(server, handshakesUntil)) {
+      await new Promise<void>((resolve) => clock.setTimer(resolve, lookAgainMs));
+    }
   }
 
   #mayArrive(server: Arriving, until: number): boolean {
-    return this.left! > 0 && (server.waiting || (performance.now() < until && server.handshaking));
+    return this.left! > 0 && (server.waiting || (clock.now() < until && server.handshaking));
   }
 
   /**
@@ -142,12 +144,12 @@ export class Drain {
    */
   async #emptyBacklog(server: Arriving, until: number): Promise<void> {
     const all = server.taken + server.backlog;
-    const shortUntil = performance.now() + shortTurnWaitMs;
-    await nextTurn(); // may be under way already
-    for (let now = performance.now(); now < until && server.taken < all; ) {
+    const shortUntil = clock.now() + shortTurnWaitMs;
+    await oneTurn(); // may be under way already
+    for (let now = clock.now(); now < until && server.taken < all; ) {
       const [before, beganAt] = [server.taken, now];
-      await nextTurn();
-      now = performance.now();
+      await oneTurn();
+      now = clock.now();
       if (server.taken === before && (now - beganAt < shortTurnMs || now > shortUntil)) return;
     }
   }

@@ -6,12 +6,16 @@
 // to this process cannot be opened again: they stay open and go from one listener to the next.
 
 import type { Socket } from "node:net";
-import { abnormalExit, type Child, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
+import { abnormalExit, type ExitReason } from "../actor/index.ts";
+import { clock, type Timer } from "../clock.ts";
 import { type SocketReason, toSocketReason } from "../errors.ts";
 import type { Rejection } from "../events.ts";
 import type { BoundAddress } from "../transport/address.ts";
+import { type ConnectOptions, MemoryListener } from "../transport/memory.ts";
+import type { MemorySocket } from "../transport/memory-socket.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
 import { DescriptorReserve } from "./descriptor-reserve.ts";
+import { Part } from "./part.ts";
 
 const shortestBackoffMs = 100;
 const longestBackoffMs = 1_000;
@@ -74,23 +78,21 @@ function isInherited(target: ListenTarget): boolean {
 }
 
 /** The listening sockets as a supervised child. */
-export class Listener implements Child {
-  readonly exited: Promise<ExitReason>;
+export class Listener extends Part {
   readonly #owner: ListenerOwner;
   readonly #inheritance: Inheritance;
-  readonly #reserve: DescriptorReserve = new DescriptorReserve();
+  /** Undefined: no descriptors are needed. */
+  readonly #reserve: DescriptorReserve | undefined;
   #sockets: OpenListener | undefined = undefined;
-  #alive = true;
+  #memory: MemoryListener | undefined = undefined;
   #backoffMs = 0;
-  #timer: NodeJS.Timeout | undefined = undefined;
-  #tell!: (reason: ExitReason) => void;
+  #timer: Timer | undefined = undefined;
 
-  private constructor(owner: ListenerOwner, inheritance: Inheritance) {
+  private constructor(target: ListenTarget, owner: ListenerOwner, inheritance: Inheritance) {
+    super();
+    this.#reserve = "memory" in target ? undefined : new DescriptorReserve();
     this.#owner = owner;
     this.#inheritance = inheritance;
-    this.exited = new Promise((resolve) => {
-      this.#tell = resolve;
-    });
   }
 
   /**
@@ -104,7 +106,7 @@ export class Listener implements Child {
     owner: ListenerOwner,
     inheritance: Inheritance,
   ): Promise<Listener> {
-    const listener = new Listener(owner, inheritance);
+    const listener = new Listener(target, owner, inheritance);
     inheritance.heir = listener;
     try {
       listener.#sockets =
@@ -119,7 +121,20 @@ export class Listener implements Child {
       throw error;
     }
     if (isInherited(target)) inheritance.sockets = listener.#sockets;
+    listener.#memory = listener.#openMemory();
     return listener;
+  }
+
+  /** Every server can be connected to in memory: with its own listener if it has one already. */
+  #openMemory(): MemoryListener {
+    if (this.#sockets instanceof MemoryListener) return this.#sockets;
+    const onConnection = (socket: Socket): void => this.#owner.accepted(socket);
+    return new MemoryListener({ memory: true }, { onConnection }, this.address);
+  }
+
+  /** Connects in memory. */
+  connect(options?: ConnectOptions): Promise<MemorySocket> {
+    return this.#memory!.connect(options);
   }
 
   get address(): BoundAddress {
@@ -131,11 +146,11 @@ export class Listener implements Child {
   }
 
   #accepted(socket: Socket): void {
-    if (!this.#alive) {
+    if (!this.alive) {
       this.#owner.refused(socket, "stopping");
       return;
     }
-    if (this.#backoffMs === 0 && !this.#reserve.accepted()) this.#backOff();
+    if (this.#backoffMs === 0 && this.#reserve?.accepted() === false) this.#backOff();
     if (this.#backoffMs === 0) this.#owner.accepted(socket);
     else this.#owner.refused(socket, "exhausted");
   }
@@ -143,46 +158,36 @@ export class Listener implements Child {
   /** An error of `accept`, or of the listening socket itself. */
   failed(error: unknown): void {
     const fault = faultOf(error);
-    if (fault === "listener") this.#exit(abnormalExit(error));
+    if (fault === "listener") this.exit(abnormalExit(error));
     else if (fault === "machine") this.#backOff();
   }
 
   #backOff(): void {
-    if (!this.#alive || this.#timer !== undefined) return;
+    if (!this.alive || this.#timer !== undefined) return;
     // With the reserve let go the kernel's queue can be emptied, one socket after the other. Else the listening
     // socket would stay readable, and the process would do nothing but fail to accept.
-    this.#reserve.release();
+    this.#reserve?.release();
     this.#backoffMs = Math.min(Math.max(shortestBackoffMs, this.#backoffMs * 2), longestBackoffMs);
-    this.#timer = setTimeout(() => this.#recover(), this.#backoffMs);
+    this.#timer = clock.setTimer(() => this.#recover(), this.#backoffMs);
     this.#timer.unref();
   }
 
   #recover(): void {
     this.#timer = undefined;
-    if (this.#reserve.restore()) this.#backoffMs = 0;
+    if (this.#reserve?.restore() !== false) this.#backoffMs = 0;
     else this.#backOff();
   }
 
   /** Stops accepting at once, ahead of the supervisor's `stop`. */
   close(): void {
     this.#sockets?.close();
+    this.#memory?.close();
   }
 
-  stop(): Promise<ExitReason> {
-    this.#exit(shutdownExit);
-    return this.exited;
-  }
-
-  kill(): void {
-    this.#exit(killedExit);
-  }
-
-  #exit(reason: ExitReason): void {
-    if (!this.#alive) return;
-    this.#alive = false;
-    clearTimeout(this.#timer);
-    this.#reserve.release();
+  protected release(reason: ExitReason): void {
+    clock.clearTimer(this.#timer);
+    this.#reserve?.release();
+    this.#memory?.close();
     if (reason.type !== "abnormal" || this.#inheritance.sockets === undefined) this.close();
-    this.#tell(reason);
   }
 }

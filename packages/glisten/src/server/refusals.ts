@@ -5,6 +5,8 @@
 // closed at once.
 
 import type { Socket } from "node:net";
+import { clock } from "../clock.ts";
+import { ignore } from "../errors.ts";
 
 const mostAtOnce = 256;
 
@@ -28,9 +30,10 @@ export class Refusals {
       return;
     }
     this.#sockets.add(socket);
-    const timer = setTimeout(() => socket.destroy(), this.#lingerMs).unref();
+    const timer = clock.setTimer(() => socket.destroy(), this.#lingerMs);
+    timer.unref();
     socket.on("close", () => {
-      clearTimeout(timer);
+      clock.clearTimer(timer);
       this.#sockets.delete(socket);
     });
     socket.resume().end(this.#answer);
@@ -41,5 +44,3 @@ export class Refusals {
     for (const socket of this.#sockets) socket.destroy();
   }
 }
-
-function ignore(): void {}

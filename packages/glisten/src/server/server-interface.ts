@@ -6,6 +6,8 @@ import type { ConnectionState } from "../connection/live/phase.ts";
 import type { HandlerError } from "../errors.ts";
 import type { Rejection } from "../events.ts";
 import type { BoundAddress, IpAddress } from "../transport/address.ts";
+import type { ConnectOptions } from "../transport/memory.ts";
+import type { MemorySocket } from "../transport/memory-socket.ts";
 import type { ClientVerification, TlsOptions } from "../transport/tls.ts";
 
 /** Called with a failure of user code on one connection. */
@@ -38,9 +40,14 @@ export interface StopReport extends StopCount {
   readonly byKind: Readonly<Record<string, StopCount>>;
 }
 
+/** Where a server listens: on TCP, on a unix socket, or on nothing but memory. */
+export type ServerPlace =
+  | { readonly port: number; readonly ipAddress: IpAddress }
+  | { readonly path: string }
+  | { readonly memory: true };
+
 /** Where a server listens, and its figures. */
-export type ServerInfo = ServerCounters &
-  ({ readonly port: number; readonly ipAddress: IpAddress } | { readonly path: string });
+export type ServerInfo = ServerCounters & ServerPlace;
 
 /** Counters since the start, and the present connections. */
 export interface ServerCounters {
@@ -65,14 +72,15 @@ export interface ServerTls {
   /**
    * Replaces certificates, keys, names and client authorities at once, for new connections; none is dropped.
    * Reads and checks everything first: if the promise rejects (CertificateError, UsageError) nothing has changed.
-   * Without `verification` that of the server stays as it is.
+   * Without `verification` that of the server stays as it is, and so do `alpnProtocols`, `minVersion` and `ciphers`
+   * that are not named.
    */
   update(options: TlsOptions, verification?: ClientVerification): Promise<void>;
 }
 
 /** A running server. It can be a child of a supervisor. */
 export interface Server extends Child, AsyncDisposable {
-  /** The TCP port. Throws a UsageError on a unix socket. */
+  /** The TCP port. Throws a UsageError on a unix socket and on memory. */
   readonly port: number;
   /** Where it listens; the first address when there are several. */
   readonly address: BoundAddress;
@@ -80,6 +88,21 @@ export interface Server extends Child, AsyncDisposable {
   readonly addresses: readonly BoundAddress[];
   /** Where it listens, connections by state, and counters. Looks at every connection: not for a hot path. */
   info(): ServerInfo;
+  /**
+   * Connects in memory, whatever the server listens on: neither network nor system is involved. The connection goes
+   * through acceptors, limits, PROXY header, TLS and protocol like any other; its `transport` is `"memory"`. Resolves with
+   * the client's end as soon as the connection is accepted.
+   *
+   * @throws TransportError (rejects, `econnrefused`) when the server no longer accepts connections; UsageError (rejects)
+   *   for wrong options.
+   *
+   * @example
+   * ```ts
+   * const client = await server.connect();
+   * client.write("hello");
+   * ```
+   */
+  connect(options?: ConnectOptions): Promise<MemorySocket>;
   /**
    * Aborts `stopping`, and after `delayMs` stops accepting, tells every connection and waits for them. At the deadline
    * destroys those that are left. A number is a deadline in milliseconds. A second call can only make it end sooner.

@@ -21,6 +21,7 @@ import {
   supervisor,
 } from "../actor/index.ts";
 import { callUser } from "../actor/user-code.ts";
+import { clock } from "../clock.ts";
 import type { ConnectionHost, ConnectionSettings, HostedConnection } from "../connection/connection-host.ts";
 import { LiveConnection } from "../connection/live/live-connection.ts";
 import { countByState } from "../connection/live/phase.ts";
@@ -30,6 +31,8 @@ import { closeChannel, errorChannel, openChannel, type Rejection, rejectedChanne
 import type { ServerOptions } from "../options.ts";
 import { keepReadBuffers } from "../performance/read-buffers.ts";
 import type { BoundAddress } from "../transport/address.ts";
+import type { ConnectOptions } from "../transport/memory.ts";
+import type { MemorySocket } from "../transport/memory-socket.ts";
 import type { TlsContext } from "../transport/tls.ts";
 import type { ListenTarget } from "../transport/transport.ts";
 import { acceptors } from "./acceptor.ts";
@@ -37,7 +40,14 @@ import { ArrivalQueue } from "./arrivals.ts";
 import { type Arriving, Drain, stopTimes } from "./drain.ts";
 import { Inheritance, Listener, type ListenerOwner } from "./listener.ts";
 import { Refusals } from "./refusals.ts";
-import type { Server, ServerInfo, ServerTls, StopOptions, StopReport } from "./server-interface.ts";
+import type {
+  Server,
+  ServerInfo,
+  ServerPlace,
+  ServerTls,
+  StopOptions,
+  StopReport,
+} from "./server-interface.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
 /** The server behind the interface. */
@@ -169,6 +179,10 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
     this.#tellClosed(reason);
   }
 
+  connect(options?: ConnectOptions): Promise<MemorySocket> {
+    return this.#listener.connect(options);
+  }
+
   // ---- sockets in, connections out --------------------------------------------------------------------------
 
   accepted(socket: Socket): void {
@@ -261,7 +275,8 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 
   get backlog(): number {
-    return this.#options.backlog * this.addresses.length;
+    // Memory has no kernel that holds connections.
+    return this.#options.backlog * this.addresses.filter(({ type }) => type !== "memory").length;
   }
 
   get #turnedAway(): number {
@@ -290,7 +305,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await clock.until(this.stop());
   }
 
   // ---- introspection -------------------------------------------------------------------------------
@@ -319,7 +334,11 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   get port(): number {
     const { address } = this;
     if (address.type === "tcp") return address.port;
-    throw new UsageError(`a server on the unix socket ${address.path} has no port`);
+    throw new UsageError(
+      address.type === "memory"
+        ? "a server on memory has no port"
+        : `a server on the unix socket ${address.path} has no port`,
+    );
   }
 
   info(): ServerInfo {
@@ -332,11 +351,8 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
       bytesRead += connection.bytesRead;
       bytesWritten += connection.bytesWritten;
     }
-    const { address } = this;
-    const where =
-      address.type === "tcp" ? { port: address.port, ipAddress: address.ipAddress } : { path: address.path };
     return {
-      ...where,
+      ...whereOf(this.address),
       connections: this.#count,
       states,
       accepted: this.#accepts,
@@ -346,6 +362,11 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
       bytesWritten,
     };
   }
+}
+
+function whereOf(address: BoundAddress): ServerPlace {
+  if (address.type === "tcp") return { port: address.port, ipAddress: address.ipAddress };
+  return address.type === "unix" ? { path: address.path } : { memory: true };
 }
 
 /** Calls `then` with the reason when a signal is aborted, or is already; returns how to stop listening. */

@@ -7,6 +7,8 @@
 // The wheel counts its own turns rather than the wall clock. While the event loop is blocked no turn passes,
 // so a peer whose bytes already wait in the kernel is not punished for our own stall.
 
+import { clock, type Timer } from "../clock.ts";
+
 const slots = 512;
 
 /**
@@ -32,7 +34,7 @@ export class TimerWheel {
   #turn = 1;
   #held = 0;
   #lastTurnAt = 0;
-  #timer: NodeJS.Timeout | undefined = undefined;
+  #timer: Timer | undefined = undefined;
 
   /** Due in `ms` milliseconds, instead of whenever it was due before. */
   arm(entry: Timed, ms: number): void {
@@ -63,7 +65,7 @@ export class TimerWheel {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clock.clearTimer(this.#timer);
     this.#timer = undefined;
   }
 
@@ -92,19 +94,24 @@ export class TimerWheel {
   }
 
   #start(): void {
-    this.#lastTurnAt = performance.now();
-    this.#timer = setInterval(() => this.#tick(), turnMs);
+    this.#lastTurnAt = clock.now();
+    this.#awaitTick();
+  }
+
+  #awaitTick(): void {
+    this.#timer = clock.setTimer(this.#tick, turnMs);
     this.#timer.unref();
   }
 
-  #tick(): void {
-    const now = performance.now();
+  readonly #tick = (): void => {
+    this.#awaitTick();
+    const now = clock.now();
     // A late timer makes up for a little drift, never for a stall.
     const turns = now - this.#lastTurnAt >= 2 * turnMs ? 2 : 1;
     this.#lastTurnAt = turns === 2 ? now : this.#lastTurnAt + turnMs;
     for (let i = 0; i < turns; i++) this.#advance();
     if (this.#held === 0) this.stop();
-  }
+  };
 
   #advance(): void {
     this.#turn += 1;

@@ -42,10 +42,11 @@ export interface ConnectionInfo extends Endpoint {
   readonly local: Endpoint;
 }
 
-/** Where a server listens: an address and port, or the path of a unix socket (`"@name"`: an abstract one). */
+/** Where a server listens: an address and port, the path of a unix socket (`"@name"`: an abstract one), or memory. */
 export type BoundAddress =
   | { readonly type: "tcp"; readonly ipAddress: IpAddress; readonly port: number }
-  | { readonly type: "unix"; readonly path: string };
+  | { readonly type: "unix"; readonly path: string }
+  | { readonly type: "memory" };
 
 /** An IPv4 address from its octets. Throws a UsageError unless each is an integer from 0 to 255. */
 export function ipv4(a: number, b: number, c: number, d: number): Ipv4Address {
@@ -146,9 +147,10 @@ function longestZeroRun(groups: readonly number[]): readonly [start: number, len
   return [best, bestLength];
 }
 
-/** `host:port`, with brackets around an IPv6 address (RFC 3986 §3.2.2), or the path of a unix socket. */
+/** `host:port`, with brackets around an IPv6 address (RFC 3986 §3.2.2), the path of a unix socket, or `memory`. */
 export function addressToString(address: BoundAddress): string {
   if (address.type === "unix") return address.path;
+  if (address.type === "memory") return "memory";
   return hostAndPort(ipAddressToString(address.ipAddress), address.port);
 }
 

@@ -27,14 +27,14 @@ export interface ListenerOptions {
 
 /** A socket, or several that belong together, accepting connections. */
 export interface OpenListener {
-  readonly kind: "tcp" | "unix";
+  readonly kind: "tcp" | "unix" | "memory";
   /** Where it listens: the first address when there are several. */
   readonly address: BoundAddress;
   /** Every address it listens on. */
   readonly addresses: readonly BoundAddress[];
-  /** The TCP port; undefined for a unix socket. */
+  /** The TCP port; undefined for a unix socket and memory. */
   readonly port: number | undefined;
-  /** Node's servers, one per address. */
+  /** Node's servers, one per address; none for memory. */
   readonly servers: readonly Server[];
   /** Stops accepting, at once. Connections already accepted are left alone. A second call does nothing. */
   close(): void;

@@ -3,13 +3,14 @@
 // Node cannot tell. It hears of progress only when the kernel has room for another write, and Linux says so when a
 // third of its send buffer is free: up to 1.3 MB, which a slow reader takes minutes for. `/proc/self/net/tcp` has the
 // exact number (proc(5), `tx_queue`). It lists every socket of the network namespace, so it is read in the thread pool,
-// once for all who ask, and no more than a tenth of the time.
+// once for all who ask, and no more than a tenth of the time. A connection in memory knows the number itself.
 
 import { open } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { endianness } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
+import { clock } from "../clock.ts";
 import { parseIpAddress } from "./address.ts";
+import { isMemory } from "./memory-socket.ts";
 
 const lists = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 const readBytes = 256 * 1024;
@@ -24,6 +25,10 @@ let available: boolean = process.platform === "linux";
 
 /** Asks for one socket; `answer` is called later, with undefined when it cannot be told. */
 export function unacknowledgedBytes(socket: Socket, answer: Answer): void {
+  if (isMemory(socket)) {
+    answer(socket.unread);
+    return;
+  }
   const key = available ? keyOf(socket) : undefined;
   if (key === undefined) {
     answer(undefined);
@@ -39,12 +44,15 @@ async function search(): Promise<void> {
   while (asked.size > 0) {
     const wanted = asked;
     asked = new Map();
-    const began = performance.now();
+    const began = clock.now();
     for (const path of lists) {
       if (wanted.size > 0) await searchList(path, wanted);
     }
     for (const answer of wanted.values()) answer(undefined);
-    if (asked.size > 0) await sleep((performance.now() - began) * 10, undefined, { ref: false });
+    if (asked.size > 0) {
+      const tookMs = clock.now() - began;
+      await new Promise<void>((resolve) => clock.setTimer(resolve, tookMs * 10).unref());
+    }
   }
   searching = false;
 }

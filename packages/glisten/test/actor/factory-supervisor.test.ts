@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   type FactoryEvent,
   type FactorySupervisor,
@@ -9,6 +9,7 @@ import {
   type Restart,
   supervisor,
 } from "../../src/actor/index.ts";
+import { virtualClock } from "../../src/testing/index.ts";
 import { FakeChild, rest } from "./fake-child.ts";
 
 /** A light child that ends when asked, later, or not at all. */
@@ -265,8 +266,7 @@ describe("started children", () => {
 
 describe("in a tree", () => {
   it("a factory drains within the tree's deadline", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-    onTestFinished(() => void vi.useRealTimers());
+    using clock = virtualClock();
     const spec = factorySupervisorSpec<never>("connections");
     const tree = await supervisor({ strategy: "rest-for-one", children: [spec] });
     const factory = tree.which<FactorySupervisor<never>>("connections") as FactorySupervisor<never>;
@@ -276,7 +276,7 @@ describe("in a tree", () => {
     const stopped = tree.stop(20);
     await rest();
     expect([good.said, deaf.said]).toEqual(Array(2).fill(["shutdown 20"]));
-    await vi.advanceTimersByTimeAsync(20);
+    await clock.advance(20);
     expect(await stopped).toEqual({ type: "shutdown" });
     expect(await factory.exited).toMatchObject({ drained: 1, killed: 1 });
     expect(good.said).toHaveLength(1);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   type ExitReason,
   killedExit,
@@ -12,6 +12,7 @@ import {
   UserLoop,
   type UserResult,
 } from "../../src/actor/index.ts";
+import { type VirtualClock, virtualClock } from "../../src/testing/index.ts";
 
 type State = readonly string[];
 
@@ -135,8 +136,11 @@ describe("messages that come before the loop runs", () => {
 });
 
 describe("the end", () => {
-  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
-  afterEach(() => void vi.useRealTimers());
+  let clock: VirtualClock;
+  beforeEach(() => {
+    clock = virtualClock();
+  });
+  afterEach(() => clock[Symbol.dispose]());
 
   it("by its own answer: onEnd, then onClose with the last state", () => {
     const host = new Host();
@@ -175,7 +179,7 @@ describe("the end", () => {
     work.resolve(next(["first"]));
     await ending;
     expect(host.closes).toEqual([[["first", "closed"], "gone"]]);
-    expect(vi.getTimerCount()).toBe(0);
+    expect(clock.pendingTimers).toEqual([]);
   });
 
   it("leaves a handler behind that outlives its grace of 5 seconds", async () => {
@@ -184,9 +188,9 @@ describe("the end", () => {
     host.handle = () => new Promise(() => {});
     void host.user.deliver("hang");
     const ending = host.user.close("gone", normalExit);
-    vi.advanceTimersByTime(4_999);
+    await clock.advance(4_999);
     expect(host.closes).toEqual([]);
-    vi.advanceTimersByTime(1);
+    await clock.advance(1);
     await ending;
     expect(host.closes).toEqual([[[], "gone"]]);
   });

@@ -59,11 +59,11 @@ it("serves TLS, and on a unix socket", async () => {
 
 it.each<[string, unknown, RegExp]>([
   ["nothing", undefined, /the options of listen must be an object, got undefined/],
-  ["no place", { init, loop: echo }, /listen needs one of port, path, fd and systemd/],
+  ["no place", { init, loop: echo }, /listen needs one of port, path, fd, systemd and memory/],
   [
     "two places",
     { init, loop: echo, port: 0, fd: 3 },
-    /listen takes only one of port, path, fd and systemd, got port and fd/,
+    /listen takes only one of port, path, fd, systemd and memory, got port and fd/,
   ],
   ["everyone without a path", { init, loop: echo, port: 0, everyone: true }, /everyone needs path/],
   ["a misspelt option", { init, loop: echo, prot: 0 }, /listen has no option "prot"/],

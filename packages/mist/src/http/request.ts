@@ -59,7 +59,10 @@ export class Request<Body = RequestBody> {
     this.body = body;
   }
 
-  /** The method, as sent; methods are case-sensitive (RFC 9110 §9.1). */
+  /**
+   * The method, as sent; methods are case-sensitive (RFC 9110 §9.1). `"GET"` for a WebSocket handshake over HTTP/2, which is
+   * sent as an extended CONNECT (RFC 8441).
+   */
   get method(): string {
     return this.#parts.method;
   }
@@ -89,7 +92,10 @@ export class Request<Body = RequestBody> {
     return this.#parts.port;
   }
 
-  /** The path as sent: percent-encoding kept, query left out. `"*"` for `OPTIONS *`. */
+  /**
+   * The path as sent: percent-encoding kept, query left out. `"*"` for `OPTIONS *`. Every `%` has two hexadecimal digits
+   * behind it, but what they encode need not be UTF-8: `decodeURIComponent` may throw.
+   */
   get path(): string {
     return this.#parts.path;
   }

@@ -23,7 +23,7 @@ import { MAX_WINDOW } from "./flow-control.ts";
 import { DEFAULT_LIMITS, type Http2Limits } from "./limits.ts";
 import { Receiver } from "./receiver.ts";
 import type { ResponseHead } from "./response-head.ts";
-import type { Output } from "./sender.ts";
+import type { Output, TextEncoding } from "./sender.ts";
 import { Session } from "./session.ts";
 import { writeSettings } from "./settings.ts";
 import type { Stream } from "./stream.ts";
@@ -145,24 +145,30 @@ export class Http2Connection<Owner = unknown> {
   }
 
   /**
-   * A piece of the body; text as UTF-8. False: no more, please, before the stream's `room` event. The bytes belong to
+   * A piece of the body; text in `encoding`. False: no more, please, before the stream's `room` event. The bytes belong to
    * the core until `onSent`, which `output` hands out; without it, for good. Throws `UsageError` when the body gets
    * longer than declared.
    */
-  sendData(stream: Stream<Owner>, data: string | Uint8Array, onSent?: () => void): boolean {
-    if (!stream.isReset) return this.#session.sender.data(stream, data, onSent);
+  sendData(
+    stream: Stream<Owner>,
+    data: string | Uint8Array,
+    onSent?: () => void,
+    encoding: TextEncoding = "utf8",
+  ): boolean {
+    if (!stream.isReset) return this.#session.sender.data(stream, data, onSent, encoding);
     onSent?.();
     return true;
   }
 
   /**
-   * The end of the body, with trailers if there are any. Throws `UsageError` when fewer bytes were sent than declared,
-   * or a field may not stand in trailers; the stream is then reset.
+   * The end of the body, with trailers if there are any. `output` hands out `onSent` with END_STREAM, or when it will
+   * never leave. Throws `UsageError` when fewer bytes were sent than declared, or a field may not stand in trailers; the
+   * stream is then reset.
    */
-  sendEnd(stream: Stream<Owner>, trailers: Fields = NO_FIELDS): void {
+  sendEnd(stream: Stream<Owner>, trailers: Fields = NO_FIELDS, onSent?: () => void): void {
     if (stream.isReset) return;
     try {
-      this.#session.sender.end(stream, trailers);
+      this.#session.sender.end(stream, trailers, onSent);
     } catch (error) {
       this.reset(stream, INTERNAL_ERROR);
       throw error;

@@ -48,8 +48,9 @@ export function malformedReason(kind: number): Reason {
 const UPPER = /[A-Z]/;
 /** scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) (RFC 3986 §3.1) */
 const SCHEME_TEXT = /^[A-Za-z][A-Za-z0-9+.-]*$/;
-/** A path with a query, as the HTTP/1 core takes it: visible characters, and no fragment (RFC 9110 §7.1). */
-const PATH_TEXT = /^(?:\/[\x21\x22\x24-\x7e]*|\*)$/;
+/** A path with a query, as the HTTP/1 core takes it (`http1/grammar.ts`): RFC 3986, and a query with any "%". */
+const PATH_TEXT =
+  /^(?:\/(?:[\w\-.~:/[\]@!$&'()*+,;=]|%[\dA-Fa-f]{2})*(?:\?[\w\-.~:/?[\]@!$&'()*+,;=%]*)?|\*)$/;
 
 const KINDS: ReadonlyMap<string, number> = new Map([
   ["cookie", COOKIE],

@@ -248,6 +248,13 @@ export class HeadBlock implements FieldSink {
     if (this.#method === "CONNECT" && this.#protocol === undefined) {
       return new ProtocolError("this server opens no tunnels", { status: 501, section: "RFC 9110 §9.3.6" });
     }
+    // Names of protocols are compared without regard to case (RFC 9110 §7.8).
+    if (this.#protocol !== undefined && this.#protocol.toLowerCase() !== "websocket") {
+      return new ProtocolError("the only :protocol here is websocket", {
+        status: 501,
+        section: "RFC 9220 §3",
+      });
+    }
     if (this.#path.length > this.#limits.maxTarget) {
       return tooLarge(
         `:path is longer than ${this.#limits.maxTarget} bytes`,

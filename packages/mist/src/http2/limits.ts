@@ -45,7 +45,10 @@ export interface Http2Limits {
   readonly connectionWindow: number;
   /** Bytes of all requests that were received and not read; there the connection's window stays shut. Default 8 MiB. */
   readonly maxUnread: number;
-  /** Bytes a stream takes from the application before `sendData` says that there is no room. Default 64 KiB. */
+  /**
+   * Bytes a stream takes from the application before `sendData` says that there is no room, and 128 more for each piece.
+   * Default 64 KiB.
+   */
   readonly maxQueued: number;
   /** Time for our SETTINGS to be acknowledged: GOAWAY with SETTINGS_TIMEOUT. Default 10 s. */
   readonly settingsAckMs: number;

@@ -194,6 +194,8 @@ export class Receiver<Owner> {
       session.streamError(stream, STREAM_CLOSED, "HEADERS follows the end of the request");
     } else if (!ended || dependsOnItself) {
       session.streamError(stream, PROTOCOL_ERROR, "trailers do not end the stream");
+    } else if (stream.head?.protocol !== undefined) {
+      session.streamError(stream, PROTOCOL_ERROR, "HEADERS in a tunnel (RFC 9113 §8.5)");
     } else {
       const trailers = this.#block.trailers();
       if (trailers instanceof ProtocolError) {

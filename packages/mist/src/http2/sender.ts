@@ -23,6 +23,8 @@ const MAX_DIRECT = 4096;
 const MAX_GATHERED = 64 * 1024;
 /** Pieces this small are copied into the buffer, between larger ones. */
 const MAX_COPIED = 1024;
+/** Bytes that a piece costs while it waits, besides its own: a peer can make a server say many tiny things. */
+const PIECE_COST = 128;
 /** Longer frames than this would make others wait, whatever the peer allows. */
 const MAX_DATA_FRAME = 64 * 1024;
 /** A frame is not made smaller than this just because the caller's budget is used up. */
@@ -33,6 +35,9 @@ export interface Output {
   readonly pieces: readonly Uint8Array[];
   readonly onSent: readonly (() => void)[];
 }
+
+/** How text becomes bytes. */
+export type TextEncoding = "utf8" | "latin1";
 
 const NOTHING: Output = Object.freeze({ pieces: [], onSent: [] });
 
@@ -116,9 +121,14 @@ export class Sender<Owner> {
   }
 
   /** A piece of the body. False: no more before `room`. Throws a `UsageError` when the body is longer than declared. */
-  data(stream: Stream<Owner>, data: string | Uint8Array, onSent: (() => void) | undefined): boolean {
+  data(
+    stream: Stream<Owner>,
+    data: string | Uint8Array,
+    onSent: (() => void) | undefined,
+    encoding: TextEncoding,
+  ): boolean {
     if (stream.writer !== state.W_BODY) throw outOfTurn("body data", stream);
-    const size = typeof data === "string" ? Buffer.byteLength(data) : data.length;
+    const size = typeof data === "string" ? Buffer.byteLength(data, encoding) : data.length;
     if (stream.bodyMode === "length") {
       if (size > stream.bodyLeft) throw new UsageError(`the body is longer than its content-length`);
       stream.bodyLeft -= size;
@@ -128,11 +138,11 @@ export class Sender<Owner> {
       return true;
     }
     if (onSent === undefined && this.#mayWriteDirectly(stream, size)) {
-      this.#writeDirectly(stream, data, size);
+      this.#writeDirectly(stream, data, size, encoding);
       return true;
     }
-    this.#enqueue(stream, typeof data === "string" ? Buffer.from(data) : data, onSent);
-    stream.wantsRoom = stream.queuedBytes >= this.#limits.maxQueued;
+    this.#enqueue(stream, typeof data === "string" ? Buffer.from(data, encoding) : data, onSent);
+    stream.wantsRoom = held(stream) >= this.#limits.maxQueued;
     return !stream.wantsRoom;
   }
 
@@ -147,12 +157,17 @@ export class Sender<Owner> {
     );
   }
 
-  #writeDirectly(stream: Stream<Owner>, data: string | Uint8Array, size: number): void {
+  #writeDirectly(
+    stream: Stream<Owner>,
+    data: string | Uint8Array,
+    size: number,
+    encoding: TextEncoding,
+  ): void {
     const out = this.frames.sink;
     stream.flagsAt = out.length + 4;
     stream.flagsIn = this.#buffer;
     writeFrameHeader(out, size, frame.DATA, 0, stream.id);
-    if (typeof data === "string") out.length += out.bytes.write(data, out.length, "utf8");
+    if (typeof data === "string") out.length += out.bytes.write(data, out.length, encoding);
     else out.append(data);
     this.#sent(stream, size);
   }
@@ -170,7 +185,7 @@ export class Sender<Owner> {
    * The end of the body. Throws a `UsageError` when fewer bytes were sent than declared, or when these can be no
    * trailers.
    */
-  end(stream: Stream<Owner>, trailers: Fields): void {
+  end(stream: Stream<Owner>, trailers: Fields, onSent: (() => void) | undefined): void {
     if (stream.writer !== state.W_BODY) throw outOfTurn("the end of a body", stream);
     if (stream.bodyMode === "length" && stream.bodyLeft > 0) {
       throw new UsageError(`the body is ${stream.bodyLeft} bytes shorter than its content-length`);
@@ -179,6 +194,7 @@ export class Sender<Owner> {
     if (sent.length > 0) this.#heads.checkTrailers(sent);
     stream.write(state.END_QUEUED);
     stream.endTrailers = sent.length === 0 ? undefined : sent;
+    stream.onEndSent = onSent;
     if (stream.queuedBytes === 0) this.#end(stream);
   }
 
@@ -196,7 +212,15 @@ export class Sender<Owner> {
       writeFrameHeader(out, 0, frame.DATA, frame.END_STREAM, stream.id);
     }
     stream.write(state.END_SENT);
+    this.#tellEndSent(stream);
     this.#owner.responseSent(stream);
+  }
+
+  #tellEndSent(stream: Stream<Owner>): void {
+    const { onEndSent } = stream;
+    if (onEndSent === undefined) return;
+    stream.onEndSent = undefined;
+    this.#onSent.push(onEndSent);
   }
 
   // --- flow control ----------------------------------------------------------------------------
@@ -218,6 +242,7 @@ export class Sender<Owner> {
     // Some of it may be on its way: whoever lent the bytes gets them back behind what was handed out before.
     for (const { onSent } of stream.queue ?? []) if (onSent !== undefined) this.#onSent.push(onSent);
     stream.queue = undefined;
+    this.#tellEndSent(stream);
   }
 
   #sent(stream: Stream<Owner>, bytes: number): void {
@@ -278,7 +303,7 @@ export class Sender<Owner> {
       this.#waiting.delete(stream);
       if (stream.writer === state.W_ENDING) this.#end(stream);
     }
-    if (stream.wantsRoom && stream.queuedBytes <= this.#limits.maxQueued >> 1) {
+    if (stream.wantsRoom && held(stream) <= this.#limits.maxQueued >> 1) {
       stream.wantsRoom = false;
       if (stream.writer === state.W_BODY) this.#owner.room(stream);
     }
@@ -318,6 +343,11 @@ export class Sender<Owner> {
     this.#cuts = [];
     return pieces;
   }
+}
+
+/** What the stream's data cost while they wait. */
+function held<Owner>({ queue, queuedBytes }: Stream<Owner>): number {
+  return queue === undefined ? queuedBytes : queuedBytes + queue.length * PIECE_COST;
 }
 
 function outOfTurn<Owner>(what: string, stream: Stream<Owner>): UsageError {

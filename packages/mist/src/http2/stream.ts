@@ -64,6 +64,8 @@ export class Stream<Owner = unknown> {
   wantsRoom = false;
   /** Trailers of the response that wait for the data before them. */
   endTrailers: Fields | undefined = undefined;
+  /** Who wants to know when END_STREAM leaves. */
+  onEndSent: (() => void) | undefined = undefined;
   /** Where the flags of the stream's last frame are, in which of the sender's buffers. */
   flagsAt = 0;
   flagsIn = -1;

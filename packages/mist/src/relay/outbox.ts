@@ -4,6 +4,7 @@
 // its connection open and takes nothing: the bound holds then, too. A message that is sent twice because its
 // acknowledgement was lost is dropped by its receivers, who know publisher and sequence.
 
+import { clock } from "@x/glisten/kit";
 import type { Relay } from "./relay.ts";
 
 /** Why a message was not handed to the relay, or not taken by it. */
@@ -27,7 +28,7 @@ export interface OutboxOptions {
   readonly maxAgeMs: number;
   /** Told of every message that is dropped. */
   readonly dropped: (topic: string, reason: Undelivered, cause?: unknown) => void;
-  /** Milliseconds of a clock that only moves forward. Default `performance.now`. */
+  /** Milliseconds of a clock that only moves forward. Default: the clock of glisten. */
   readonly now?: (() => number) | undefined;
 }
 
@@ -45,7 +46,7 @@ export class Outbox {
   constructor(relay: Pick<Relay, "publish">, options: OutboxOptions) {
     this.#relay = relay;
     this.#options = options;
-    this.#now = options.now ?? (() => performance.now());
+    this.#now = options.now ?? clock.now;
   }
 
   /** Bytes of messages that the engine has not taken yet. */

@@ -6,6 +6,8 @@
 // more, it waits on, though no longer than the last one took to write. Whoever publishes now and then notices nothing;
 // whoever publishes faster than thousands of sockets can be written to gets through nevertheless.
 
+import { clock, whenClockChanges } from "@x/glisten/kit";
+
 /** What a writer is here. */
 export interface Flushable {
   runScheduledFlush(): void;
@@ -23,6 +25,11 @@ let joined = 0;
 let waitUntil = 0;
 /** How long writing the last broadcast took, in milliseconds. */
 let lastTook = 0;
+
+whenClockChanges(() => {
+  waitUntil = 0;
+  lastTook = 0;
+});
 
 /** Flushes soon. Whoever is scheduled is not to be scheduled again, but to tell `joinsFlush`. */
 export function scheduleFlush(writer: Flushable): void {
@@ -46,19 +53,19 @@ function flushScheduled(): void {
 function holdBack(writers: Flushable[]): void {
   broadcast = writers;
   joined = 0;
-  waitUntil = performance.now() + lastTook;
-  setImmediate(flushBroadcast);
+  waitUntil = clock.now() + lastTook;
+  clock.nextTurn(flushBroadcast);
 }
 
 function flushBroadcast(): void {
-  const start = performance.now();
+  const start = clock.now();
   if (joined >= many && start < waitUntil) {
     joined = 0;
-    setImmediate(flushBroadcast);
+    clock.nextTurn(flushBroadcast);
     return;
   }
   const writers = broadcast;
   broadcast = [];
   for (const writer of writers) writer.runScheduledFlush();
-  lastTook = Math.min(longestWait, performance.now() - start);
+  lastTook = Math.min(longestWait, clock.now() - start);
 }

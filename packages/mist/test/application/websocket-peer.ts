@@ -1,11 +1,24 @@
-// A raw WebSocket client on a plain socket, and a server for it to talk to.
+// A raw WebSocket client on a plain socket, or on a stream of HTTP/2, and a server for it to talk to.
 
 import { Buffer } from "node:buffer";
-import type * as mug from "@x/mug";
 import * as mist from "../../src/index.ts";
 import type { Served } from "../server/serve.ts";
 import { serve } from "../server/serve.ts";
 import { readServerFrames, type ServerFrame } from "../websocket/client-frames.ts";
+import { connectStream } from "./websocket-stream-peer.ts";
+
+/** What a client needs of what carries its frames: a mug socket is one. */
+export interface PeerSocket {
+  send(bytes: Buffer): Promise<unknown>;
+  receive(options: { timeout: number }): Promise<Buffer>;
+  receiveToEnd(options: { timeout: number }): Promise<Buffer>;
+  halfClose(): Promise<unknown>;
+  reset(): unknown;
+  close(): Promise<unknown>;
+}
+
+/** Which version `open` speaks. The same tests run over both: see `websocket-http2.test.ts`. */
+export const transport: { version: "1.1" | "2" } = { version: "1.1" };
 
 export const key = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -47,17 +60,17 @@ export function echo<State = unknown, Message = never>(
 }
 
 export class RawClient {
-  readonly socket: mug.Socket;
+  readonly socket: PeerSocket;
   readonly head: string;
   #bytes: Buffer = Buffer.alloc(0);
   #frames: ServerFrame[] = [];
 
-  constructor(socket: mug.Socket, head: string) {
+  constructor(socket: PeerSocket, head: string) {
     this.socket = socket;
     this.head = head;
   }
 
-  send(...frames: readonly Buffer[]): Promise<void> {
+  send(...frames: readonly Buffer[]): Promise<unknown> {
     return this.socket.send(Buffer.concat(frames));
   }
 
@@ -101,6 +114,11 @@ export async function open(
   changes: Record<string, string | undefined> = {},
   behind: Buffer = Buffer.alloc(0),
 ): Promise<RawClient> {
+  if (transport.version === "2") {
+    const { socket, head } = await connectStream(served.url, changes, behind);
+    if (!head.startsWith(":status: 200\r\n")) throw new Error(head);
+    return new RawClient(socket, head);
+  }
   const socket = await served.connect();
   await socket.send(Buffer.concat([Buffer.from(handshake(changes)), behind]));
   const head = (await socket.receiveUntil("\r\n\r\n", { timeout: 10_000 })).toString("latin1");

@@ -32,6 +32,18 @@ const settings = (...pairs: readonly (readonly [id: number, value: number])[]): 
 const get = (id: number, flags = 5): Buffer =>
   frame(1, flags, id, Buffer.from([0x82, 0x86, 0x84, 0x41, 0x01, 0x61]));
 
+const literal = (text: string): Buffer => Buffer.concat([Buffer.of(text.length), Buffer.from(text)]);
+
+/** The handshake of a WebSocket (RFC 8441). */
+const connect = (id: number, flags = 4): Buffer => {
+  const fields = { ":method": "CONNECT", ":protocol": "websocket", ":scheme": "http", ":path": "/ws" };
+  const all = { ...fields, ":authority": "a", "sec-websocket-version": "13" };
+  const lines = Object.entries(all).map(([name, value]) =>
+    Buffer.concat([Buffer.of(0), literal(name), literal(value)]),
+  );
+  return frame(1, flags, id, Buffer.concat(lines));
+};
+
 /** A client that says what it likes, and reads when it is told to. */
 async function peer(port: number): Promise<net.Socket & { frames(): Buffer }> {
   const socket = net.connect(port, "127.0.0.1");
@@ -75,12 +87,21 @@ describe("floods end with GOAWAY, ENHANCE_YOUR_CALM", () => {
       (n) => Buffer.concat([get(n * 2 + 1), frame(3, 0, n * 2 + 1, Buffer.from([0, 0, 0, 8]))]),
     ],
     ["MadeYouReset", (n) => Buffer.concat([get(n * 2 + 1), frame(8, 0, n * 2 + 1, Buffer.alloc(4))])],
+    [
+      "rapid reset of WebSockets",
+      (n) => Buffer.concat([connect(n * 2 + 1), frame(3, 0, n * 2 + 1, Buffer.from([0, 0, 0, 8]))]),
+    ],
+    [
+      "WebSockets that are sent more than they have room for",
+      (n) => Buffer.concat([connect(n * 2 + 1), frame(8, 0, n * 2 + 1, Buffer.from([0x7f, 255, 255, 255]))]),
+    ],
     ["PING", () => frame(6, 0, 0, Buffer.alloc(8))],
     ["SETTINGS", () => settings([3, 1])],
   ])("%s", async (_, attack) => {
     let aborted = 0;
     const { port, server, url } = await serve(async (request) => {
       if (request.path === "/other") return mist.text("ok");
+      if (request.path === "/ws") return mist.websocket({ request, onInit: () => 0, handler: () => {} });
       request.signal.addEventListener("abort", () => aborted++);
       return await never;
     });

@@ -162,3 +162,13 @@ test("what looks like a preface and is none is told by GOAWAY", async () => {
   expect([...frames.subarray(3, 4), goaway.at(3), goaway.at(9 + 4 + 3)]).toEqual([4, 8, 7]);
   expect(goaway.readUInt32BE(9 + 4 + 9 + 4)).toBe(1);
 });
+
+test.each([
+  ["GARBAGE\r\n\r\n", 400],
+  ["GET / BAD\r\n\r\n", 400],
+  ["get the page\r\n\r\n", 400],
+  ["PRI * HTTP/2.0\r\n\r\nSM\r\n\n\r", 505],
+])("every other mistake is answered in HTTP/1: %j", async (request, status) => {
+  const { ask: send } = await serve(answerVersion);
+  expect(await send(request)).toContain(`HTTP/1.1 ${status} `);
+});

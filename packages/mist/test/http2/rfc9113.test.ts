@@ -464,6 +464,9 @@ describe("§8.3 pseudo-fields", () => {
     ["an empty :path", but(replaced(":path", "")), rst(1, PROTOCOL_ERROR)],
     ["a relative :path", but(replaced(":path", "x")), rst(1, PROTOCOL_ERROR)],
     ["a :path with a space", but(replaced(":path", "/ x")), rst(1, PROTOCOL_ERROR)],
+    ["a :path with a backslash", but(replaced(":path", "/a\\b")), rst(1, PROTOCOL_ERROR)],
+    ["a :path with a % that encodes nothing", but(replaced(":path", "/%zz")), rst(1, PROTOCOL_ERROR)],
+    ["a query with such a %", but(replaced(":path", "/%7E?q=100%")), answered(1)],
     ["a :path with a fragment", but(replaced(":path", "/#x")), rst(1, PROTOCOL_ERROR)],
     [":path * of a GET", but(replaced(":path", "*")), rst(1, PROTOCOL_ERROR)],
     [

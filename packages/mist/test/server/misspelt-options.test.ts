@@ -52,7 +52,7 @@ const wrong: [string, Call, string][] = [
   [
     "serve on two",
     () => mist.serve({ handler: ok, port: 0, path: "/a" }),
-    "only one of port, path, fd and systemd, got port and path",
+    "only one of port, path, fd, systemd and memory, got port and path",
   ],
   ["ipv6: 1", () => mist.serve({ handler: ok, ipv6: any(1) }), "ipv6 must be true or false, got 1"],
   ["port(80.5)", () => builder.port(80.5), "port must be an integer from 0 to 65535, got 80.5"],

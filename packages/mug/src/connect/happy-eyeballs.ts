@@ -2,6 +2,7 @@
 // family, each address gets a head start over the next, and the first connection wins.
 
 import type { Socket as NetSocket } from "node:net";
+import { clock, type Timer } from "../clock.ts";
 import { Deadline } from "../deadline.ts";
 import { type ConnectAttempt, type ConnectFailure, type MugError, toMugError } from "../errors.ts";
 import { defaults } from "../options.ts";
@@ -48,7 +49,7 @@ class Race {
   #running = 0;
   /** Families take turns; this one is next. */
   #turn = 0;
-  #headStart: NodeJS.Timeout | undefined;
+  #headStart: Timer | undefined;
   /** The next address was due when there was none. */
   #due = false;
   #resolve: (won: Won) => void = () => {};
@@ -71,7 +72,7 @@ class Race {
       });
     } finally {
       stop();
-      clearTimeout(this.#headStart);
+      clock.clearTimer(this.#headStart);
       this.#over.abort();
     }
   }
@@ -90,12 +91,12 @@ class Race {
 
   /** Starts the next attempt when the time is up, unless something starts it sooner. */
   #delay(ms: number): void {
-    clearTimeout(this.#headStart);
-    this.#headStart = setTimeout(() => this.#startNext(), ms);
+    clock.clearTimer(this.#headStart);
+    this.#headStart = clock.setTimer(() => this.#startNext(), ms);
   }
 
   #startNext(): void {
-    clearTimeout(this.#headStart);
+    clock.clearTimer(this.#headStart);
     if (this.#over.signal.aborted) return;
     const candidate = this.#takeCandidate();
     this.#due = candidate === undefined;

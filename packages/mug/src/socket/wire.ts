@@ -3,6 +3,7 @@
 
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
+import { clock } from "../clock.ts";
 import { Deadline } from "../deadline.ts";
 import { abortedError, MugError, renewed, toMugError, UsageError } from "../errors.ts";
 import {
@@ -91,9 +92,9 @@ export class Wire {
     this.#stopReceiving("shutdown", "the socket was shut down");
     if (this.#gone) return;
     await this.writer.finish();
-    const timer = setTimeout(this.#destroy, defaults.linger);
+    const timer = clock.setTimer(this.#destroy, defaults.linger);
     timer.unref();
-    void this.closed.then(() => clearTimeout(timer));
+    void this.closed.then(() => clock.clearTimer(timer));
   }
 
   close(timeout: number): Promise<void> {
@@ -103,10 +104,10 @@ export class Wire {
       this.#destroy();
       return this.closed;
     }
-    const timer = timeout === Number.POSITIVE_INFINITY ? undefined : setTimeout(this.#destroy, timeout);
+    const timer = timeout === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(this.#destroy, timeout);
     timer?.unref();
     this.writer.finish().then(this.#destroy, this.#destroy);
-    return this.closed.finally(() => clearTimeout(timer));
+    return this.closed.finally(() => clock.clearTimer(timer));
   }
 
   reset(): Promise<void> {

@@ -1,5 +1,6 @@
 // The testing kit: scripted peers and servers for tests of network programs, with any test runner.
 
+export { type Clock, type Timer, useClock } from "../clock.ts";
 export { ExpectationError } from "./expectation-error.ts";
 export {
   type CloseKind,

@@ -13,6 +13,7 @@ import {
   isTimeout,
   refuse,
 } from "../checks.ts";
+import { clock } from "../clock.ts";
 import { connectOptions, connect as connectSocket } from "../connect/connect.ts";
 import { over as socketOver } from "../connect/over.ts";
 import { MugError } from "../errors.ts";
@@ -172,14 +173,14 @@ export class Peer implements AsyncDisposable {
   /** The next bytes are these. Fails at the first byte that differs; the bytes stay for the next expectation. */
   expect(expected: Bytes, options: ExpectOptions = {}): Promise<void> {
     checkOptions(options, expectChecks);
-    return handled(this.#expect(toBuffer(expected), this.#clock(options)));
+    return handled(this.#expect(toBuffer(expected), this.#timeLimit(options)));
   }
 
-  async #expect(wanted: Buffer, clock: Clock): Promise<void> {
+  async #expect(wanted: Buffer, limit: TimeLimit): Promise<void> {
     let seen: Buffer = Buffer.alloc(0);
     while (seen.length < wanted.length) {
       const what = `expected ${escapeBytes(wanted, 512)}`;
-      seen = await this.#more(seen, clock, (why) => this.#mismatch(`${what}, ${why}`, wanted, seen));
+      seen = await this.#more(seen, limit, (why) => this.#mismatch(`${what}, ${why}`, wanted, seen));
       const compared = Math.min(seen.length, wanted.length);
       if (wanted.compare(seen, 0, compared, 0, compared) === 0) continue;
       this.socket.unreceive(seen);
@@ -195,15 +196,15 @@ export class Peer implements AsyncDisposable {
   expectMatch(pattern: RegExp, options: MatchOptions = {}): Promise<RegExpExecArray> {
     if (!(pattern instanceof RegExp)) refuse("pattern", "a RegExp", pattern);
     checkOptions(options, matchChecks);
-    return handled(this.#expectMatch(pattern, options.max ?? 1024 * 1024, this.#clock(options)));
+    return handled(this.#expectMatch(pattern, options.max ?? 1024 * 1024, this.#timeLimit(options)));
   }
 
-  async #expectMatch(pattern: RegExp, max: number, clock: Clock): Promise<RegExpExecArray> {
+  async #expectMatch(pattern: RegExp, max: number, limit: TimeLimit): Promise<RegExpExecArray> {
     // A sticky or global pattern would carry its position from one packet to the next.
     const plain = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ""));
     let seen: Buffer = Buffer.alloc(0);
     for (;;) {
-      seen = await this.#more(seen, clock, (why) =>
+      seen = await this.#more(seen, limit, (why) =>
         this.#mismatch(`expected ${pattern}, ${why}`, pattern, seen),
       );
       const match = plain.exec(seen.toString("latin1"));
@@ -239,13 +240,13 @@ export class Peer implements AsyncDisposable {
   expectClose(options: CloseOptions = {}): Promise<"fin" | "reset"> {
     checkOptions(options, closeChecks);
     const { kind = "any", discard = false } = options;
-    return handled(this.#expectClose(kind, discard, this.#clock(options)));
+    return handled(this.#expectClose(kind, discard, this.#timeLimit(options)));
   }
 
-  async #expectClose(kind: CloseKind, discard: boolean, clock: Clock): Promise<"fin" | "reset"> {
+  async #expectClose(kind: CloseKind, discard: boolean, limit: TimeLimit): Promise<"fin" | "reset"> {
     for (;;) {
-      const end = await this.#receiveOrEnd(clock.left());
-      if (end instanceof MugError) return this.#judgeEnd(end, kind, clock);
+      const end = await this.#receiveOrEnd(limit.left());
+      if (end instanceof MugError) return this.#judgeEnd(end, kind, limit);
       if (discard) continue;
       this.socket.unreceive(end);
       throw this.#fail(`expected the peer to close, got ${escapeBytes(end, 512)}`);
@@ -275,25 +276,25 @@ export class Peer implements AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return clock.until(this.close());
   }
 
   // ---- inside
 
-  #clock(options: ExpectOptions): Clock {
+  #timeLimit(options: ExpectOptions): TimeLimit {
     const timeout = options.timeout ?? this.#timeout;
-    const end = performance.now() + timeout;
-    return { timeout, left: () => Math.max(0, end - performance.now()) };
+    const end = clock.now() + timeout;
+    return { timeout, left: () => Math.max(0, end - clock.now()) };
   }
 
   /** What was seen and the next packet behind it. On failure everything is put back first. */
-  async #more(seen: Buffer, clock: Clock, failure: (why: string) => ExpectationError): Promise<Buffer> {
-    const next = await this.#receiveOrEnd(clock.left());
+  async #more(seen: Buffer, limit: TimeLimit, failure: (why: string) => ExpectationError): Promise<Buffer> {
+    const next = await this.#receiveOrEnd(limit.left());
     if (!(next instanceof MugError)) return seen.length === 0 ? next : Buffer.concat([seen, next]);
     this.socket.unreceive(seen);
     const got = `got ${seen.length === 0 ? "nothing" : escapeBytes(seen, 512)}`;
     throw failure(
-      next.code === "timeout" ? `${got} within ${clock.timeout} ms` : `${got}, then: ${next.message}`,
+      next.code === "timeout" ? `${got} within ${limit.timeout} ms` : `${got}, then: ${next.message}`,
     );
   }
 
@@ -306,9 +307,9 @@ export class Peer implements AsyncDisposable {
     }
   }
 
-  #judgeEnd(end: MugError, kind: CloseKind, clock: Clock): "fin" | "reset" {
+  #judgeEnd(end: MugError, kind: CloseKind, limit: TimeLimit): "fin" | "reset" {
     if (end.code === "timeout") {
-      throw this.#fail(`expected the peer to close, but it stayed open for ${clock.timeout} ms`, end);
+      throw this.#fail(`expected the peer to close, but it stayed open for ${limit.timeout} ms`, end);
     }
     const seen = end.code === "closed" ? "fin" : "reset";
     if (kind !== "any" && kind !== seen) {
@@ -342,7 +343,7 @@ export class Peer implements AsyncDisposable {
 }
 
 /** How long an expectation may take, and what is left of it. */
-interface Clock {
+interface TimeLimit {
   readonly timeout: number;
   left(): number;
 }
@@ -388,8 +389,8 @@ function peerOptions(timeout: number | undefined): PeerOptions {
 
 /** Lets time pass: milliseconds, or without them one whole turn of the event loop, polling included. */
 function pass(ms = 0): Promise<void> {
-  if (ms > 0) return new Promise((resolve) => setTimeout(resolve, ms));
-  return new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  if (ms > 0) return new Promise((resolve) => clock.setTimer(resolve, ms));
+  return new Promise((resolve) => clock.nextTurn(() => clock.nextTurn(resolve)));
 }
 
 function firstDifference(wanted: Buffer, seen: Buffer): number {

@@ -1,6 +1,7 @@
 // What went over one connection and when, readable. Bounded: of a long chunk the beginning is kept, of a long
 // conversation the end.
 
+import { clock } from "../clock.ts";
 import type { Tap } from "../socket/tap.ts";
 
 /** `send` and `receive` are bytes; `event` is what happened to the connection; `note` is the script's own. */
@@ -38,7 +39,7 @@ const maxEntries = 1000;
 export class Transcript {
   readonly #name: string;
   readonly #entries: TranscriptEntry[] = [];
-  readonly #startedAt: number = performance.now();
+  readonly #startedAt: number = clock.now();
   #dropped = 0;
 
   constructor(name: string) {
@@ -87,7 +88,7 @@ export class Transcript {
       this.#entries.shift();
       this.#dropped++;
     }
-    this.#entries.push({ atMs: performance.now() - this.#startedAt, kind, text });
+    this.#entries.push({ atMs: clock.now() - this.#startedAt, kind, text });
   }
 }
 

@@ -3,6 +3,7 @@
 // Owns the set of children, their restarts, and their common end. An adopted child costs one entry in a set; a
 // started one a promise and what its own `stop` takes.
 
+import { clock, oneTurn, type Timer } from "../../clock.ts";
 import { UsageError } from "../../errors.ts";
 import { checkFunctions, checkNames, shown } from "../../option-names.ts";
 import { abnormalExit, describeExit, type ExitReason, isFailure, killedExit, shutdownExit } from "../exit.ts";
@@ -77,7 +78,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
   /** Why it is ending. */
   #reason: ExitReason = shutdownExit;
   #leftAtStop = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #deadlineAt = Number.POSITIVE_INFINITY;
   #resolveExited!: (report: FactoryReport) => void;
 
@@ -154,7 +155,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await clock.until(this.stop());
   }
 
   async #startOne(argument: Arg): Promise<C> {
@@ -184,7 +185,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
   async #restart(entry: Incarnation<Arg, C>, why: ExitReason): Promise<void> {
     let reason = why;
     while (this.#open) {
-      if (!this.#window.add(performance.now())) {
+      if (!this.#window.add(clock.now())) {
         this.#giveUp(entry, reason);
         return;
       }
@@ -198,7 +199,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
         reason = abnormalExit(error);
       }
       // Starts that fail immediately must not starve the event loop.
-      await new Promise((resolve) => setImmediate(resolve));
+      await oneTurn();
     }
     this.childExited(entry);
   }
@@ -240,10 +241,10 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
   }
 
   #armDeadline(deadlineMs: number): void {
-    const at = performance.now() + deadlineMs;
+    const at = clock.now() + deadlineMs;
     if (at >= this.#deadlineAt) return;
     this.#deadlineAt = at;
-    clearTimeout(this.#timer);
+    clock.clearTimer(this.#timer);
     if (deadlineMs <= 0) this.#killRest();
     else this.#timer = after(deadlineMs, () => this.#killRest());
   }
@@ -260,7 +261,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
   #end(killed: number): void {
     if (!this.#alive) return;
     this.#alive = false;
-    clearTimeout(this.#timer);
+    clock.clearTimer(this.#timer);
     const report: FactoryReport = { ...this.#reason, drained: this.#leftAtStop - killed, killed };
     this.#monitors.down(report, this);
     this.#resolveExited(report);

@@ -3,6 +3,7 @@
 // Semantics are those of Erlang/OTP's `supervisor`. One thing happens at a time: while a restart is under way
 // other exits wait, and an exit of a child that has meanwhile been replaced is void.
 
+import { clock, oneTurn, type Timer } from "../../clock.ts";
 import { UsageError } from "../../errors.ts";
 import { shown } from "../../option-names.ts";
 import { abnormalExit, describeExit, type ExitReason, isFailure, killedExit, shutdownExit } from "../exit.ts";
@@ -71,7 +72,7 @@ export class StaticSupervisor implements Supervisor {
   #stopRequested = false;
   #dead = false;
   #deadlineAt = Number.POSITIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #resolveExited!: (reason: ExitReason) => void;
 
   constructor(options: SupervisorOptions) {
@@ -132,7 +133,7 @@ export class StaticSupervisor implements Supervisor {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await clock.until(this.stop());
   }
 
   /** Starts all children; on failure ends those that run, and rejects. */
@@ -184,7 +185,7 @@ export class StaticSupervisor implements Supervisor {
   }
 
   async #restart(entry: Entry, reason: ExitReason): Promise<void> {
-    if (!this.#window.add(performance.now())) {
+    if (!this.#window.add(clock.now())) {
       await this.#giveUp(entry, reason);
       return;
     }
@@ -195,7 +196,7 @@ export class StaticSupervisor implements Supervisor {
     failure.entry.state = "restarting";
     this.#incidents.push({ type: "retry", entry: failure.entry, error: failure.error });
     // Starts that fail immediately must not starve the event loop.
-    await new Promise((resolve) => setImmediate(resolve));
+    await oneTurn();
   }
 
   #affectedBy(entry: Entry): Entry[] {
@@ -287,15 +288,15 @@ export class StaticSupervisor implements Supervisor {
 
   /** Milliseconds until the stop deadline, which has passed only once `#hurry` is aborted. */
   #remaining(): number {
-    return this.#hurry.signal.aborted ? 0 : Math.max(1, this.#deadlineAt - performance.now());
+    return this.#hurry.signal.aborted ? 0 : Math.max(1, this.#deadlineAt - clock.now());
   }
 
   /** Brings the stop deadline nearer; never puts it off. */
   #limitTo(deadlineMs: number): void {
-    const at = performance.now() + deadlineMs;
+    const at = clock.now() + deadlineMs;
     if (at >= this.#deadlineAt) return;
     this.#deadlineAt = at;
-    clearTimeout(this.#timer);
+    clock.clearTimer(this.#timer);
     if (deadlineMs <= 0) this.#hurry.abort();
     else this.#timer = after(deadlineMs, () => this.#hurry.abort());
   }
@@ -303,7 +304,7 @@ export class StaticSupervisor implements Supervisor {
   #end(reason: ExitReason): void {
     if (this.#dead) return;
     this.#dead = true;
-    clearTimeout(this.#timer);
+    clock.clearTimer(this.#timer);
     this.#monitors.down(reason, this);
     this.#resolveExited(reason);
   }

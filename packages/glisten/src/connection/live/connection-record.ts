@@ -5,7 +5,7 @@
 import type { Socket } from "node:net";
 import type { Timed } from "../../server/timer-wheel.ts";
 import type { Endpoint } from "../connection.ts";
-import type { ConnectionHost, HostedConnection } from "../connection-host.ts";
+import type { Carrier, ConnectionHost, HostedConnection } from "../connection-host.ts";
 import type { CloseReason, Protocol } from "../protocol.ts";
 import type { Inbound, Reader } from "./inbound.ts";
 import type { Outbound } from "./outbound.ts";
@@ -26,6 +26,8 @@ export interface ConnectionRecord extends HostedConnection, Reader, Debtor, Time
   socket: Socket;
   /** The socket below TLS; undefined without TLS. */
   raw: Socket | undefined;
+  /** What is below it all. */
+  readonly carrier: Carrier;
   /** The client that a PROXY header named. */
   client: Endpoint | undefined;
   /** See `phase.ts`. */

@@ -92,11 +92,11 @@ export function destroySocket(connection: ConnectionRecord): void {
 /** Destroys the socket with RST: otherwise the kernel keeps, for minutes, what the peer does not take. */
 function resetSocket(connection: ConnectionRecord): void {
   if (connection.phase < CLOSING) connection.phase = CLOSING;
-  const { socket, raw, host } = connection;
+  const { socket, raw } = connection;
   // Node cannot reset while a shutdown(2) is under way: it would neither reset nor close the socket.
   const isShutting = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
-  // It resets TCP sockets only; the one below TLS takes TLS with it.
-  if (isShutting || host.address.type === "unix") socket.destroy();
+  // It cannot reset unix sockets; the one below TLS takes TLS with it.
+  if (isShutting || connection.carrier === "unix") socket.destroy();
   else (raw ?? socket).resetAndDestroy();
 }
 

@@ -11,9 +11,10 @@ import type { LightChild } from "../../actor/index.ts";
 import type { Subject } from "../../actor/subject.ts";
 import { HandlerError, UsageError } from "../../errors.ts";
 import type { Timed } from "../../server/timer-wheel.ts";
+import { isMemory } from "../../transport/memory-socket.ts";
 import type { Sendable } from "../../transport/sendable.ts";
 import type { ConnectionInfo, Endpoint } from "../connection.ts";
-import type { ConnectionHost } from "../connection-host.ts";
+import type { Carrier, ConnectionHost } from "../connection-host.ts";
 import type { Candidate, Handshaken } from "../handshake.ts";
 import { connectionInfo } from "../peer-address.ts";
 import type { CloseReason, Protocol } from "../protocol.ts";
@@ -253,15 +254,21 @@ export class LiveConnection implements ConnectionRecord, Candidate, LightChild, 
     throw new UsageError("connection.subject exists only with glisten.new(init, loop)");
   }
 
-  get transport(): "tcp" | "tls" | "unix" {
-    return this.raw === undefined ? this.host.address.type : "tls";
+  /** Every server can be connected to in memory, whatever it listens on. */
+  get carrier(): Carrier {
+    return isMemory(this.raw ?? this.socket) ? "memory" : this.host.address.type;
+  }
+
+  get transport(): Carrier | "tls" {
+    return this.raw === undefined ? this.carrier : "tls";
   }
 
   info(): ConnectionInfo {
     try {
-      this.#info ??= connectionInfo(this.socket, this.client);
+      // TLS over memory does not know the addresses below it.
+      this.#info ??= connectionInfo(this.raw ?? this.socket, this.client);
     } catch (error) {
-      if (this.host.address.type === "tcp") this.marks |= peerLost;
+      if (this.carrier === "tcp") this.marks |= peerLost;
       throw error;
     }
     return this.#info;

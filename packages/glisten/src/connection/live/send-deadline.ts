@@ -8,12 +8,15 @@
 // acknowledged. Progress then comes in steps of a segment: over the loopback, up to 128 KiB.
 
 import type { Socket } from "node:net";
+import { clock } from "../../clock.ts";
 import { type Timed, type TimerWheel, turnMs } from "../../server/timer-wheel.ts";
 import { unacknowledgedBytes } from "../../transport/unacknowledged.ts";
 
 /** The connection, as its send deadline sees it. */
 export interface Debtor {
   readonly socket: Socket;
+  /** The socket below TLS. */
+  readonly raw: Socket | undefined;
   /** Bytes written so far, waiting ones included. */
   readonly bytesWritten: number;
   /** Bytes that wait. */
@@ -50,7 +53,7 @@ export class SendDeadline implements Timed {
     this.#limitMs = sendMs;
     this.#leftMs = sendMs;
     this.#accepted = acceptedBy(debtor);
-    this.#lookedAt = performance.now();
+    this.#lookedAt = clock.now();
     this.#arm();
   }
 
@@ -81,7 +84,7 @@ export class SendDeadline implements Timed {
       this.#judge(taken);
       return;
     }
-    unacknowledgedBytes(debtor.socket, (bytes) => {
+    unacknowledgedBytes(debtor.raw ?? debtor.socket, (bytes) => {
       if (this.#over) return;
       const before = this.#unacknowledged;
       this.#unacknowledged = bytes;
@@ -91,7 +94,7 @@ export class SendDeadline implements Timed {
   }
 
   #judge(taken: number): void {
-    const now = performance.now();
+    const now = clock.now();
     // While our own event loop stands still the peer is not to blame.
     const elapsed = Math.min(now - this.#lookedAt, 2 * this.#lookMs() + 2 * turnMs);
     this.#lookedAt = now;

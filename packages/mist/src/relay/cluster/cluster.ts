@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import nodeCluster from "node:cluster";
 import process from "node:process";
 import { TransportError } from "@x/glisten";
-import { checkNames, harmless, shown } from "@x/glisten/kit";
+import { checkNames, harmless, ignore, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { Relay, RelaySink } from "../relay.ts";
 import { theHub } from "./hub.ts";
@@ -191,8 +191,6 @@ function toOwnHub(hear: (notice: Notice) => void): Channel {
     close() {},
   };
 }
-
-function ignore(): void {}
 
 /**
  * A relay between the workers of `mist.cluster`, and their primary, if it has topics as well. Elsewhere a process is on

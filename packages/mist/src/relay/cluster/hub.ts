@@ -5,6 +5,7 @@
 // has caught up it is told that it has missed something.
 
 import nodeCluster, { type Worker } from "node:cluster";
+import { clock, ignore } from "@x/glisten/kit";
 import { Kept } from "./kept.ts";
 import { type Bundle, isRequest, type Notice, type Request, type Tell } from "./messages.ts";
 
@@ -36,7 +37,7 @@ class Port {
     }
     this.#untaken += size;
     this.#bundled += size;
-    if (this.#bundle.push(topic, message) === 2) setImmediate(() => this.#flush());
+    if (this.#bundle.push(topic, message) === 2) clock.nextTurn(() => this.#flush());
     if (this.#bundled >= fullBundle) this.#flush();
   }
 
@@ -87,7 +88,7 @@ class Hub {
   attach(hear: (notice: Notice) => void): HubClient {
     const ports = new Map<number, Port>();
     const told = (notice: Notice, taken: () => void): void => {
-      setImmediate(() => {
+      clock.nextTurn(() => {
         hear(notice);
         taken();
       });
@@ -150,8 +151,6 @@ function say(worker: Worker, notice: Notice, taken: () => void): void {
   // A channel that breaks calls back with an error, too.
   worker.send(notice, taken);
 }
-
-function ignore(): void {}
 
 let hub: Hub | undefined;
 

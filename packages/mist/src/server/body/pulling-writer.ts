@@ -3,7 +3,7 @@
 // They ask for the next piece only while the client keeps up. Neither hears that the server is stopping: a body in
 // flight is finished, and the stop deadline bounds it.
 
-import { callUser } from "@x/glisten/kit";
+import { callUser, oneTurn } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { BodySink } from "./body-sink.ts";
 import type { BodySource } from "./body-source.ts";
@@ -58,7 +58,7 @@ export class IterableWriter implements BodyWriter {
       if (sink.room.blocked) await sink.room.whenRoom();
       // Room may be there again within the tick, and nobody else has had a turn then.
       if (budget < 0) {
-        await nextTurn();
+        await oneTurn();
         budget = bytesPerTurn;
       }
       if (sink.over) return;
@@ -110,8 +110,4 @@ export class SourceWriter implements BodyWriter {
       if (sink.room.blocked) await sink.room.whenRoom();
     }
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,6 +1,6 @@
 // Promises that outlive their response and that `stop` waits for.
 
-import { callUser } from "@x/glisten/kit";
+import { callUser, clock } from "@x/glisten/kit";
 
 /** A timer of Node's takes no more. */
 const longestMs = 2 ** 31 - 1;
@@ -28,9 +28,9 @@ export class BackgroundWork {
       });
       this.#settled = Promise.race([this.#idle(), givenUp]);
     }
-    const timer = setTimeout(this.#giveUp, Math.min(deadlineMs, longestMs));
+    const timer = clock.setTimer(this.#giveUp, Math.min(deadlineMs, longestMs));
     await this.#settled;
-    clearTimeout(timer);
+    clock.clearTimer(timer);
   }
 
   async #idle(): Promise<void> {

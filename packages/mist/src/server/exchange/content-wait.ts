@@ -1,6 +1,6 @@
 // How long a reader has waited for the peer's content, and whether what came in that time was enough.
 
-import { performance } from "node:perf_hooks";
+import { clock } from "@x/glisten/kit";
 import { RequestTimeoutError } from "../../errors.ts";
 
 // Waiting time a body may have before its rate counts.
@@ -12,7 +12,7 @@ export class ContentWait {
   #totalMs = 0;
 
   begin(): void {
-    this.#since = performance.now();
+    this.#since = clock.now();
   }
 
   /**
@@ -20,7 +20,7 @@ export class ContentWait {
    * otherwise keep a handler waiting for as long as it likes.
    */
   bytesDue(minBodyRate: number): number {
-    const now = performance.now();
+    const now = clock.now();
     this.#totalMs += now - this.#since;
     this.#since = now;
     return this.#totalMs < graceMs ? 0 : (minBodyRate * this.#totalMs) / 1000;

@@ -10,9 +10,8 @@
 //   peer half-closes                  the same for a response that is streamed; one that is there is still sent
 
 import { Buffer } from "node:buffer";
-import { performance } from "node:perf_hooks";
 import { TransportError } from "@x/glisten";
-import { type Flow, isPromiseLike } from "@x/glisten/kit";
+import { clock, type Flow, isPromiseLike } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, fieldLines, NO_FIELDS } from "../../http/fields.ts";
 import { Request, type RequestContext, type RequestParts } from "../../http/request.ts";
@@ -97,7 +96,7 @@ export class Exchange implements RequestContext, BodySink {
 
   /** Calls the handler. Answers before it returns if the handler does. */
   run(): void {
-    if (requestEnd.hasSubscribers) this.#startedAt = performance.now();
+    if (requestEnd.hasSubscribers) this.#startedAt = clock.now();
     if (requestStart.hasSubscribers)
       requestStart.publish({ request: this.request } satisfies RequestStartEvent);
     let result: ServerResponse | Promise<ServerResponse>;
@@ -189,8 +188,7 @@ export class Exchange implements RequestContext, BodySink {
 
   #upgrade(response: ServerResponse, body: UpgradeBody): void {
     if (this.body.length !== 0) throw new UsageError("a request with content cannot be upgraded");
-    this.channel.upgrade(response);
-    this.#status = response.status;
+    this.#status = this.channel.upgrade(response);
     this.#finish(true);
     this.channel.handOver(body, upgradeReporter(this.channel.service));
   }
@@ -333,7 +331,7 @@ export class Exchange implements RequestContext, BodySink {
     requestEnd.publish({
       request: this.request,
       status: this.#status,
-      durationMs: performance.now() - this.#startedAt,
+      durationMs: clock.now() - this.#startedAt,
       bytesRead: this.body.received,
       bytesWritten: this.#sent,
       complete,

@@ -30,7 +30,7 @@ export interface ErrorReport {
   readonly request: Request | undefined;
   /**
    * `"handler"`: no response came of it. `"body"`: the response was under way and has been broken off.
-   * `"failure"`: `onFailure` made no response that can be sent. `"upgraded"`: the protocol behind a 101 has failed.
+   * `"failure"`: `onFailure` made no response that can be sent. `"upgraded"`: the protocol behind a handshake has failed.
    * `"background"`: a promise given to `waitUntil` was rejected.
    */
   readonly during: "handler" | "body" | "failure" | "upgraded" | "background";
@@ -59,7 +59,7 @@ export function report(service: Service, failure: ErrorReport): void {
 /** One for each server: what lives behind an upgrade holds nothing of the exchange, which is over. */
 const upgradeReporters = new WeakMap<Service, (error: unknown) => void>();
 
-/** Reports failures of the protocol behind a 101. */
+/** Reports failures of the protocol behind a handshake. */
 export function upgradeReporter(service: Service): (error: unknown) => void {
   let reporter = upgradeReporters.get(service);
   if (reporter === undefined) {

@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import type { Stats } from "node:fs";
-import { checkNames, shown } from "@x/glisten/kit";
+import { checkNames, clock, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { evaluatePreconditions, ifRangeHolds, type Validators } from "../../http/conditional.ts";
 import { serializeDate } from "../../http/date.ts";
@@ -122,7 +122,7 @@ export function checkCount(name: string, value: number | undefined): void {
 /** The response for an open file. Takes the descriptor: it is closed when the promise has settled. */
 export async function answerWithFile(file: OpenFile, answer: FileAnswer): Promise<ServerResponse> {
   try {
-    const now = Date.now();
+    const now = clock.wallTime();
     const slice = sliceOf(file.stats, answer);
     const conditional = answer.request !== undefined && isRetrieval(answer.request);
     const validators = conditional ? validatorsOf(file.stats, answer) : undefined;

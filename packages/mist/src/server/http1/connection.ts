@@ -17,6 +17,7 @@
 import type { Buffer } from "node:buffer";
 import type { CloseReason, Connection, Protocol } from "@x/glisten";
 import type { Flow } from "@x/glisten/kit";
+import { clock } from "@x/glisten/kit";
 import { BodyError, ProtocolError, RequestTimeoutError } from "../../errors.ts";
 import type { Fields } from "../../http/fields.ts";
 import { Http1Connection } from "../../http1/connection.ts";
@@ -124,7 +125,7 @@ export class HttpConnection implements Protocol, Channel {
     this.#exchange = undefined;
     const gone = clientGone(reason);
     exchange.abandon(gone);
-    this.#out.room.abandon(gone);
+    this.#out.room.abandon(() => gone);
   }
 
   // ── requests ────────────────────────────────────────────────────────────────────────────────────────────
@@ -381,8 +382,9 @@ export class HttpConnection implements Protocol, Channel {
     else this.connection.destroy();
   }
 
-  upgrade(response: ResponseParts): void {
+  upgrade(response: ResponseParts): number {
     this.#send({ type: "upgrade", fields: response.headers });
+    return response.status;
   }
 
   handOver(body: UpgradeBody, onError: (error: unknown) => void): void {
@@ -462,7 +464,7 @@ export class HttpConnection implements Protocol, Channel {
       );
     // The grace is short, and a busy event loop sees it pass before it reads what has come in the meantime.
     else if (this.shuttingDown && phase !== "draining")
-      setImmediate(() => this.#phase === phase && this.#requestLate());
+      clock.nextTurn(() => this.#phase === phase && this.#requestLate());
     else this.#requestLate();
   }
 

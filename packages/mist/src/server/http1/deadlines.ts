@@ -4,8 +4,8 @@
 // (`actor`). Usually only `read` is set, and then nothing is compared and no clock is looked at. That the peer takes what
 // is written is glisten's to watch.
 
-import { performance } from "node:perf_hooks";
 import type { Connection } from "@x/glisten";
+import { clock } from "@x/glisten/kit";
 
 /** What can be late. */
 export type DeadlineKind = "read" | "actor";
@@ -31,7 +31,7 @@ export class ConnectionDeadlines {
       this.#connection.setDeadline(ms);
       return;
     }
-    const now = performance.now();
+    const now = clock.now();
     this.#beginToCompare(now);
     const instant = ms === 0 ? 0 : now + ms;
     if (kind === "read") this.#read = instant;
@@ -49,7 +49,7 @@ export class ConnectionDeadlines {
   /** Calls `late` for each kind that is due, clears it, and arms the slot for the next. */
   dispatch(late: (kind: DeadlineKind) => void): void {
     // The slot is coarse and may come a moment early for an instant set by another clock reading.
-    const now = performance.now() + 1;
+    const now = clock.now() + 1;
     const read = this.#read !== 0 && (this.#readAlone || this.#read <= now);
     const actor = this.#actor !== 0 && this.#actor <= now;
     if (read) this.#read = 0;
@@ -70,7 +70,7 @@ export class ConnectionDeadlines {
     let next = Number.POSITIVE_INFINITY;
     if (this.#read !== 0) next = this.#read;
     if (this.#actor !== 0 && this.#actor < next) next = this.#actor;
-    const ms = next === Number.POSITIVE_INFINITY ? 0 : Math.max(1, next - performance.now());
+    const ms = next === Number.POSITIVE_INFINITY ? 0 : Math.max(1, next - clock.now());
     this.#connection.setDeadline(ms);
   }
 }

@@ -7,11 +7,11 @@
 // itself wait for, and mostly not moved when that passes.
 
 import { Buffer } from "node:buffer";
-import { performance } from "node:perf_hooks";
 import { type CloseReason, type Connection, type Protocol, TransportError } from "@x/glisten";
+import { clock } from "@x/glisten/kit";
 import { LimitError, type ProtocolError } from "../../errors.ts";
 import { Http2Connection } from "../../http2/connection.ts";
-import { errorCodeName, SETTINGS_TIMEOUT } from "../../http2/errors.ts";
+import { CANCEL, errorCodeName, INTERNAL_ERROR, SETTINGS_TIMEOUT } from "../../http2/errors.ts";
 import type { FailedEvent, ResetEvent } from "../../http2/events.ts";
 import type { Http2Limits } from "../../http2/limits.ts";
 import type { RequestHead } from "../../http2/request-head.ts";
@@ -21,13 +21,16 @@ import { answerFailure, clientGone } from "../exchange/failure.ts";
 import type { Service } from "../exchange/service.ts";
 import { noteRefusal } from "../exchange/telemetry.ts";
 import { scheduleFlush } from "../flush-schedule.ts";
-import { type Core, Http2Channel, type StreamHost, sendWhole } from "./channel.ts";
+import { Http2Channel, sendWhole } from "./channel.ts";
+import type { Core, StreamHost, StreamOwner } from "./stream-host.ts";
 
 /** Bytes of data handed to the socket at a time: what is urgent waits behind no more. */
 const maxOutput = 128 * 1024;
 /** Bytes that may wait for a client that does not read before its requests are not read either. */
 const maxUntaken = 64 * 1024;
 const noBytes = Buffer.alloc(0);
+const resetByPeer: CloseReason = Object.freeze({ type: "reset", code: "econnreset" });
+const sendDeadline: CloseReason = Object.freeze({ type: "deadline", deadline: "send" });
 const never = Number.POSITIVE_INFINITY;
 
 /** One HTTP/2 connection, as glisten's protocol. */
@@ -38,8 +41,13 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   readonly scheme: "http" | "https";
   readonly core: Core;
   peerEnded = false;
-  /** Those whose exchange goes on behind the handler's call. */
-  readonly #channels = new Set<Http2Channel>();
+  shutdownDeadlineMs = -1;
+  /** Those whose stream goes on behind the handler's call. */
+  readonly #owners = new Set<StreamOwner>();
+  /** Streams to be reset behind what can leave now. */
+  readonly #brokenOff: Stream<StreamOwner>[] = [];
+  /** Called when the last owner is done. */
+  #onDone: (() => void) | undefined = undefined;
   #running = false;
   /** A handler called in this run has not answered yet. */
   #answersDue = false;
@@ -49,7 +57,6 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   #blocked = false;
   /** Nothing more is read: what is written is the last. */
   #closing = false;
-  #stopping = false;
   // Instants; `never` for none.
   #armedFor = never;
   #idleUntil = never;
@@ -59,8 +66,8 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     this.service = service;
     this.connection = connection;
     this.scheme = connection.transport === "tls" ? "https" : "http";
-    const now = performance.now();
-    this.core = new Http2Connection<Http2Channel>(now, { limits, extendedConnect: false });
+    const now = clock.now();
+    this.core = new Http2Connection<StreamOwner>(now, { limits });
     this.#rest(now);
   }
 
@@ -68,7 +75,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
 
   data(chunk: Buffer): void {
     if (this.#closing) return;
-    const now = performance.now();
+    const now = clock.now();
     this.core.receive(chunk, now);
     this.#run(now);
   }
@@ -76,31 +83,31 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   end(): void {
     this.peerEnded = true;
     this.core.receiveEnd();
-    for (const channel of [...this.#channels]) channel.leftByPeer();
-    this.#run(performance.now());
+    for (const owner of [...this.#owners]) owner.leftByPeer();
+    this.#run(clock.now());
   }
 
   drain(): void {
     this.#blocked = false;
     this.connection.resume();
-    this.#run(performance.now());
+    this.#run(clock.now());
   }
 
   shutdown(deadlineMs: number): void {
-    this.#stopping = true;
+    this.shutdownDeadlineMs = deadlineMs;
     this.core.startDrain();
-    for (const channel of [...this.#channels]) channel.shutdown(deadlineMs);
-    const now = performance.now();
+    for (const owner of [...this.#owners]) owner.shutdown(deadlineMs);
+    const now = clock.now();
     this.#drainUntil = now + this.service.deadlines.stopGraceMs;
     this.#run(now);
   }
 
   deadline(): void {
     // The slot is coarse and may come a moment early for an instant set by another clock reading.
-    const now = performance.now() + 1;
+    const now = clock.now() + 1;
     this.#armedFor = never;
     if (now >= this.core.nextDeadline()) this.core.late(now);
-    for (const channel of [...this.#channels]) channel.late(now);
+    for (const owner of [...this.#owners]) owner.late(now);
     if (now >= this.#drainUntil) {
       this.#drainUntil = never;
       this.core.finishDrain();
@@ -110,19 +117,21 @@ export class Http2ServerConnection implements Protocol, StreamHost {
       this.core.finishDrain();
       this.#run(now, "keepAliveMs");
     } else this.#run(now);
-    for (const channel of this.#channels) this.arm(channel.due, now);
+    for (const owner of this.#owners) this.arm(owner.due, now);
   }
 
-  closed(reason: CloseReason): void {
+  closed(reason: CloseReason): void | Promise<void> {
     this.#closing = true;
-    if (this.#channels.size > 0) this.#abandonAll(clientGone(reason), reason.type === "killed");
+    if (this.#owners.size === 0) return;
+    this.#abandonAll(clientGone(reason), reason);
+    if (this.#owners.size === 0) return;
+    return new Promise((resolve) => {
+      this.#onDone = resolve;
+    });
   }
 
-  #abandonAll(error: TransportError, killed: boolean): void {
-    for (const channel of [...this.#channels]) {
-      channel.abandon(error);
-      this.done(channel, killed);
-    }
+  #abandonAll(error: TransportError, reason: CloseReason): void {
+    for (const owner of [...this.#owners]) owner.abandon(error, reason);
   }
 
   // ── events ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +157,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
           event.stream.owner?.feed();
           break;
         case "room":
-          event.stream.owner?.room.open();
+          event.stream.owner?.hasRoom();
           break;
         case "refused":
           this.#refuse(event.stream, event.error);
@@ -167,7 +176,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     }
   }
 
-  #begin(stream: Stream<Http2Channel>, head: RequestHead): void {
+  #begin(stream: Stream<StreamOwner>, head: RequestHead): void {
     this.#idleUntil = never;
     const channel = new Http2Channel(this, stream, head);
     stream.owner = channel;
@@ -175,12 +184,12 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     streams.open += 1;
     channel.exchange.run();
     if (channel.exchange.over) return;
-    this.#channels.add(channel);
+    this.#owners.add(channel);
     this.#answersDue = true;
   }
 
   // A head that cannot become a request is answered; the connection goes on.
-  #refuse(stream: Stream<Http2Channel>, error: ProtocolError): void {
+  #refuse(stream: Stream<StreamOwner>, error: ProtocolError): void {
     answerFailure(this.service, error, undefined, (response) => {
       const { body } = response;
       sendWhole(this.core, stream, response, body.kind === "bytes" ? body.data : "");
@@ -189,34 +198,39 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     this.core.stopReading(stream);
   }
 
-  #reset({ stream, code, by, reason }: ResetEvent<Http2Channel>): void {
-    const channel = stream.owner;
-    if (channel === undefined || channel.exchange.over) return;
+  #reset({ stream, code, by, reason }: ResetEvent<StreamOwner>): void {
     const message = by === "peer" ? `the client reset the stream (${errorCodeName(code)})` : reason;
-    channel.abandon(new TransportError("closed", message));
-    this.done(channel);
+    // The core gives a stream up that takes nothing; else the client is to blame.
+    const stalled = by === "core" && code === CANCEL;
+    stream.owner?.abandon(new TransportError("closed", message), stalled ? sendDeadline : resetByPeer);
   }
 
   #fail({ code, error }: FailedEvent): void {
     noteRefusal(this.service.refusedBy, this.connection, error, undefined);
-    this.#abandonAll(new TransportError("closed", `the connection ended: ${error.message}`), false);
+    this.#abandonAll(new TransportError("closed", `the connection ended: ${error.message}`), resetByPeer);
     this.#closing = true;
     this.#running = false;
-    this.#flush(performance.now());
+    this.#flush(clock.now());
     this.connection.resume();
     this.connection.close(missedDeadline(code, error));
   }
 
   // ── what channels ask ───────────────────────────────────────────────────────────────────────────────────
 
-  get shuttingDown(): boolean {
-    return this.#stopping;
+  done(owner: StreamOwner, killed = false): void {
+    this.#owners.delete(owner);
+    this.service.streams.end(this.shutdownDeadlineMs >= 0, killed);
+    if (this.#owners.size === 0) this.#onDone?.();
+    this.flushSoon();
   }
 
-  done(channel: Http2Channel, killed = false): void {
-    this.#channels.delete(channel);
-    this.service.streams.end(this.#stopping, killed);
-    this.flushSoon();
+  handOver(owner: StreamOwner, heir: StreamOwner): void {
+    this.#owners.delete(owner);
+    this.#owners.add(heir);
+  }
+
+  breakOff(stream: Stream<StreamOwner>): void {
+    this.#brokenOff.push(stream);
   }
 
   arm(instant: number, now: number): void {
@@ -245,7 +259,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     this.#flushScheduled = false;
     if (this.#closing) return;
     try {
-      this.#run(performance.now());
+      this.#run(clock.now());
     } catch (error) {
       this.connection.destroy(error);
     }
@@ -254,6 +268,16 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   // ── output ──────────────────────────────────────────────────────────────────────────────────────────────
 
   #flush(now: number): void {
+    this.#write(now);
+    while (this.#brokenOff.length > 0) {
+      for (const stream of this.#brokenOff.splice(0)) this.core.reset(stream, INTERNAL_ERROR);
+      this.#write(now);
+    }
+    // Heads are under no flow control: requests of a client that does not take its answers are not read.
+    if (this.#blocked && this.core.queuedBytes > maxUntaken) this.connection.pause();
+  }
+
+  #write(now: number): void {
     while (!this.#blocked) {
       const { pieces, onSent } = this.core.output(maxOutput, now);
       if (pieces.length === 0 && onSent.length === 0) break;
@@ -263,8 +287,6 @@ export class Http2ServerConnection implements Protocol, StreamHost {
       if (!this.connection.write(bytes, "latin1", sent)) this.#blocked = true;
       this.#takeEvents(); // streams have got room
     }
-    // Heads are under no flow control: requests of a client that does not take its answers are not read.
-    if (this.#blocked && this.core.queuedBytes > maxUntaken) this.connection.pause();
   }
 
   /** A turn is over: what is waited for now? */
@@ -277,7 +299,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
       this.connection.close(deadline);
       return;
     }
-    if (core.openStreams === 0 && this.#idleUntil === never && !this.#stopping)
+    if (core.openStreams === 0 && this.#idleUntil === never && this.shutdownDeadlineMs < 0)
       this.#idleUntil = now + orNever(this.service.deadlines.keepAliveMs);
     this.arm(Math.min(core.nextDeadline(), this.#idleUntil, this.#drainUntil), now);
   }
@@ -285,7 +307,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   /** Nothing is left to be said, or to be waited for. */
   #isOver(): boolean {
     const { core } = this;
-    if (this.#blocked || this.#channels.size > 0) return false;
+    if (this.#blocked || this.#owners.size > 0) return false;
     // Without its windows a client that has half-closed gets no more than it has got.
     if (this.peerEnded) return !this.#flushScheduled;
     return core.drained && core.queuedBytes === 0;

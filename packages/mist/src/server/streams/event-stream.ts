@@ -3,9 +3,8 @@
 // The encoding is in `sse/event.ts`, the loop in `stream-actor.ts`. Here: the fields of the response, keep-alive
 // comments, and the farewell when the server stops.
 
-import { performance } from "node:perf_hooks";
 import type { AnyIfUnknown } from "@x/glisten/actor";
-import { shown } from "@x/glisten/kit";
+import { clock, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { Request } from "../../http/request.ts";
 import { Response, response } from "../../http/response.ts";
@@ -28,7 +27,7 @@ export class EventStream<Message = never, State = unknown> extends StreamActor<S
     this.lastEventId = options.request.getHeader("last-event-id");
     this.#keepAliveMs = options.keepAliveMs ?? 15_000;
     this.#retryOnStopMs = options.retryOnStopMs ?? 1_000;
-    this.#sentAt = performance.now();
+    this.#sentAt = clock.now();
     this.#keepAlive();
     this.run(options as unknown as StreamHandler<State, Message, this>);
   }
@@ -67,12 +66,12 @@ export class EventStream<Message = never, State = unknown> extends StreamActor<S
   }
 
   #send(data: string | Uint8Array): Promise<void> {
-    this.#sentAt = performance.now();
+    this.#sentAt = clock.now();
     return this.put(data);
   }
 
   #silence(): number {
-    return performance.now() - this.#sentAt;
+    return clock.now() - this.#sentAt;
   }
 
   #keepAlive(): void {

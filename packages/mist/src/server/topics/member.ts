@@ -3,6 +3,7 @@
 // A member that keeps up is sent to at once. For one that does not, messages wait in one queue for all of its topics,
 // which holds references; when the queue is full the slow-client policy decides.
 
+import { ignore } from "@x/glisten/kit";
 import type { Message } from "./message.ts";
 import { type Outlet, outletOf, type TopicMember } from "./outlet.ts";
 import type { Position } from "./position.ts";
@@ -106,6 +107,7 @@ export class Member {
     const sent = this.#outlet.send(message);
     if (!this.#outlet.blocked) return;
     this.#waiting = true;
+    // A member that is gone leaves by itself.
     sent.then(() => this.#goOn(), ignore);
   }
 
@@ -119,6 +121,3 @@ export class Member {
     return this.#queue.shift() as Message;
   }
 }
-
-/** A member that is gone leaves by itself. */
-function ignore(): void {}

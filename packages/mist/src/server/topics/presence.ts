@@ -5,7 +5,7 @@
 // seconds, which also says how many names there are, so that a loss is noticed and asked about. A process that is not
 // heard of for thirty seconds has no names any more.
 
-import { checkFunction } from "@x/glisten/kit";
+import { checkFunction, clock, type Timer } from "@x/glisten/kit";
 
 /** Begins with NUL, as no user's topic does. */
 export const presenceTopic = "\0presence";
@@ -89,7 +89,7 @@ export class Presence {
   readonly #listeners = new Map<string, Set<(event: PresenceEvent) => void>>();
   readonly #notify: (listener: (event: PresenceEvent) => void, event: PresenceEvent) => void;
   #changes: Change[] = [];
-  readonly #timer: NodeJS.Timeout;
+  #timer: Timer | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
 
   /** `send` publishes on the topic of presence; `notify` calls a listener. */
@@ -99,7 +99,7 @@ export class Presence {
   ) {
     this.#send = send;
     this.#notify = notify;
-    this.#timer = setInterval(() => this.#beat(), beatMs).unref();
+    this.#beatLater();
   }
 
   /** The names in a topic, of all processes, each once, sorted. */
@@ -136,7 +136,7 @@ export class Presence {
 
   /** Says goodbye. */
   close(): void {
-    clearInterval(this.#timer);
+    clock.clearTimer(this.#timer);
     this.#changes = [];
     this.#say({ do: "bye" });
     this.#listeners.clear();
@@ -154,7 +154,7 @@ export class Presence {
       const other = known ?? { names: new Names(), time, heardAt: 0 };
       this.#others.set(origin, other);
       other.time = time;
-      other.heardAt = performance.now();
+      other.heardAt = clock.now();
       this.#learn(other, saying, known === undefined);
     }
     return true;
@@ -197,14 +197,20 @@ export class Presence {
     for (const listener of this.#listeners.get(topic) ?? []) this.#notify(listener, event);
   }
 
+  #beatLater(): void {
+    this.#timer = clock.setTimer(() => this.#beat(), beatMs);
+    this.#timer.unref();
+  }
+
   #beat(): void {
+    this.#beatLater();
     if (this.#own.size > 0) this.#say({ do: "alive", names: this.#own.size });
-    const now = performance.now();
+    const now = clock.now();
     for (const [origin, { heardAt }] of this.#others) if (now - heardAt > silentMs) this.#forget(origin);
   }
 
   #ask(): void {
-    const now = performance.now();
+    const now = clock.now();
     if (now - this.#askedAt < 1000) return;
     this.#askedAt = now;
     this.#say({ do: "ask" });

@@ -1,6 +1,6 @@
 // Topics on one side, a relay on the other: envelopes out and in, what waits while the broker is away, and whether it is.
 
-import { harmless } from "@x/glisten/kit";
+import { clock, harmless } from "@x/glisten/kit";
 import { Outbox } from "../../relay/outbox.ts";
 import type { Relay, RelaySink } from "../../relay/relay.ts";
 import { decodeEnvelope, encodeEnvelope, type Opened } from "./envelope.ts";
@@ -150,7 +150,7 @@ export class RelayLink implements RelaySink {
 
   #read(topic: string, bytes: Uint8Array): Opened | undefined {
     const message = bytes instanceof Uint8Array ? decodeEnvelope(bytes) : undefined;
-    if (message === undefined || message.time > Date.now() * 1000 + maxAheadUs) {
+    if (message === undefined || message.time > clock.wallTime() * 1000 + maxAheadUs) {
       drop({ topic, reason: "malformed" });
       return undefined;
     }
@@ -176,12 +176,12 @@ export class RelayLink implements RelaySink {
     const enough = new Promise<undefined>((resolve) => {
       wake = () => resolve(undefined);
     });
-    const timer = setTimeout(wake, ms);
+    const timer = clock.setTimer(wake, ms);
     this.#waiting.add(wake);
     try {
       return await Promise.race([work, enough]);
     } finally {
-      clearTimeout(timer);
+      clock.clearTimer(timer);
       this.#waiting.delete(wake);
     }
   }

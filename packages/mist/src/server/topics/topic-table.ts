@@ -1,5 +1,6 @@
 // All topics of this process: how many there may be, when one without members goes, and what their logs may hold.
 
+import { clock, type Timer } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { Message } from "./message.ts";
 import type { TopicsSettings } from "./options.ts";
@@ -17,7 +18,7 @@ export class TopicTable {
   readonly #topics = new Map<string, Topic>();
   /** Those without members, longest first. */
   readonly #idle = new Set<Topic>();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   /** Those with a log, silent for longest first. */
   readonly #logged = new Set<Topic>();
   readonly #total: LogTotal = { bytes: 0 };
@@ -115,19 +116,24 @@ export class TopicTable {
       this.#remove(topic);
       return;
     }
-    topic.idleSince = performance.now();
+    topic.idleSince = clock.now();
     this.#idle.add(topic);
-    this.#timer ??= setTimeout(() => this.#sweep(), keepMs).unref();
+    if (this.#timer === undefined) this.#sweepIn(keepMs);
+  }
+
+  #sweepIn(ms: number): void {
+    this.#timer = clock.setTimer(() => this.#sweep(), ms);
+    this.#timer.unref();
   }
 
   #sweep(): void {
     this.#timer = undefined;
     const { keepMs = 0 } = this.#settings.replay ?? {};
-    const now = performance.now();
+    const now = clock.now();
     for (const topic of this.#idle) {
       const leftMs = topic.idleSince + keepMs - now;
       if (leftMs > 0) {
-        this.#timer = setTimeout(() => this.#sweep(), leftMs).unref();
+        this.#sweepIn(leftMs);
         return;
       }
       this.#remove(topic);
@@ -146,7 +152,7 @@ export class TopicTable {
   }
 
   clear(): void {
-    clearTimeout(this.#timer);
+    clock.clearTimer(this.#timer);
     for (const topic of this.#topics.values()) this.#remove(topic);
   }
 }

@@ -9,7 +9,7 @@
 
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { callUser, checkNames, shown } from "@x/glisten/kit";
+import { callUser, checkNames, clock, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { event, ServerSentEvent } from "../../sse/event.ts";
 import { EventStream } from "../streams/event-stream.ts";
@@ -85,7 +85,7 @@ export class Topics implements AsyncDisposable {
   constructor(options: TopicsOptions) {
     const settings = topicsSettings(options);
     this.#settings = settings;
-    this.#heard = new Heard(randomBytes(6).toString("base64url"), Date.now);
+    this.#heard = new Heard(randomBytes(6).toString("base64url"), clock.wallTime);
     this.#table = new TopicTable(settings, this.#heard, (topic) => this.#link?.unsubscribe(topic.name));
     const { maxQueue, slowClient, relay } = settings;
     this.#rules = {

@@ -3,7 +3,7 @@
 //
 // A peer that is silent for `pingIntervalMs` is pinged; one that is silent for `pongTimeoutMs` more is lost.
 
-import { performance } from "node:perf_hooks";
+import { clock } from "@x/glisten/kit";
 import type { ByteStream } from "../exchange/byte-stream.ts";
 
 export interface HeartbeatSettings {
@@ -25,7 +25,7 @@ export abstract class Heartbeat {
   #pinged = false;
   /** Bytes the peer had taken at the last look. */
   #taken = 0;
-  // Instants of performance.now(), kept only with an idle timeout.
+  // Instants of clock.now(), kept only with an idle timeout.
   #lookAt = 0;
   #idleAt = 0;
 
@@ -44,7 +44,7 @@ export abstract class Heartbeat {
   /** A message has come. */
   protected heardMessage(): void {
     const { idleTimeoutMs } = this.settings;
-    if (idleTimeoutMs > 0) this.#idleAt = performance.now() + idleTimeoutMs;
+    if (idleTimeoutMs > 0) this.#idleAt = clock.now() + idleTimeoutMs;
   }
 
   /**
@@ -56,7 +56,7 @@ export abstract class Heartbeat {
     const { settings, stream } = this;
     if (settings.idleTimeoutMs > 0) {
       if (held) this.heardMessage();
-      const now = performance.now();
+      const now = clock.now();
       // A clock's grain early is on time.
       if (now >= this.#idleAt - 1) return "idle";
       if (now < this.#lookAt - 1) {
@@ -84,7 +84,7 @@ export abstract class Heartbeat {
       this.stream.setDeadline(ms);
       return;
     }
-    const now = performance.now();
+    const now = clock.now();
     this.#lookAt = ms === 0 ? Number.POSITIVE_INFINITY : now + ms;
     this.stream.setDeadline(Math.max(1, Math.min(this.#lookAt, this.#idleAt) - now));
   }

@@ -1,4 +1,4 @@
-// A WebSocket on its byte stream: the protocol that takes over from HTTP behind a 101.
+// A WebSocket on its byte stream: the protocol that takes over from HTTP behind the handshake.
 //
 // Moves bytes between the stream and the core (websocket/connection.ts), messages from the core to the session, one at
 // a time, and tells the core what time has done. While a handler's promise is open, or the peer takes less than it is
@@ -6,6 +6,7 @@
 
 import { Buffer } from "node:buffer";
 import { type CloseReason, type Protocol, TransportError } from "@x/glisten";
+import { ignore } from "@x/glisten/kit";
 import { GOING_AWAY, INTERNAL_ERROR, INVALID_PAYLOAD, NORMAL_CLOSURE } from "../../websocket/close-code.ts";
 import { WebSocketConnection } from "../../websocket/connection.ts";
 import { isFailure, protocolFailure } from "../../websocket/failure.ts";
@@ -296,5 +297,3 @@ function lossOf(reason: CloseReason): string {
   if (reason.type === "reset") return reason.code;
   return reason.type === "deadline" ? "the client takes nothing" : "the connection was lost";
 }
-
-function ignore(): void {}

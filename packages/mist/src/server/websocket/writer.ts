@@ -132,7 +132,7 @@ export class WebSocketWriter {
   /** Nothing will leave any more. */
   abandon(): void {
     this.#backlog = undefined;
-    this.flow.abandon(new TransportError("closed", "the WebSocket is closed"));
+    this.flow.abandon(socketClosed);
   }
 
   /** Writes what waits. Ends the stream when all has been said. */
@@ -249,5 +249,9 @@ export class WebSocketWriter {
 }
 
 function closed(): Promise<void> {
-  return quietRejection(new TransportError("closed", "the WebSocket is closed"));
+  return quietRejection(socketClosed());
+}
+
+function socketClosed(): TransportError {
+  return new TransportError("closed", "the WebSocket is closed");
 }
