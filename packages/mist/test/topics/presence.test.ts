@@ -8,7 +8,7 @@ import { encodeEnvelope } from "../../src/server/topics/envelope.ts";
 import { Broker, FakeSocket, turn, until } from "./members.ts";
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
 });
 afterEach(() => {
   vi.useRealTimers();
