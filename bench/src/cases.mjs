@@ -366,6 +366,9 @@ const bareNats = { name: "nats.js", server: "node:net (NATS)", job: frames };
 /** @type {{ name: string, server: string, job: Partial<LoadJob> }} */
 const socketIo = { name: "socket.io", server: "socket.io (Redis)", job: { protocol: "socket.io" } };
 const room = ["mist", bareRoom, "ws", "uWebSockets.js"];
+/** @type {LoadJob} */
+const events = { ...broadcast, protocol: "events", path: "/events" };
+const bareEvents = { name: "node:net", server: "node:net (events)" };
 
 /** @type {Declaration[]} */
 const websocketCases = [
@@ -419,6 +422,22 @@ const websocketCases = [
     job: { ...broadcast, oneByOne: true },
     measure: figures.broadcastCost,
     targets: [atMost(0.5, "ws")],
+  },
+  {
+    id: "events",
+    title: "events to 1 000 streams, each turn",
+    contestants: ["mist", bareEvents],
+    job: events,
+    measure: figures.broadcastCost,
+    targets: [atMost(0.5, "node:net")],
+  },
+  {
+    id: "events-single",
+    title: "events to 1 000 streams, one at a time",
+    contestants: ["mist", bareEvents],
+    job: { ...events, oneByOne: true },
+    measure: figures.broadcastCost,
+    targets: [atMost(1.5, "node:net")],
   },
   {
     id: "relay",

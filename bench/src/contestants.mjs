@@ -172,6 +172,7 @@ export const contestants = {
   nginx,
   "node:net": program(here("../../packages/glisten/bench/bare-echo.mjs")),
   "node:net (room)": program(server("bare-room")),
+  "node:net (events)": program(server("bare-room"), "events"),
   "node:net (Redis)": brokered("redis", server("bare-relay"), "redis"),
   "node:net (NATS)": brokered("nats", server("bare-relay"), "nats"),
   "socket.io (Redis)": brokered("redis", server("socket-io")),

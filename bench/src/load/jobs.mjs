@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import * as requests from "../requests.mjs";
 import { AnswerReader, Expected } from "./answer-reader.mjs";
 import { EchoReader } from "./echo-reader.mjs";
-import { answers, frame, handshake, MessageReader } from "./websocket.mjs";
+import { answers, eventChunks, frame, handshake, MessageReader } from "./websocket.mjs";
 
 /**
  * Checks what comes: `push` returns how many answers the bytes complete, and throws if they are wrong.
@@ -110,6 +110,25 @@ function websocket({ payload, size = 0, inFlight = 1, path = "/", deflate = fals
 }
 
 /**
+ * Events that all listeners get, each in a chunk of its own.
+ *
+ * @param {LoadJob} job
+ */
+function events({ size = 0, inFlight = 1, path = "/" }) {
+  const frames = eventChunks(Buffer.alloc(size, "x"), inFlight);
+  /** @param {string} head */
+  const check = (head) => {
+    if (!head.startsWith("HTTP/1.1 200 ") || !/^content-type: text\/event-stream$/im.test(head))
+      throw new Error(`no event stream: ${head}`);
+  };
+  return {
+    batch: Buffer.alloc(0),
+    handshake: () => ({ request: `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`, check }),
+    reader: () => new MessageReader({ frames, payload: Buffer.alloc(0), deflate: false }),
+  };
+}
+
+/**
  * Socket.IO 4 on a WebSocket from the start, in its default namespace; a message is the event `m`.
  *
  * @param {LoadJob} job
@@ -136,6 +155,7 @@ const protocols = {
     ...websocket(job),
     handshake: () => ({ request: "hello\r\n\r\n", check: () => {} }),
   }),
+  events,
   "socket.io": socketIo,
   // The same frames to a server that sends back what it receives.
   "frame-echo": ({ size = 0, inFlight = 1 }) => echoed(frame(2, requests.content(size)), inFlight),

@@ -137,6 +137,7 @@ export type { SlowClientPolicy } from "./server/topics/member.ts";
 export type { Content as TopicContent, FrameMaker, TopicMessage } from "./server/topics/message.ts";
 export type { ReplayOptions, TopicsOptions, UnsentOptions } from "./server/topics/options.ts";
 export type { TopicMember } from "./server/topics/outlet.ts";
+export type { PresenceEvent } from "./server/topics/presence.ts";
 export type {
   TopicsDroppedEvent,
   TopicsErrorEvent,

@@ -67,7 +67,7 @@ function textOf(frame: mist.PreparedFrame): string {
 
 /** Carries messages between the relays it gives, in the next turn of the event loop, as long as it is up. */
 export class Broker {
-  readonly #relays = new Set<BrokerRelay>();
+  readonly relays = new Set<BrokerRelay>();
   readonly #kept = new Map<string, Uint8Array[]>();
   readonly keeps: boolean;
   up = true;
@@ -78,29 +78,29 @@ export class Broker {
 
   relay(): BrokerRelay {
     const relay = new BrokerRelay(this);
-    this.#relays.add(relay);
+    this.relays.add(relay);
     return relay;
   }
 
   stop(): void {
     this.up = false;
-    for (const relay of this.#relays) relay.sink?.disconnected(new Error("the broker is gone"));
+    for (const relay of this.relays) relay.sink?.disconnected(new Error("the broker is gone"));
   }
 
   start(): void {
     this.up = true;
-    for (const relay of this.#relays) relay.sink?.connected();
+    for (const relay of this.relays) relay.sink?.connected();
   }
 
   leave(relay: BrokerRelay): void {
-    this.#relays.delete(relay);
+    this.relays.delete(relay);
   }
 
   carry(topic: string, bytes: Uint8Array): void {
     const kept = this.#kept.get(topic) ?? [];
     kept.push(bytes);
     this.#kept.set(topic, kept);
-    for (const relay of this.#relays) if (relay.topics.has(topic)) relay.sink?.receive(topic, bytes);
+    for (const relay of this.relays) if (relay.topics.has(topic)) relay.sink?.receive(topic, bytes);
   }
 
   kept(topic: string, limit: number): readonly Uint8Array[] {

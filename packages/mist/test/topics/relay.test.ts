@@ -80,6 +80,21 @@ describe("topics of several processes", () => {
     expect(one!.member.heard).toEqual(["x"]);
   });
 
+  test("`ready` resolves when others are heard", async () => {
+    const broker = new Broker();
+    const [one] = await processes(1, broker);
+    const two = mist.topics({ relay: broker.relay() });
+    onTestFinished(() => two.close());
+    await until(() => two.state === "connected");
+    const member = new FakeSocket();
+    const joined = two.join(member, "room");
+    one!.topics.publish("room", "maybe");
+    await joined.ready;
+    member.heard.length = 0;
+    one!.topics.publish("room", "surely");
+    await until(() => member.heard.includes("surely"));
+  });
+
   test("what a broker brings twice is heard once", async () => {
     const broker = new Broker();
     const [one] = await processes(1, broker);

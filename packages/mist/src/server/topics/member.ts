@@ -25,12 +25,16 @@ export interface QueueRules {
 
 /** A member's place in one topic. */
 export interface Place {
+  readonly member: Member;
   /** Grows with every join: who joins while a message is handed out does not get it. */
   readonly number: number;
-  /** Gets nothing before the log has been read for it. */
-  held: boolean;
-  /** What it had heard when it came, until this process has heard all of that. */
-  seen: Position | undefined;
+  /** Under which it is present. */
+  readonly name: string | undefined;
+  /**
+   * What it had heard when it came, until nothing of that can come again. `"unread"`: it gets nothing before the log has
+   * been read for it.
+   */
+  seen: Position | "unread" | undefined;
 }
 
 /** A connection that has joined topics. */

@@ -47,6 +47,8 @@ export interface TopicsOptions {
    * not throw. Default: the message as it was published.
    */
   readonly frame?: FrameMaker | undefined;
+  /** Members may have names, which all processes know: {@link Topics.presence}. Default: false. */
+  readonly presence?: boolean | undefined;
   /** Bounds what waits for the relay. */
   readonly unsent?: UnsentOptions | undefined;
 }
@@ -61,6 +63,7 @@ export interface TopicsSettings {
   readonly maxTopicsPerMember: number;
   readonly maxMessageBytes: number;
   readonly frame: FrameMaker | undefined;
+  readonly presence: boolean;
   readonly unsent: { readonly [Name in keyof UnsentOptions]-?: number };
 }
 
@@ -70,15 +73,17 @@ const policies: readonly string[] = ["drop-oldest", "drop-newest", "close"] sati
 /** @throws UsageError */
 export function topicsSettings(options: TopicsOptions): TopicsSettings {
   const names = ["relay", "replay", "maxQueue", "slowClient", "maxTopics", "maxTopicsPerMember"];
-  checkNames("topics", options, [...names, "maxMessageBytes", "frame", "unsent"]);
+  checkNames("topics", options, [...names, "maxMessageBytes", "frame", "presence", "unsent"]);
   checkFunctions(options, [], ["frame"]);
-  const { relay, slowClient = "drop-oldest", frame, unsent = {} } = options;
+  const { relay, slowClient = "drop-oldest", frame, presence = false, unsent = {} } = options;
   if (relay !== undefined) checkFunctions(relay, ["open", "subscribe", "unsubscribe", "publish", "close"]);
   if (!policies.includes(slowClient)) {
     throw new UsageError(
       `slowClient must be "drop-oldest", "drop-newest" or "close", got ${shown(slowClient)}`,
     );
   }
+  if (typeof presence !== "boolean")
+    throw new UsageError(`presence must be true or false, got ${shown(presence)}`);
   checkNames("unsent", unsent, ["bytes", "maxAgeMs"]);
   return {
     relay,
@@ -89,6 +94,7 @@ export function topicsSettings(options: TopicsOptions): TopicsSettings {
     maxTopicsPerMember: integer("maxTopicsPerMember", options.maxTopicsPerMember, 1000),
     maxMessageBytes: integer("maxMessageBytes", options.maxMessageBytes, 1_000_000),
     frame,
+    presence,
     unsent: {
       bytes: integer("unsent.bytes", unsent.bytes, 8 * mebibyte, 0),
       maxAgeMs: integer("unsent.maxAgeMs", unsent.maxAgeMs, 30_000, 0),

@@ -16,11 +16,16 @@ import {
   topicsState,
 } from "./telemetry.ts";
 
+/** Tells of a message that is lost. */
+export function drop(event: TopicsDroppedEvent): void {
+  if (topicsDropped.hasSubscribers) topicsDropped.publish(event);
+}
+
 /** What the link tells the topics. */
 export interface LinkHost {
   /** Somebody has published; maybe this process itself, and maybe not for the first time. */
   received(topic: string, message: Opened): void;
-  /** There is a connection again, and what was said meanwhile may have been missed. */
+  /** There is a connection again. */
   reconnected(): void;
 }
 
@@ -126,10 +131,11 @@ export class RelayLink implements RelaySink {
   connected(): void {
     if (this.#state === "connected" || this.#state === "closed") return;
     this.#state = "connected";
-    if (this.#wasConnected && !this.keeps) this.#host.reconnected();
+    const again = this.#wasConnected;
     this.#wasConnected = true;
-    tell({ state: "connected" });
     this.#outbox.connected();
+    if (again) this.#host.reconnected();
+    tell({ state: "connected" });
   }
 
   disconnected(cause: unknown): void {
@@ -197,10 +203,6 @@ function attempt(call: () => Promise<void> | void, failed: (error: unknown) => v
 
 function tell(event: TopicsStateEvent): void {
   if (topicsState.hasSubscribers) topicsState.publish(event);
-}
-
-function drop(event: TopicsDroppedEvent): void {
-  if (topicsDropped.hasSubscribers) topicsDropped.publish(event);
 }
 
 /** Tells of a failure that nobody called for. */

@@ -2,7 +2,7 @@
 
 import type { Member, Place } from "./member.ts";
 import type { Message } from "./message.ts";
-import { windowUs } from "./position.ts";
+import { type Position, windowUs } from "./position.ts";
 import type { ReplayLog } from "./replay-log.ts";
 
 /** Publishers whose last message is remembered, so that it is not handed out twice. */
@@ -38,14 +38,17 @@ export class Topic {
 
   /** Hands the message to those who were members when it was published: whose number is `upTo` or less. */
   handOut(message: Message, upTo: number, except: ReadonlySet<unknown> | undefined): void {
-    for (const [member, place] of this.members) {
+    for (const place of this.members.values()) {
       if (place.number > upTo) break;
-      if (place.held || except?.has(member.connection)) continue;
-      const { seen } = place;
-      if (seen === undefined) member.hand(message);
-      else if (!seen.covers(message.origin, message.time)) member.hand(message.behind(seen));
-      // Nothing that overtakes this one is still to come.
-      if (seen !== undefined && message.time > seen.latest + windowUs) place.seen = undefined;
+      if (except?.has(place.member.connection)) continue;
+      if (place.seen === undefined) place.member.hand(message);
+      else if (place.seen !== "unread") handUnseen(message, place, place.seen);
     }
   }
+}
+
+function handUnseen(message: Message, place: Place, seen: Position): void {
+  if (!seen.covers(message.origin, message.time)) place.member.hand(message.behind(seen));
+  // Nothing that this one has overtaken is still to come.
+  if (message.time > seen.latest + windowUs) place.seen = undefined;
 }

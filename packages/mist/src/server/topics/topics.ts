@@ -9,7 +9,7 @@
 
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
-import { checkNames, shown } from "@x/glisten/kit";
+import { callUser, checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { event, ServerSentEvent } from "../../sse/event.ts";
 import { EventStream } from "../streams/event-stream.ts";
@@ -20,7 +20,8 @@ import { type Content, isEvent, Message, sizeOf } from "./message.ts";
 import { type TopicsOptions, type TopicsSettings, topicsSettings } from "./options.ts";
 import type { TopicMember } from "./outlet.ts";
 import { clockSkewUs, Heard, Position } from "./position.ts";
-import { fail, RelayLink } from "./relay-link.ts";
+import { maxNameLength, Presence, type PresenceEvent, presenceTopic } from "./presence.ts";
+import { drop, fail, RelayLink } from "./relay-link.ts";
 import type { TopicsState } from "./telemetry.ts";
 import type { Topic } from "./topic.ts";
 import { TopicTable } from "./topic-table.ts";
@@ -32,6 +33,8 @@ export interface JoinOptions {
    * kept. Default: for an event stream its `lastEventId`, else none.
    */
   readonly after?: string | undefined;
+  /** The name under which the member is present, of 1 to 128 characters. Needs `presence`. Default: none. */
+  readonly as?: string | undefined;
 }
 
 /** Options of {@link Topics.publish}. */
@@ -52,10 +55,16 @@ export interface Replay {
 export interface Joined {
   /** Leaves the topic again. */
   leave(): void;
+  /**
+   * Resolves when the member hears what other processes publish from then on, or when that is not to be waited for: the
+   * relay is away, or takes longer than 5 seconds. Never rejects.
+   */
+  readonly ready: Promise<void>;
   /** Resolves once the member has been sent what it has missed; it gets nothing newer before. Never rejects. */
   readonly replay: Promise<Replay>;
 }
 
+const isReady: Promise<void> = Promise.resolve();
 const nothingMissed: Promise<Replay> = Promise.resolve({ messages: 0, complete: true });
 
 /** Sends messages to everybody who has joined a topic. Made by {@link topics}. */
@@ -67,6 +76,7 @@ export class Topics implements AsyncDisposable {
   readonly #link: RelayLink | undefined;
   readonly #handingOut = new HandingOut();
   readonly #rules: QueueRules;
+  readonly #presence: Presence | undefined;
   #dropped = 0;
   #closing: Promise<void> | undefined;
   #lastPlace = 0;
@@ -86,9 +96,15 @@ export class Topics implements AsyncDisposable {
       },
       expelled: (member) => this.#leaveAll(member),
     };
+    const { self } = this.#heard;
+    if (settings.presence) {
+      const say = (text: string): void => this.#link?.publish(presenceTopic, self, this.#heard.tick(), text);
+      this.#presence = new Presence(say, (listener, event) => void callUser(listener, event));
+    }
     if (relay === undefined) return;
     this.#link = new RelayLink(relay, this, settings);
     this.#link.open();
+    if (settings.presence) void this.#link.subscribe(presenceTopic, () => this.#presence?.connected());
   }
 
   /** How these topics stand with other processes. */
@@ -121,9 +137,14 @@ export class Topics implements AsyncDisposable {
    */
   join(member: TopicMember, topic: string, options: JoinOptions = {}): Joined {
     checkTopic(topic);
-    checkNames("join", options, ["after"]);
+    checkNames("join", options, ["after", "as"]);
+    const name = this.#checkedName(options.as);
     if (this.#closing !== undefined) throw new UsageError("the topics are closed");
-    const joined = (replay: Promise<Replay>): Joined => ({ leave: () => this.leave(member, topic), replay });
+    const joined = (replay: Promise<Replay>): Joined => ({
+      leave: () => this.leave(member, topic),
+      ready: this.#table.get(topic)?.ready ?? isReady,
+      replay,
+    });
     const known = this.#members.get(member);
     if (known?.topics.has(topic)) return joined(nothingMissed);
     const { maxTopicsPerMember } = this.#settings;
@@ -131,7 +152,7 @@ export class Topics implements AsyncDisposable {
       throw new UsageError(`a member may join at most ${maxTopicsPerMember} topics (maxTopicsPerMember)`);
     }
     const who = known ?? new Member(member, this.#rules);
-    const place: Place = { number: ++this.#lastPlace, held: false, seen: undefined };
+    const place: Place = { member: who, number: ++this.#lastPlace, name, seen: undefined };
     this.#enter(this.#table.open(topic), who, place);
     const replay = this.#resume(this.#table.get(topic) as Topic, who, place, options.after);
     if (known === undefined) {
@@ -175,6 +196,38 @@ export class Topics implements AsyncDisposable {
     return this.#hand(here, { origin: self, time, content: message }, exceptions(options.except));
   }
 
+  /**
+   * The names of the topic's members in all processes, each once, sorted. Others' names come with the relay, so they
+   * are late by its delay; those of a process that has crashed go after 30 seconds.
+   *
+   * @throws UsageError without the option `presence`.
+   */
+  presence(topic: string): readonly string[] {
+    return this.#withPresence().names(topic);
+  }
+
+  /**
+   * Has `listener` told when a name comes to the topic or goes from it, in whatever process. Returns what ends that.
+   *
+   * @throws UsageError without the option `presence`.
+   */
+  onPresence(topic: string, listener: (event: PresenceEvent) => void): () => void {
+    checkTopic(topic);
+    return this.#withPresence().listen(topic, listener);
+  }
+
+  #withPresence(): Presence {
+    if (this.#presence === undefined) throw new UsageError("topics know names only with { presence: true }");
+    return this.#presence;
+  }
+
+  #checkedName(name: string | undefined): string | undefined {
+    if (name === undefined) return undefined;
+    this.#withPresence();
+    if (typeof name === "string" && name.length > 0 && name.length <= maxNameLength) return name;
+    throw new UsageError(`a name must be text of 1 to ${maxNameLength} characters, got ${shown(name)}`);
+  }
+
   /** Has all members leave, tells the broker what was published, and ends the relay. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -184,6 +237,7 @@ export class Topics implements AsyncDisposable {
   async #close(): Promise<void> {
     for (const member of this.#members.values()) this.#leaveAll(member);
     this.#table.clear();
+    this.#presence?.close();
     await this.#link?.close();
   }
 
@@ -195,14 +249,20 @@ export class Topics implements AsyncDisposable {
 
   /** @internal */
   received(topic: string, opened: Opened): void {
-    if (opened.origin === this.#heard.self) return;
+    const { origin, time, content } = opened;
+    if (origin === this.#heard.self) return;
+    if (topic === presenceTopic) {
+      if (this.#presence?.received(origin, time, content) === false) drop({ topic, reason: "malformed" });
+      return;
+    }
     const here = this.#table.get(topic);
-    if (here?.isNew(opened.origin, opened.time)) this.#hand(here, opened, undefined);
+    if (here?.isNew(origin, time)) this.#hand(here, opened, undefined);
   }
 
   /** @internal */
   reconnected(): void {
-    this.#table.hole();
+    if (this.#link?.keeps !== true) this.#table.hole();
+    this.#presence?.connected();
   }
 
   // ── messages ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -264,6 +324,7 @@ export class Topics implements AsyncDisposable {
   #enter(topic: Topic, member: Member, place: Place): void {
     topic.members.set(member, place);
     member.topics.add(topic.name);
+    if (place.name !== undefined) this.#presence?.count(topic.name, place.name, 1);
     const link = this.#link;
     if (!topic.isFresh || link === undefined) return;
     topic.isFresh = false;
@@ -286,8 +347,10 @@ export class Topics implements AsyncDisposable {
 
   #exit(member: Member, name: string): void {
     const topic = this.#table.get(name);
-    if (topic === undefined) return;
+    const place = topic?.members.get(member);
+    if (topic === undefined || place === undefined) return;
     topic.members.delete(member);
+    if (place.name !== undefined) this.#presence?.count(name, place.name, -1);
     if (topic.members.size === 0) this.#table.idle(topic);
   }
 
@@ -312,13 +375,13 @@ export class Topics implements AsyncDisposable {
     const { ready } = topic;
     if (ready === undefined || topic.log === undefined)
       return Promise.resolve(this.#catchUp(topic, member, place, id));
-    place.held = true;
+    place.seen = "unread";
     return ready.then(() => this.#catchUp(topic, member, place, id));
   }
 
   #catchUp(topic: Topic, member: Member, place: Place, id: string): Replay {
     if (topic.members.get(member) !== place) return { messages: 0, complete: false };
-    place.held = false;
+    place.seen = undefined;
     const position = this.#read(id);
     const missed = topic.log?.after(position) ?? { messages: [], complete: false };
     if (!missed.complete && member.connection instanceof EventStream) {
