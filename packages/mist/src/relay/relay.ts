@@ -16,7 +16,7 @@
  * ```ts
  * import type { Relay } from "@x/mist";
  *
- * export function threads(name: string): Relay {
+ * function threads(name: string): Relay {
  *   const channel = new BroadcastChannel(name);
  *   const topics = new Set<string>();
  *   return {

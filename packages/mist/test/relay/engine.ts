@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,10 +22,12 @@ export class Engine {
     this.#ready = ready;
   }
 
-  static async nats(): Promise<Engine> {
+  static async nats({ configuration = "" } = {}): Promise<Engine> {
     const port = await freePort();
     const directory = await mkdtemp(join(tmpdir(), "nats-"));
-    const command = ["nats-server", "-a", "127.0.0.1", "-p", String(port)];
+    const file = join(directory, "nats.conf");
+    await writeFile(file, configuration);
+    const command = ["nats-server", "-c", file, "-a", "127.0.0.1", "-p", String(port)];
     return new Engine(port, directory, command, "Server is ready").start();
   }
 

@@ -46,7 +46,7 @@ async function publish(size) {
   publishing = true;
   while (publishing) {
     for (let i = 0; i < 5; i++) topics.publish(room, name + " " + sent++ + rest);
-    await sleep(1);
+    await sleep(4);
   }
 }
 
@@ -184,25 +184,29 @@ describe.each(kinds)("%s", (kind, server, count) => {
       expect(await Promise.all(all.map((member) => member.close()))).toEqual(all.map(() => 0));
     });
 
-    test("wait, within bounds, for a broker that hangs, and then hear each other again", async () => {
-      const [a, b] = (await members(kind, engine, 2)) as [Member, Member];
-      engine.freeze();
-      const before = await a.ask<number>("rss");
-      await a.ask("publish", { size: 60_000 });
-      const dropped = async () => (await a.ask<string[]>("dropped")).length;
-      while ((await dropped()) < 400) await new Promise((resolve) => setImmediate(resolve));
-      const growth = (await a.ask<number>("rss")) - before;
-      const number = await a.ask<number>("pause");
-      engine.thaw();
-      await a.ask("publish");
-      await b.ask("heard", { who: "a", number });
-      const sent = await a.ask<number>("pause");
-      const { a: numbers = [] } = await b.ask<Heard>("heard", { who: "a", number: sent - 1 });
-      expect(numbers).toEqual([...new Set(numbers)].sort((one, other) => one - other));
-      expect(numbers.length).toBe(sent - (await dropped()));
-      // 8 MiB wait; the client and the heap may hold them a few times over.
-      expect(growth).toBeLessThan(128 * 1024 * 1024);
-      for (const member of [a, b]) await member.close();
-    });
+    // faults.test.ts has it for the others.
+    test.runIf(kind === "redis")(
+      "wait, within bounds, for a broker that hangs, and then hear each other again",
+      async () => {
+        const [a, b] = (await members(kind, engine, 2)) as [Member, Member];
+        engine.freeze();
+        const before = await a.ask<number>("rss");
+        await a.ask("publish", { size: 60_000 });
+        const dropped = async () => (await a.ask<string[]>("dropped")).length;
+        while ((await dropped()) < 100) await new Promise((resolve) => setImmediate(resolve));
+        const growth = (await a.ask<number>("rss")) - before;
+        const number = await a.ask<number>("pause");
+        engine.thaw();
+        await a.ask("publish");
+        await b.ask("heard", { who: "a", number });
+        const sent = await a.ask<number>("pause");
+        const { a: numbers = [] } = await b.ask<Heard>("heard", { who: "a", number: sent - 1 });
+        expect(numbers).toEqual([...new Set(numbers)].sort((one, other) => one - other));
+        expect(numbers.length).toBe(sent - (await dropped()));
+        // 8 MiB wait; the client and the heap may hold them a few times over.
+        expect(growth).toBeLessThan(128 * 1024 * 1024);
+        for (const member of [a, b]) await member.close();
+      },
+    );
   });
 });

@@ -2,16 +2,18 @@
 
 import { Buffer } from "node:buffer";
 import diagnostics_channel from "node:diagnostics_channel";
-import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { type VirtualClock, virtualClock } from "@x/glisten/testing";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import * as mist from "../../src/index.ts";
 import { encodeEnvelope } from "../../src/server/topics/envelope.ts";
 import { Broker, FakeSocket, turn, until } from "./members.ts";
 
+let clock: VirtualClock;
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  clock = virtualClock();
 });
 afterEach(() => {
-  vi.useRealTimers();
+  clock[Symbol.dispose]();
 });
 
 const settled = async (): Promise<void> => {
@@ -95,11 +97,11 @@ describe("presence", () => {
     broker.leave(cutOff);
     cutOff.publish = async () => {};
     for (let beats = 0; beats < 3; beats++) {
-      vi.advanceTimersByTime(10_000);
+      await clock.advance(10_000);
       await settled();
     }
     expect(one.topics.presence("room")).toEqual(["Bob", "Cyd"]);
-    vi.advanceTimersByTime(10_000);
+    await clock.advance(10_000);
     await settled();
     expect(one.topics.presence("room")).toEqual(["Bob"]);
     expect(one.events.at(-1)).toBe("leave room Cyd");
@@ -131,7 +133,7 @@ describe("presence", () => {
     await settled();
     broker.carry = carry;
     expect(one.topics.presence("room")).toEqual(["Bob"]);
-    vi.advanceTimersByTime(10_000);
+    await clock.advance(10_000);
     await settled();
     expect(one.topics.presence("room")).toEqual(["Bob", "Cyd"]);
   });

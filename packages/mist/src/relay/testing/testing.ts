@@ -23,6 +23,7 @@ export interface RelayHarness {
 
 /** One thing that a relay must do. */
 export interface RelayCase {
+  /** What it is, as the title of a test. */
   readonly name: string;
   /** Rejects with an `AssertionError` if the relay does not do it. */
   readonly run: () => Promise<void>;
@@ -61,12 +62,13 @@ const oddTopics = [
  *
  * @example
  * ```ts
+ * import { redis } from "@x/mist/relay/redis";
  * import { relayCases } from "@x/mist/relay/testing";
- * import type { Relay } from "@x/mist";
  * import { test } from "node:test";
+ * import { createClient } from "redis";
  *
- * declare function myRelay(): Relay;
- * for (const { name, run } of relayCases({ create: myRelay })) test(name, run);
+ * const create = () => redis(createClient());
+ * for (const { name, run } of relayCases({ create })) test(name, run);
  * ```
  */
 export function relayCases(harness: RelayHarness): readonly RelayCase[] {
