@@ -82,6 +82,7 @@ export function undefinedOptions(): void {
     maxTopicsPerMember: nothing,
     maxMessageBytes: nothing,
     frame: nothing,
+    presence: nothing,
     unsent: { bytes: nothing, maxAgeMs: nothing },
   });
   topics.publish("a", "b", { except: nothing });

@@ -97,9 +97,7 @@ export class Broker {
   }
 
   carry(topic: string, bytes: Uint8Array): void {
-    const kept = this.#kept.get(topic) ?? [];
-    kept.push(bytes);
-    this.#kept.set(topic, kept);
+    if (this.keeps) this.#kept.set(topic, [...(this.#kept.get(topic) ?? []), bytes]);
     for (const relay of this.relays) if (relay.topics.has(topic)) relay.sink?.receive(topic, bytes);
   }
 

@@ -1,8 +1,11 @@
 // Who hears what, and how much is remembered: on members without sockets.
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { virtualClock } from "@x/glisten/testing";
 import { describe, expect, test } from "vitest";
 import * as mist from "../../src/index.ts";
-import { FakeSocket } from "./members.ts";
+import { Broker, FakeSocket } from "./members.ts";
 
 describe("while a message is handed out", () => {
   test("another that is published comes behind it, for everybody", () => {
@@ -116,6 +119,43 @@ describe("a slow member", () => {
   });
 });
 
+describe("memory", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const heap = (): number => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+
+  test.each<[string, mist.TopicsOptions]>([
+    ["without a log", {}],
+    ["with a log", { replay: 10 }],
+    ["with a relay", { relay: new Broker().relay(), replay: 10, presence: true }],
+  ])("is flat when 10 000 topics were joined and left, %s", { timeout: 60_000 }, async (_what, options) => {
+    using clock = virtualClock();
+    const topics = mist.topics(options);
+    let round = 0;
+    const joinAndLeave = async (): Promise<void> => {
+      round++;
+      const member = new FakeSocket();
+      for (let i = 0; i < 10_000; i++) {
+        const name = `${round}-${i}`;
+        const { leave } = topics.join(member, name, options.presence === true ? { as: name } : {});
+        topics.publish(name, "x".repeat(100));
+        member.heard.length = 0;
+        leave();
+      }
+      // The logs go when nobody has come back.
+      await clock.advance(120_000);
+    };
+    await joinAndLeave();
+    const before = heap();
+    for (let i = 0; i < 2; i++) await joinAndLeave();
+    expect(heap() - before).toBeLessThan(1_000_000);
+    await topics.close();
+  });
+});
+
 describe("limits", () => {
   test.each([
     ["empty", ""],
@@ -162,7 +202,7 @@ describe("limits", () => {
 
   test("the bytes of all logs: the topic that was silent for longest loses its messages", () => {
     const topics = mist.topics({
-      replay: { messages: 10, totalBytes: 1000 },
+      replay: { messages: 10, totalBytes: 10 * (100 + 128) },
       frame: ({ data, id }) => `${String(data).slice(0, 1)} ${id}`,
     });
     const member = new FakeSocket();

@@ -10,7 +10,10 @@ import type { FrameMaker } from "./message.ts";
 export interface ReplayOptions {
   /** Messages of each topic: an integer of at least 1. Default 100. */
   readonly messages?: number | undefined;
-  /** Bytes of each topic. Default 1 MiB. */
+  /**
+   * Bytes of each topic, as they were published, with 128 for each message. What is made of them for members may take
+   * twice as much again. Default 1 MiB.
+   */
   readonly bytes?: number | undefined;
   /** Bytes of all topics; the topics that have been silent for longest lose theirs first. Default 64 MiB. */
   readonly totalBytes?: number | undefined;

@@ -12,6 +12,9 @@ export interface LogLimits {
   readonly bytes: number;
 }
 
+/** What a message costs besides its own bytes, about. */
+const overhead = 128;
+
 /** The bytes of all logs of one set of topics. */
 export interface LogTotal {
   bytes: number;
@@ -52,7 +55,7 @@ export class ReplayLog {
     // A relay may bring again what the engine has kept.
     if (message.time <= this.#filledUpTo && this.#has(message)) return;
     this.#messages.push(message);
-    this.#count(message.size);
+    this.#count(message.size + overhead);
     this.#newest = Math.max(this.#newest, message.time);
     this.#bound();
   }
@@ -61,7 +64,7 @@ export class ReplayLog {
   fill(kept: readonly Message[]): void {
     const older = kept.filter((message) => !this.#has(message));
     for (const { size, time } of older) {
-      this.#count(size);
+      this.#count(size + overhead);
       this.#newest = Math.max(this.#newest, time);
     }
     this.#messages = [...older, ...this.#messages];
@@ -97,7 +100,7 @@ export class ReplayLog {
     if (oldest === undefined) return;
     if (this.#notLive > 0) this.#notLive--;
     const { origin, time, size } = oldest;
-    this.#count(-size);
+    this.#count(-size - overhead);
     this.#newestGone = Math.max(this.#newestGone, time);
     this.#gone.delete(origin);
     this.#gone.set(origin, time);

@@ -86,12 +86,14 @@ export class TopicTable {
 
   /** Puts what an engine has kept into the topic's log. */
   fill(topic: Topic, older: readonly Message[]): void {
+    // It may have gone while the engine was asked.
+    if (this.#topics.get(topic.name) !== topic) return;
     topic.log?.fill(older);
     this.#bound(topic);
   }
 
   #bound(topic: Topic): void {
-    if (topic.log === undefined || this.#topics.get(topic.name) !== topic) return;
+    if (topic.log === undefined) return;
     this.#logged.delete(topic);
     this.#logged.add(topic);
     const { totalBytes = 0 } = this.#settings.replay ?? {};
