@@ -453,7 +453,16 @@ const bareRoom = {
   server: "node:net (room)",
   job: /** @type {const} */ ({ protocol: "frame-room" }),
 };
+/** @type {Partial<LoadJob>} */
+const frames = { protocol: "frame-room" };
+const bareRedis = { name: "node-redis", server: "node:net (Redis)", job: frames };
+const bareNats = { name: "nats.js", server: "node:net (NATS)", job: frames };
+/** @type {{ name: string, server: string, job: Partial<LoadJob> }} */
+const socketIo = { name: "socket.io", server: "socket.io (Redis)", job: { protocol: "socket.io" } };
 const room = ["mist", bareRoom, "ws", "uWebSockets.js"];
+/** @type {LoadJob} */
+const events = { ...broadcast, protocol: "events", path: "/events" };
+const bareEvents = { name: "node:net", server: "node:net (events)" };
 
 /** @type {Declaration[]} */
 const websocketCases = [
@@ -507,6 +516,38 @@ const websocketCases = [
     job: { ...broadcast, oneByOne: true },
     measure: figures.broadcastCost,
     targets: [atMost(0.5, "ws")],
+  },
+  {
+    id: "events",
+    title: "events to 1 000 streams, each turn",
+    contestants: ["mist", bareEvents],
+    job: events,
+    measure: figures.broadcastCost,
+    targets: [atMost(0.5, "node:net")],
+  },
+  {
+    id: "events-single",
+    title: "events to 1 000 streams, one at a time",
+    contestants: ["mist", bareEvents],
+    job: { ...events, oneByOne: true },
+    measure: figures.broadcastCost,
+    targets: [atMost(1.5, "node:net")],
+  },
+  {
+    id: "relay",
+    title: "WebSocket room of 10, by a broker",
+    contestants: ["mist (Redis)", "mist (Redis streams)", "mist (NATS)", bareRedis, bareNats, socketIo],
+    job: { ...broadcast, connections: 10, times: 5000 },
+    measure: figures.broadcastCost,
+    targets: [atMost(0.3, "socket.io"), atMost(1.5, "node-redis")],
+  },
+  {
+    id: "relay-large",
+    title: "WebSocket room of 1 000, by a broker",
+    contestants: ["mist (Redis)", "mist (NATS)", bareRedis, socketIo],
+    job: broadcast,
+    measure: figures.broadcastCost,
+    targets: [atMost(0.3, "socket.io")],
   },
   {
     id: "deflate",

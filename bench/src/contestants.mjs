@@ -59,6 +59,39 @@ function secure(file, ...args) {
 }
 
 /**
+ * A program and its broker, whose port comes last on its command line. The broker runs on the load's core.
+ *
+ * @param {"redis" | "nats"} broker
+ * @param {string} file
+ * @param {...string} args
+ * @returns {Contestant}
+ */
+function brokered(broker, file, ...args) {
+  return {
+    start: async (_, env) => {
+      const port = await freePort();
+      const running = await ServerProcess.startForeign(
+        `${broker}-server`,
+        broker === "redis"
+          ? ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]
+          : ["-a", "127.0.0.1", "-p", `${port}`, "-l", "/dev/null"],
+        port,
+        () => listening(port),
+        1,
+      );
+      const started = await ServerProcess.start({ file, env }, [0, ...args, port]);
+      const stop = started.stop.bind(started);
+      started.stop = async () => {
+        await stop();
+        await running.stop();
+      };
+      return started;
+    },
+    missing: () => (tools[broker] ? undefined : `${broker}-server is not installed`),
+  };
+}
+
+/**
  * @param {string} module
  * @param {Contestant} contestant
  * @param {string} why said where the module is not installed
@@ -114,6 +147,9 @@ function ours(folder) {
     glisten: program(file("packages/glisten/bench/echo.mjs")),
     "glisten (TLS)": secure(file("packages/glisten/bench/tls-echo.mjs")),
     "Hono on mist": needing("hono", program(file("bench/servers/hono-mist.mjs")), "Hono is not installed"),
+    "mist (Redis)": brokered("redis", file("packages/mist/bench/relay.mjs"), "redis"),
+    "mist (Redis streams)": brokered("redis", file("packages/mist/bench/relay.mjs"), "streams"),
+    "mist (NATS)": brokered("nats", file("packages/mist/bench/relay.mjs"), "nats"),
     "actor process": program(file("bench/servers/actor.mjs")),
     "client process": program(file("bench/servers/mug-client.mjs")),
   };
@@ -151,6 +187,10 @@ export const contestants = {
   "node:http2 (TLS)": secure(server("node-http2")),
   "node:net": program(here("../../packages/glisten/bench/bare-echo.mjs")),
   "node:net (room)": program(server("bare-room")),
+  "node:net (events)": program(server("bare-room"), "events"),
+  "node:net (Redis)": brokered("redis", server("bare-relay"), "redis"),
+  "node:net (NATS)": brokered("nats", server("bare-relay"), "nats"),
+  "socket.io (Redis)": brokered("redis", server("socket-io")),
   "node:tls": secure(here("../../packages/glisten/bench/bare-tls-echo.mjs")),
   ws: needing("ws", program(server("ws")), "it is not installed"),
 };
@@ -298,7 +338,7 @@ async function listening(port) {
       socket.on("connect", () => socket.destroy());
     });
     if (there) return;
-    if (left === 0) throw new Error("the server does not listen");
+    if (left === 0) throw new Error(`nothing listens on port ${port}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

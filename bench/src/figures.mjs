@@ -12,7 +12,7 @@ import { tools } from "./machine.mjs";
  * What the load does with a server.
  *
  * @typedef {object} LoadJob
- * @property {"http" | "http2" | "echo" | "websocket" | "frame-echo" | "frame-room"} protocol
+ * @property {"http" | "http2" | "echo" | "websocket" | "events" | "frame-echo" | "frame-room" | "socket.io"} protocol
  * @property {number} connections
  * @property {"talk" | "once"} [mode] `once`: every exchange has a connection of its own; `talk` by default
  * @property {boolean} [tls]

@@ -34,6 +34,8 @@ export const tools = {
   // Debian keeps it where only root looks.
   nginx: ["nginx", "/usr/sbin/nginx"].find((command) => tell(command, "-v") !== undefined),
   openssl: tell("openssl", "version") !== undefined,
+  redis: tell("redis-server", "--version") !== undefined,
+  nats: tell("nats-server", "--version") !== undefined,
 };
 
 /**

@@ -8,7 +8,7 @@ import * as requests from "../requests.mjs";
 import { AnswerReader, Expected } from "./answer-reader.mjs";
 import { EchoReader } from "./echo-reader.mjs";
 import { Http2Talker } from "./http2.mjs";
-import { answers, frame, handshake, MessageReader } from "./websocket.mjs";
+import { answers, eventChunks, frame, handshake, MessageReader } from "./websocket.mjs";
 
 /**
  * Checks what comes: `push` returns how many answers the bytes complete, and throws if they are wrong. Where batches
@@ -17,7 +17,11 @@ import { answers, frame, handshake, MessageReader } from "./websocket.mjs";
  * @typedef {{ push(bytes: Buffer): number, batch?(): Buffer }} Reader
  */
 
-/** @typedef {{ request: string, check: (head: string) => void }} Handshake */
+/**
+ * What a client says first, what looks at the answer, the last of the answer (by default an empty line), and what follows.
+ *
+ * @typedef {{ request: string, check: (head: string) => void, last?: RegExp, next?: Handshake }} Handshake
+ */
 
 /**
  * What the connections of one job send and how they check the answers.
@@ -148,6 +152,42 @@ function websocket({ payload, size = 0, inFlight = 1, path = "/", deflate = fals
   };
 }
 
+/**
+ * Events that all listeners get, each in a chunk of its own.
+ *
+ * @param {LoadJob} job
+ */
+function events({ size = 0, inFlight = 1, path = "/" }) {
+  const frames = eventChunks(Buffer.alloc(size, "x"), inFlight);
+  /** @param {string} head */
+  const check = (head) => {
+    if (!head.startsWith("HTTP/1.1 200 ") || !/^content-type: text\/event-stream$/im.test(head))
+      throw new Error(`no event stream: ${head}`);
+  };
+  return {
+    batch: Buffer.alloc(0),
+    handshake: () => ({ request: `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`, check }),
+    reader: () => new MessageReader({ frames, payload: Buffer.alloc(0), deflate: false }),
+  };
+}
+
+/**
+ * Socket.IO 4 on a WebSocket from the start, in its default namespace; a message is the event `m`.
+ *
+ * @param {LoadJob} job
+ */
+function socketIo({ size = 0, inFlight = 1 }) {
+  const data = Buffer.from(`42${JSON.stringify(["m", "x".repeat(size)])}`);
+  const connect = frame(1, Buffer.from("40")).toString("latin1");
+  // It ignores what comes with the handshake.
+  const next = { request: connect, check: () => {}, last: /40\{"sid":"[^"]+"\}/ };
+  return {
+    batch: Buffer.alloc(0),
+    handshake: () => ({ ...handshake("/socket.io/?EIO=4&transport=websocket"), next }),
+    reader: () => new MessageReader({ frames: answers(1, data, inFlight), payload: data, deflate: false }),
+  };
+}
+
 /** @type {Record<LoadJob["protocol"], (job: LoadJob) => Conversation>} */
 const protocols = {
   http,
@@ -159,6 +199,8 @@ const protocols = {
     ...websocket(job),
     handshake: () => ({ request: "hello\r\n\r\n", check: () => {} }),
   }),
+  events,
+  "socket.io": socketIo,
   // The same frames to a server that sends back what it receives.
   "frame-echo": ({ size = 0, inFlight = 1 }) => echoed(frame(2, requests.content(size)), inFlight),
 };

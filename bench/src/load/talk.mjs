@@ -1,7 +1,7 @@
 // One connection of the load: it sends its batch, waits for every answer, and sends the batch again.
 
 /** @import { Socket } from "node:net" */
-/** @import { PreparedJob } from "./jobs.mjs" */
+/** @import { Handshake, PreparedJob } from "./jobs.mjs" */
 
 import { connect as netConnect } from "node:net";
 import { connect as tlsConnect } from "node:tls";
@@ -41,8 +41,8 @@ export class Talk {
   #since = 0;
   #closing = false;
   #head = "";
-  /** @type {(head: string) => void} */
-  #check = () => {};
+  /** @type {Handshake} */
+  #handshake = { request: "", check: () => {} };
   /** @type {(() => void) | undefined} */
   #onOpen;
   /** Resolves when the connection is ready for a batch. */
@@ -67,13 +67,12 @@ export class Talk {
       (bytes) => this.#receive(bytes),
       () => {
         if (job.handshake === undefined) return resolve();
-        const { request, check } = job.handshake();
-        this.#check = check;
+        this.#handshake = job.handshake();
         this.#onOpen = () => {
           this.#onOpen = undefined;
           resolve();
         };
-        this.#socket.write(request, "latin1");
+        this.#socket.write(this.#handshake.request, "latin1");
       },
     );
     this.#socket.on("error", (error) => this.#closing || onFailure(error));
@@ -109,11 +108,18 @@ export class Talk {
   /** @param {Buffer} bytes */
   #answerToHandshake(bytes) {
     this.#head += bytes.toString("latin1");
-    const end = this.#head.indexOf("\r\n\r\n");
-    if (end < 0) return undefined;
-    this.#check(this.#head.slice(0, end));
+    for (;;) {
+      const { check, last = /\r\n\r\n/, next } = this.#handshake;
+      const end = last.exec(this.#head);
+      if (end === null) return undefined;
+      check(this.#head.slice(0, end.index));
+      this.#head = this.#head.slice(end.index + end[0].length);
+      if (next === undefined) break;
+      this.#handshake = next;
+      this.#socket.write(next.request, "latin1");
+    }
     this.#onOpen?.();
-    return Buffer.from(this.#head.slice(end + 4), "latin1");
+    return Buffer.from(this.#head, "latin1");
   }
 
   /**

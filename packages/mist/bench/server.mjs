@@ -9,7 +9,7 @@
 //   GET  /file/1m     a file of 1 MiB; /file/4k one of 4 KiB
 //   GET  /download    100 MiB in chunks
 //   /ws, /ws-deflate  WebSocket echo, without and with permessage-deflate
-//   /room             WebSocket that receives what `globalThis.benchTasks.publish` sends
+//   /room, /events    WebSocket and event stream that receive what `globalThis.benchTasks.publish` sends
 
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -25,7 +25,7 @@ writeFileSync(join(folder, "4k"), Buffer.alloc(4096, "x"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 const chunk = Buffer.alloc(65_536, "x");
-const room = mist.broadcast();
+const topics = mist.topics();
 
 /**
  * @param {mist.Request} request
@@ -95,14 +95,20 @@ function handle(request) {
     case "/ws-deflate":
       return echoSocket(request, true);
     case "/room":
-      return echoSocket(request, false, (socket) => void room.join(socket));
+      return echoSocket(request, false, (socket) => void topics.join(socket, "room"));
+    case "/events":
+      return mist.serverSentEvents({
+        request,
+        init: (stream) => void topics.join(stream, "room"),
+        loop: () => undefined,
+      });
     default:
       return mist.response(404);
   }
 }
 
 // The probe asks for it: a message to everybody in the room.
-if (globalThis.benchTasks) globalThis.benchTasks.publish = (data) => void room.publish(data);
+if (globalThis.benchTasks) globalThis.benchTasks.publish = (data) => void topics.publish("room", data);
 
 const builder = mist.new(handle).bind("127.0.0.1").port(Number(port));
 const server = await (certfile === undefined ? builder : builder.withTls({ certfile, keyfile })).start();

@@ -86,6 +86,8 @@ export {
   type ServerSpecification,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Http2Sizes, type Limits } from "./options.ts";
+export type { Undelivered } from "./relay/outbox.ts";
+export type { Relay, RelaySink } from "./relay/relay.ts";
 export type { Server, ServerAddress, ServerInfo, StopReport } from "./running-server.ts";
 export { type ServeOptions, type ServerOptions, serve } from "./serve.ts";
 export type { BodySource } from "./server/body/body-source.ts";
@@ -134,13 +136,25 @@ export {
   serverSentEvents,
 } from "./server/streams/event-stream.ts";
 export type { StreamActor, StreamHandler } from "./server/streams/stream-actor.ts";
+export type { SlowClientPolicy } from "./server/topics/member.ts";
+export type { Content as TopicContent, FrameMaker, TopicMessage } from "./server/topics/message.ts";
+export type { ReplayOptions, TopicsOptions, UnsentOptions } from "./server/topics/options.ts";
+export type { TopicMember } from "./server/topics/outlet.ts";
+export type { PresenceEvent } from "./server/topics/presence.ts";
+export type {
+  TopicsDroppedEvent,
+  TopicsErrorEvent,
+  TopicsState,
+  TopicsStateEvent,
+} from "./server/topics/telemetry.ts";
 export {
-  type Broadcast,
-  type BroadcastOptions,
-  broadcast,
-  type Listener,
-  type SlowClientPolicy,
-} from "./server/websocket/broadcast.ts";
+  type Joined,
+  type JoinOptions,
+  type PublishOptions,
+  type Replay,
+  type Topics,
+  topics,
+} from "./server/topics/topics.ts";
 export type { CompressionOptions, WebSocketTuning } from "./server/websocket/options.ts";
 export { type PreparedFrame, prepareFrame } from "./server/websocket/prepared-frame.ts";
 export type {

@@ -79,7 +79,8 @@ describe("mist", () => {
     http2: ["http2", "http"],
     sse: ["sse", "http"],
     testing: ["testing", "websocket", "http1", "http"],
-    server: ["server", "sse", "websocket", "http2", "http1", "http", "performance"],
+    relay: ["relay"],
+    server: ["server", "relay", "sse", "websocket", "http2", "http1", "http", "performance"],
   };
 
   test.each(Object.entries(layers))("%s imports only from %j", (folder, below) => {
@@ -119,32 +120,38 @@ describe("mist", () => {
     ];
     const allowed = (specifier: string) =>
       isOwn(specifier) || isNode(specifier) || libraries.includes(specifier);
-    const isFrameworks = (path: string) => frameworks.some((name) => path.startsWith(`fetch/${name}`));
+    const hasPeer = (path: string) => Object.keys(peers).some((folder) => path.startsWith(folder));
     expect(
       breaches(
-        mist.filter(({ path }) => !isFrameworks(path)),
+        mist.filter(({ path }) => !hasPeer(path)),
         allowed,
       ),
     ).toEqual([]);
   });
 
   test("what is for tests is on its own", () => {
-    const others = mist.filter(({ path }) => !path.startsWith("testing/"));
+    const others = mist.filter(({ path }) => !/^(relay\/)?testing\//.test(path));
     const isForTests = (specifier: string) => /(^|\/)testing(\/|$)/.test(specifier);
     expect(breaches(others, (specifier) => !isForTests(specifier))).toEqual([]);
   });
 
-  const frameworks = ["hono", "crossws"];
+  /** Optional peers, and where each is known. */
+  const peers = {
+    "fetch/hono": "hono",
+    "fetch/crossws": "crossws",
+    "relay/nats": "@nats-io/transport-node",
+    "relay/redis": "redis",
+  };
 
-  test.each(frameworks)("%s, an optional peer, is known to its own entry point only", (name) => {
-    const isEntry = (path: string) => path.startsWith(`fetch/${name}`);
+  test.each(Object.entries(peers))("only %s knows %s, an optional peer", (folder, name) => {
+    const isEntry = (path: string) => path.startsWith(folder);
     const own = mist.filter(({ path }) => isEntry(path));
     const others = mist.filter(({ path }) => !isEntry(path));
-    const isFramework = (specifier: string) => specifier === name || specifier.startsWith(`${name}/`);
+    const isPeer = (specifier: string) => specifier === name || specifier.startsWith(`${name}/`);
     const allowed = (specifier: string) =>
-      isOwn(specifier) || isNode(specifier) || isFramework(specifier) || specifier === "@x/glisten";
+      isOwn(specifier) || isNode(specifier) || isPeer(specifier) || /^@x\/glisten(\/kit)?$/.test(specifier);
     expect(breaches(own, allowed)).toEqual([]);
-    expect(breaches(others, (specifier) => !isEntry(specifier) && !isFramework(specifier))).toEqual([]);
+    expect(breaches(others, (specifier) => !isEntry(specifier) && !isPeer(specifier))).toEqual([]);
   });
 
   const sansIo = ["http", "http1", "http2", "websocket", "sse"].flatMap((folder) => under(mist, folder));
@@ -193,6 +200,11 @@ test("time is read and timers are set by the clocks alone, so that a virtual one
     "glisten/cluster/worker-process.ts",
     "glisten/cluster/worker.ts",
     "glisten/testing/virtual-clock.ts",
+    // Nor do brokers.
+    "mist/relay/nats/nats.ts",
+    "mist/relay/redis/pub-sub.ts",
+    "mist/relay/testing/recording-sink.ts",
+    "mist/relay/testing/testing.ts",
     "mug/clock.ts",
   ]);
 });

@@ -73,7 +73,19 @@ export function undefinedOptions(): void {
   });
   mist.new(readsItself).withLimits({ maxHead: nothing }).withDeadlines({ sendMs: nothing });
   mist.response(200, { headers: { "x-a": nothing }, body: nothing });
-  mist.broadcast({ maxQueue: nothing, slowClient: nothing });
+  const topics = mist.topics({
+    relay: nothing,
+    replay: { messages: nothing, bytes: nothing, totalBytes: nothing, keepMs: nothing },
+    maxQueue: nothing,
+    slowClient: nothing,
+    maxTopics: nothing,
+    maxTopicsPerMember: nothing,
+    maxMessageBytes: nothing,
+    frame: nothing,
+    presence: nothing,
+    unsent: { bytes: nothing, maxAgeMs: nothing },
+  });
+  topics.publish("a", "b", { except: nothing });
 }
 
 /** What only the package may do. */

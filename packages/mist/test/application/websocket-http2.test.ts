@@ -6,5 +6,5 @@ transport.version = "2";
 
 await import("./websocket.test.ts");
 await import("./websocket-attacks.test.ts");
-await import("./broadcast.test.ts");
+await import("./topics.test.ts");
 await import("../server/loop-options.test.ts");

@@ -197,18 +197,19 @@ describe("on one connection", () => {
     expect(served.server.info().streams).toBe(50);
   });
 
-  test("a thousand, one after the other and all at once, hear each broadcast, and leave nothing behind", async () => {
-    const room = mist.broadcast();
-    const served = await serve(echo({ onInit: (websocket) => void room.join(websocket) }), (builder) =>
-      builder.withLimits({ maxStreams: 1000 }),
+  test("a thousand, one after the other and all at once, hear each message of a topic, and leave nothing behind", async () => {
+    const topics = mist.topics();
+    const served = await serve(
+      echo({ onInit: (websocket) => void topics.join(websocket, "room") }),
+      (builder) => builder.withLimits({ maxStreams: 1000 }),
     );
     const client = await ready(served.url);
     const sockets = await Promise.all(Array.from({ length: 1000 }, () => join(client)));
-    expect(room.publish("news")).toBe(1000);
+    expect(topics.publish("room", "news")).toBe(1000);
     for (const socket of sockets) expect(await socket.text()).toBe("news");
     for (const socket of sockets) socket.socket.reset();
     await expect.poll(() => served.server.info().streams).toBe(0);
-    expect(room.size()).toBe(0);
+    expect(topics.size("room")).toBe(0);
     expect(served.server.info().connections).toBe(1);
   });
 

@@ -20,6 +20,7 @@ import { orNever } from "../../options.ts";
 import { answerFailure, clientGone } from "../exchange/failure.ts";
 import type { Service } from "../exchange/service.ts";
 import { noteRefusal } from "../exchange/telemetry.ts";
+import { scheduleFlush } from "../flush-schedule.ts";
 import { Http2Channel, sendWhole } from "./channel.ts";
 import type { Core, StreamHost, StreamOwner } from "./stream-host.ts";
 
@@ -251,7 +252,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   flushSoon(): void {
     if (this.#flushScheduled || this.#running) return;
     this.#flushScheduled = true;
-    process.nextTick(flushScheduled, this);
+    scheduleFlush(this);
   }
 
   /** The promises that are settled come first: what they send shares the write. */

@@ -94,6 +94,16 @@ export abstract class StreamActor<State, Message> {
     return this.stream.open;
   }
 
+  /** True while the client takes less than it is sent. The promise of the last send resolves when it has caught up. */
+  get blocked(): boolean {
+    return this.stream.blocked;
+  }
+
+  /** Breaks the response off. @internal */
+  breakOff(): void {
+    this.stream.abort();
+  }
+
   /** Whether the loop has yet to end. */
   protected get running(): boolean {
     return this.#user.alive;

@@ -12,7 +12,7 @@ import type { WebSocketConnection } from "../../websocket/connection.ts";
 import { BINARY, FIN, RSV1, TEXT } from "../../websocket/frame.ts";
 import { maxCopiedBytes } from "../../websocket/outbox.ts";
 import type { ByteStream } from "../exchange/byte-stream.ts";
-import { joinsFlush, scheduleFlush } from "./flush-schedule.ts";
+import { joinsFlush, scheduleFlush } from "../flush-schedule.ts";
 import type { PermessageDeflate } from "./permessage-deflate.ts";
 import type { PreparedFrame } from "./prepared-frame.ts";
 

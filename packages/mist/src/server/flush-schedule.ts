@@ -1,4 +1,4 @@
-// When gathered frames leave that were sent outside of a handler.
+// When what was gathered outside of a packet's handling leaves: frames, events, chunks and answers that came late.
 //
 // A few of them leave before the event loop goes on. Many at once are a broadcast: a write for each client, and while
 // those are made, more comes in that is meant for the same clients. So a broadcast leaves when the event loop has
