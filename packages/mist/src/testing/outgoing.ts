@@ -60,7 +60,9 @@ export async function outgoing(
   }
   const isStream = isStreamed(rest.body);
   const target = input instanceof Request ? input : urlOf(input, origin);
-  const request = new Request(target, isStream ? { ...rest, duplex: "half" } : rest);
+  // The types of browsers do not know `duplex`.
+  const sent: RequestInit & { duplex?: "half" } = isStream ? { ...rest, duplex: "half" } : rest;
+  const request = new Request(target, sent);
   const url = new URL(request.url);
   const hasWholeBody = rest.body !== undefined && rest.body !== null && !isStream;
   return {
