@@ -43,6 +43,10 @@ export {
   selector,
   subject,
 } from "@x/glisten/actor";
+export type { FetchedResponse } from "./client/answer.ts";
+export type { WebSocketClientOptions } from "./client/client.ts";
+export type { FetchInit } from "./client/outgoing.ts";
+export type { WebSocketClient } from "./client/websocket-client.ts";
 export { cluster } from "./cluster.ts";
 export {
   BodyError,
@@ -172,8 +176,4 @@ export {
 } from "./server/websocket/websocket.ts";
 export { event, type ServerSentEvent } from "./sse/event.ts";
 export { test } from "./test.ts";
-export type { FetchedResponse } from "./testing/answer.ts";
-export type { WebSocketClientOptions } from "./testing/client.ts";
-export type { FetchInit } from "./testing/outgoing.ts";
-export type { WebSocketClient } from "./testing/websocket-client.ts";
 export type { CloseStatus } from "./websocket/close-code.ts";

@@ -3,11 +3,11 @@
 import * as glisten from "@x/glisten";
 import type { Child, ExitReason, Supervisor } from "@x/glisten/actor";
 import { clock } from "@x/glisten/kit";
+import type { FetchedResponse } from "./client/answer.ts";
+import type { Client, WebSocketClientOptions } from "./client/client.ts";
+import type { FetchInit } from "./client/outgoing.ts";
+import type { WebSocketClient } from "./client/websocket-client.ts";
 import type { Service } from "./server/exchange/service.ts";
-import type { FetchedResponse } from "./testing/answer.ts";
-import type { Client, WebSocketClientOptions } from "./testing/client.ts";
-import type { FetchInit } from "./testing/outgoing.ts";
-import type { WebSocketClient } from "./testing/websocket-client.ts";
 
 /** Where a server listens. */
 export interface ServerAddress {
@@ -141,7 +141,7 @@ export class Server implements Child, AsyncDisposable {
   }
 
   #loadClient(): Promise<Client> {
-    this.#client ??= import("./testing/client.ts").then(({ Client }) => new Client(this));
+    this.#client ??= import("./client/client.ts").then(({ Client }) => new Client(this));
     return this.#client;
   }
 

@@ -1,7 +1,7 @@
 // Memory is never waited for: two ends that read and write without end would keep timers from firing.
 
-// Test runners replace the global to fake time.
-const nextTurn = setImmediate;
+import { oneTurn } from "@x/glisten/kit";
+
 const stepsPerTurn = 64;
 
 /** Has the event loop turn now and then. */
@@ -10,6 +10,6 @@ export class Pace {
 
   async step(): Promise<void> {
     this.#steps += 1;
-    if (this.#steps % stepsPerTurn === 0) await new Promise<void>((resolve) => nextTurn(resolve));
+    if (this.#steps % stepsPerTurn === 0) await oneTurn();
   }
 }
