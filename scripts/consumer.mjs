@@ -7,6 +7,7 @@
 //   4. mist's types accept and reject what packages/mist/test/public-types.ts says.
 //   5. The first ```ts example of each README type-checks in a strict project (nodenext, library types included) and runs;
 //      consumer-probes.mjs then uses it.
+//   6. The test in mist's chapter on testing type-checks and passes.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -195,11 +196,17 @@ async function runReadmes(tarballs, folder) {
   writeFileSync(join(folder, "tsconfig.json"), tsconfig);
   writeFileSync(join(folder, "entry-points.ts"), importEverything());
   const named = names.filter((name) => extractExample(name, folder));
+  extractTest(folder);
   const tsc = spawnSync(join("node_modules", ".bin", "tsc"), ["-p", "."], { cwd: folder, encoding: "utf8" });
   const faults = tsc.status === 0 ? undefined : `\n${tsc.stdout}`;
   check("examples, entry points and public types type-check, strict and with library types", faults);
   const imported = spawnSync(process.execPath, ["out/entry-points.js"], { cwd: folder, encoding: "utf8" });
   check("every entry point can be imported", imported.status === 0 ? undefined : imported.stderr);
+  const tested = spawnSync(process.execPath, ["--test", "out/readme.test.js"], {
+    cwd: folder,
+    encoding: "utf8",
+  });
+  check("@x/mist: the README's test passes", tested.status === 0 ? undefined : `\n${tested.stdout}`);
   for (const name of named) check(`@x/${name}: the README example runs`, await probe(name, folder));
 }
 
@@ -245,6 +252,18 @@ function extractExample(name, folder) {
   check(`@x/${name}: the README opens with an example`, source === undefined ? "no ```ts block" : undefined);
   if (source !== undefined) writeFileSync(join(folder, `${name}.ts`), source);
   return source !== undefined;
+}
+
+/**
+ * Writes the test of mist's chapter on testing to `readme.test.ts`.
+ *
+ * @param {string} folder
+ */
+function extractTest(folder) {
+  const readme = readFileSync(join(folder, "node_modules", "@x", "mist", "README.md"), "utf8");
+  const source = /^## Testing\n[\s\S]*?^```ts\n([\s\S]*?)^```/m.exec(readme)?.[1];
+  check("@x/mist: the README shows a test", source === undefined ? "no ```ts block in Testing" : undefined);
+  if (source !== undefined) writeFileSync(join(folder, "readme.test.ts"), source);
 }
 
 /**

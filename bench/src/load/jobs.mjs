@@ -7,12 +7,14 @@ import { createHash } from "node:crypto";
 import * as requests from "../requests.mjs";
 import { AnswerReader, Expected } from "./answer-reader.mjs";
 import { EchoReader } from "./echo-reader.mjs";
+import { Http2Talker } from "./http2.mjs";
 import { answers, eventChunks, frame, handshake, MessageReader } from "./websocket.mjs";
 
 /**
- * Checks what comes: `push` returns how many answers the bytes complete, and throws if they are wrong.
+ * Checks what comes: `push` returns how many answers the bytes complete, and throws if they are wrong. Where batches
+ * differ, `batch` makes the next.
  *
- * @typedef {{ push(bytes: Buffer): number }} Reader
+ * @typedef {{ push(bytes: Buffer): number, batch?(): Buffer }} Reader
  */
 
 /**
@@ -25,8 +27,9 @@ import { answers, eventChunks, frame, handshake, MessageReader } from "./websock
  * What the connections of one job send and how they check the answers.
  *
  * @typedef {object} Conversation
- * @property {Buffer} batch what a connection sends at a time; empty for connections that only listen
- * @property {() => Reader} reader
+ * @property {Buffer} batch what a connection sends at a time, or as much; empty for connections that only listen
+ * @property {(write: (bytes: Buffer) => void) => Reader} reader `write`: for what it has to say between batches
+ * @property {string} [alpn] the protocol to ask for over TLS; HTTP/1.1 by default
  * @property {() => Handshake} [handshake]
  */
 
@@ -60,6 +63,36 @@ const exchanges = {
   },
 };
 
+const largeUpload = Buffer.alloc(10 * 1024 * 1024, "x");
+
+/**
+ * HTTP/2: the same.
+ *
+ * @type {Record<string, { path: string, body?: Buffer, held?: boolean, pattern: Buffer, length?: number }>}
+ */
+const http2Exchanges = {
+  get: { path: "/", pattern: requests.hello },
+  "post-echo": { path: "/echo", body: requests.kibi, pattern: requests.kibi },
+  "post-held": { path: "/echo", body: requests.kibi, held: true, pattern: requests.kibi },
+  "large-upload": {
+    path: "/count",
+    body: largeUpload,
+    pattern: Buffer.from(String(largeUpload.length)),
+  },
+  download: {
+    path: "/download",
+    pattern: requests.chunk,
+    length: requests.chunk.length * requests.chunkCount,
+  },
+};
+
+/** @param {string} name */
+export function http2Exchange(name) {
+  const known = http2Exchanges[name];
+  if (known === undefined) throw new Error(`there is no exchange "${name}"`);
+  return known;
+}
+
 /**
  * @param {Buffer} bytes
  * @param {number} times
@@ -78,6 +111,16 @@ function http({ exchange = "", inFlight = 1 }) {
     batch: repeat(request, inFlight),
     reader: () => new AnswerReader({ expected, length, together: inFlight }),
   };
+}
+
+/** @param {LoadJob} job */
+function http2({ exchange = "", inFlight = 1, tls = false }) {
+  const { pattern, length = pattern.length, ...request } = http2Exchange(exchange);
+  const expected = new Expected(pattern);
+  const described = { ...request, expected, length, tls };
+  /** @param {(bytes: Buffer) => void} write */
+  const reader = (write) => new Http2Talker(described, inFlight, write);
+  return { batch: reader(() => {}).batch(), reader, alpn: "h2" };
 }
 
 /**
@@ -148,6 +191,7 @@ function socketIo({ size = 0, inFlight = 1 }) {
 /** @type {Record<LoadJob["protocol"], (job: LoadJob) => Conversation>} */
 const protocols = {
   http,
+  http2,
   echo: ({ size = 0, inFlight = 1 }) => echoed(requests.content(size), inFlight),
   websocket,
   // The same frames from a server that accepts anything as a handshake.

@@ -15,13 +15,10 @@ const shared = Buffer.alloc(256 * 1024);
  * @param {() => void} onConnect
  * @returns {Socket}
  */
-function open({ port, tls }, onBytes, onConnect) {
+function open({ port, tls, alpn = "http/1.1" }, onBytes, onConnect) {
   const where = { port, host: "127.0.0.1" };
   if (tls) {
-    const socket = tlsConnect(
-      { ...where, rejectUnauthorized: false, ALPNProtocols: ["http/1.1"] },
-      onConnect,
-    );
+    const socket = tlsConnect({ ...where, rejectUnauthorized: false, ALPNProtocols: [alpn] }, onConnect);
     socket.setNoDelay(true);
     socket.on("data", onBytes);
     return socket;
@@ -60,7 +57,7 @@ export class Talk {
     this.#job = job;
     this.#onBatch = onBatch;
     this.#onFailure = onFailure;
-    this.#reader = job.reader();
+    this.#reader = job.reader((bytes) => this.#socket.write(bytes));
     let resolve = () => {};
     this.opened = new Promise((/** @type {(value?: undefined) => void} */ settle) => {
       resolve = settle;
@@ -85,7 +82,8 @@ export class Talk {
   say() {
     this.#waiting += this.#job.perBatch;
     this.#since = performance.now();
-    if (this.#job.batch.length > 0) this.#socket.write(this.#job.batch);
+    const batch = this.#reader.batch?.() ?? this.#job.batch;
+    if (batch.length > 0) this.#socket.write(batch);
   }
 
   /** @param {Buffer} bytes */

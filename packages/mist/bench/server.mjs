@@ -5,6 +5,7 @@
 //   GET  /            Hello, world!
 //   POST /echo        the request body
 //   POST /hash        the SHA-256 of the request body, in hexadecimal
+//   POST /count       how many bytes the request body has
 //   GET  /file/1m     a file of 1 MiB; /file/4k one of 4 KiB
 //   GET  /download    100 MiB in chunks
 //   /ws, /ws-deflate  WebSocket echo, without and with permessage-deflate
@@ -59,6 +60,16 @@ async function hash(request) {
     .setBody(mist.bytes(digest.digest("hex")));
 }
 
+/** @param {mist.Request} request */
+async function count(request) {
+  let length = 0;
+  for await (const piece of mist.stream(request)) length += piece.length;
+  return mist
+    .response(200)
+    .setHeader("content-type", "text/plain")
+    .setBody(mist.bytes(String(length)));
+}
+
 function* chunks() {
   for (let i = 0; i < 1600; i++) yield chunk;
 }
@@ -72,6 +83,8 @@ function handle(request) {
       return echo(request);
     case "/hash":
       return hash(request);
+    case "/count":
+      return count(request);
     case "/file/1m":
     case "/file/4k":
       return mist.sendFile(join(folder, request.path.slice("/file/".length)), { request });

@@ -12,10 +12,12 @@ export {
   type ClusterPrimary,
   type ClusterWorker,
   type ConnectionInfo,
+  type ConnectOptions,
   continue,
   type IpAddress,
   ipAddressToString,
   type ListenPlace,
+  type MemorySocket,
   type Overrides,
   type ProxyProtocolOptions,
   type ServerTls,
@@ -169,3 +171,9 @@ export {
   websocket,
 } from "./server/websocket/websocket.ts";
 export { event, type ServerSentEvent } from "./sse/event.ts";
+export { test } from "./test.ts";
+export type { FetchedResponse } from "./testing/answer.ts";
+export type { WebSocketClientOptions } from "./testing/client.ts";
+export type { FetchInit } from "./testing/outgoing.ts";
+export type { WebSocketClient } from "./testing/websocket-client.ts";
+export type { CloseStatus } from "./websocket/close-code.ts";

@@ -4,6 +4,10 @@ import * as glisten from "@x/glisten";
 import type { Child, ExitReason, Supervisor } from "@x/glisten/actor";
 import { clock } from "@x/glisten/kit";
 import type { Service } from "./server/exchange/service.ts";
+import type { FetchedResponse } from "./testing/answer.ts";
+import type { Client, WebSocketClientOptions } from "./testing/client.ts";
+import type { FetchInit } from "./testing/outgoing.ts";
+import type { WebSocketClient } from "./testing/websocket-client.ts";
 
 /** Where a server listens. */
 export interface ServerAddress {
@@ -33,7 +37,10 @@ export interface StopReport extends glisten.StopReport {
   readonly streams: glisten.StopCount;
 }
 
-/** A running HTTP server. `await using` stops it. It can be a child of a supervisor. */
+/**
+ * A running HTTP server. It can be a child of a supervisor. `await using` breaks off what is left of `fetch` and
+ * `websocket`, and stops it.
+ */
 export class Server implements Child, AsyncDisposable {
   /**
    * Resolves when the server has ended, and the work given to `waitUntil` with it: `shutdown`, `killed`, or `abnormal`
@@ -45,6 +52,7 @@ export class Server implements Child, AsyncDisposable {
   readonly #service: Pick<Service, "background" | "streams" | "refusedBy">;
   readonly #checkTls: (options: glisten.TlsOptions) => void;
   #connectionsEnded = false;
+  #client: Promise<Client> | undefined = undefined;
 
   /** @internal */
   constructor(
@@ -94,6 +102,47 @@ export class Server implements Child, AsyncDisposable {
    */
   connect(options?: glisten.ConnectOptions): Promise<glisten.MemorySocket> {
     return this.#server.connect(options);
+  }
+
+  /**
+   * Sends a request in memory, and gives the response as `fetch` does: through connection, protocol and handler, with no
+   * network. Bodies are streamed both ways, and `init.signal` aborts. Interim responses are ignored, redirects are not
+   * followed. Each request has a connection of its own, whatever host the URL names; TLS certificates are not verified.
+   *
+   * @param input a path such as `"/books?page=2"`, a URL or a `Request`.
+   * @throws TypeError (rejects) where `fetch` does, with the failure as its `cause`; the reason of the signal;
+   *   UsageError for a wrong option.
+   *
+   * @example
+   * ```ts
+   * const response = await server.fetch("/books", { method: "POST", body: JSON.stringify({ title: "Emma" }) });
+   * ```
+   */
+  async fetch(input: string | URL | globalThis.Request, init: FetchInit = {}): Promise<FetchedResponse> {
+    return await (await this.#loadClient()).fetch(input, init);
+  }
+
+  /**
+   * Opens a WebSocket in memory, and gives the client's end.
+   *
+   * @param path a path such as `"/chat"`, or a URL.
+   * @throws TypeError (rejects) when the server answers with anything but 101; its `cause` is the `Response`. UsageError
+   *   for a wrong option.
+   *
+   * @example
+   * ```ts
+   * await using socket = await server.websocket("/echo");
+   * await socket.send("hello");
+   * console.log(await socket.receive()); // hello
+   * ```
+   */
+  async websocket(path: string | URL, options: WebSocketClientOptions = {}): Promise<WebSocketClient> {
+    return await (await this.#loadClient()).websocket(path, options);
+  }
+
+  #loadClient(): Promise<Client> {
+    this.#client ??= import("./testing/client.ts").then(({ Client }) => new Client(this));
+    return this.#client;
   }
 
   /** Scheme, host and port; of a unix socket, its path. */
@@ -161,6 +210,7 @@ export class Server implements Child, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    (await this.#client)?.close();
     await clock.until(this.stop());
   }
 }

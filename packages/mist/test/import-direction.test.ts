@@ -78,6 +78,7 @@ describe("mist", () => {
     websocket: ["websocket", "http", "performance"],
     http2: ["http2", "http"],
     sse: ["sse", "http"],
+    testing: ["testing", "websocket", "http1", "http"],
     relay: ["relay"],
     server: ["server", "relay", "sse", "websocket", "http2", "http1", "http", "performance"],
   };

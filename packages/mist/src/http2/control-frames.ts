@@ -11,14 +11,12 @@ import {
 import { MAX_WINDOW } from "./flow-control.ts";
 import * as frame from "./frame.ts";
 import { readUint31, readUint32 } from "./frame.ts";
-import { type Priority, parsePriority } from "./priority.ts";
+import { MAX_PRIORITY, type Priority, parsePriority } from "./priority.ts";
 import type { Session } from "./session.ts";
 import { SETTING_LENGTH } from "./settings.ts";
 
 /** A SETTINGS frame costs as much as so many others: all streams are gone through, and an answer is due. */
 const SETTINGS_COST = 50;
-/** The longest priority that is looked at: a valid one has a dozen characters. */
-const MAX_PRIORITY = 256;
 
 /** Where a frame's payload lies. */
 export interface Payload {
@@ -127,8 +125,7 @@ export class ControlFrames<Owner> {
     const increment = readUint31(bytes, start);
     if (id === 0) {
       if (increment === 0) throw connectionFault(PROTOCOL_ERROR, "a window increment is 0", "RFC 9113 §6.9");
-      session.sender.window += increment;
-      if (session.sender.window > MAX_WINDOW) throw windowOverflow("RFC 9113 §6.9.1");
+      if (!session.sender.openWindow(increment)) throw windowOverflow("RFC 9113 §6.9.1");
     } else {
       this.#openStreamWindow(id, increment);
     }
@@ -203,7 +200,7 @@ export class ControlFrames<Owner> {
     const stream = session.streams.get(target);
     if (stream === undefined && !session.streams.isIdle(target)) return;
     const priority = parsePriority(
-      bytes.toString("latin1", start + 4, Math.min(end, start + 4 + MAX_PRIORITY)),
+      bytes.toString("latin1", start + 4, Math.min(end, start + 4 + MAX_PRIORITY + 1)),
     );
     if (stream !== undefined) {
       stream.priority = priority;

@@ -21,11 +21,15 @@ const PRIORITIES: readonly Priority[] = Array.from({ length: URGENCIES * 2 }, (_
 const MEMBER =
   /^[ \t]*([a-z*][a-z0-9_.*-]*)(?:=((?:"(?:[^"\\]|\\["\\])*"|\([^)]*\)|[^",;()\s])*))?(?:;[^,]*)?[ \t]*(?:,|$)/;
 
+/** A longer text says nothing: one that makes sense has a dozen characters, and a long one costs an octet in a table. */
+export const MAX_PRIORITY = 256;
+
 /**
  * Reads a priority field's value, a dictionary of structured fields (RFC 9218 §4, RFC 8941). Unknown members and
  * values of the wrong type or range are ignored; a text that is no dictionary says nothing at all (RFC 8941 §4.2).
  */
 export function parsePriority(text: string): Priority {
+  if (text.length > MAX_PRIORITY) return DEFAULT_PRIORITY;
   let urgency = DEFAULT_PRIORITY.urgency;
   let incremental = false;
   for (let rest = text; rest.trimStart() !== ""; ) {

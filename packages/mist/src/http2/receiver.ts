@@ -30,7 +30,7 @@ interface OpenBlock {
   readonly ended: boolean;
   readonly dependsOnItself: boolean;
   readonly bytes: ByteSink;
-  readonly since: number;
+  since: number;
   continuations: number;
 }
 
@@ -59,6 +59,12 @@ export class Receiver<Owner> {
   /** Since when something has been incomplete that the peer must not take its time with, in ms; -1: nothing is. */
   get waitingSince(): number {
     return this.#open === undefined ? this.#partialSince : this.#open.since;
+  }
+
+  /** Nothing could come for a while: waiting starts anew. */
+  resumed(now: number): void {
+    if (this.#open !== undefined) this.#open.since = now;
+    if (this.#partialSince !== NOT_WAITING) this.#partialSince = now;
   }
 
   /** Bytes held of what is not complete. */
@@ -175,7 +181,8 @@ export class Receiver<Owner> {
   ): void {
     const { streams } = this.#session;
     if (id > streams.lastId) {
-      this.#request(id, ended, dependsOnItself, bytes, start, end);
+      streams.use(id);
+      this.#request(id, ended, dependsOnItself, this.#head(ended, bytes, start, end));
       return;
     }
     const stream = streams.get(id);
@@ -210,17 +217,8 @@ export class Receiver<Owner> {
     }
   }
 
-  #request(
-    id: number,
-    ended: boolean,
-    dependsOnItself: boolean,
-    bytes: Buffer,
-    start: number,
-    end: number,
-  ): void {
+  #request(id: number, ended: boolean, dependsOnItself: boolean, head: RequestHead | ProtocolError): void {
     const session = this.#session;
-    session.streams.use(id);
-    const head = this.#head(ended, bytes, start, end);
     if (id > session.acceptsUpTo) {
       session.spendOverhead(1); // RFC 9113 §6.8: the peer knows that it will not be answered.
       return;

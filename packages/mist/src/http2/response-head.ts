@@ -173,21 +173,21 @@ export class ResponseHeadEncoder {
     for (const [name, value] of own) this.#hpack.field(sink, name, value);
   }
 
-  /** Throws a `UsageError` unless these fields can be trailers. */
-  checkTrailers(trailers: Fields): void {
-    for (const [given, value] of trailers) {
+  /** The fields as trailers; a copy, because they may wait and the list be changed. Throws a `UsageError`. */
+  checkTrailers(trailers: Fields): Field[] {
+    return trailers.map(([given, value]) => {
       const name = fieldName(given);
       if (!isTrailerField(name)) {
         throw new UsageError(`${name} may not stand in a trailer section (RFC 9110 §6.5.1)`);
       }
-      fieldValue(name, value);
-    }
+      return [name, fieldValue(name, value)];
+    });
   }
 
   /** Encodes trailers, checked. */
   encodeTrailers(sink: ByteSink, trailers: Fields): void {
     this.#hpack.begin(sink);
-    for (const [name, value] of trailers) this.#hpack.field(sink, fieldName(name), value);
+    for (const [name, value] of trailers) this.#hpack.field(sink, name, value);
   }
 }
 

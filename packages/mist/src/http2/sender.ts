@@ -4,8 +4,8 @@
 
 import { Buffer } from "node:buffer";
 import { UsageError } from "../errors.ts";
-import { type Fields, NO_FIELDS } from "../http/fields.ts";
-import { DEFAULT_WINDOW } from "./flow-control.ts";
+import type { Fields } from "../http/fields.ts";
+import { DEFAULT_WINDOW, MAX_WINDOW } from "./flow-control.ts";
 import * as frame from "./frame.ts";
 import { writeFrameHeader } from "./frame.ts";
 import { FrameWriter } from "./frame-writer.ts";
@@ -13,6 +13,7 @@ import type { Http2Limits } from "./limits.ts";
 import { type ResponseHead, ResponseHeadEncoder } from "./response-head.ts";
 import { Scheduler } from "./scheduler.ts";
 import { PeerSettings } from "./settings.ts";
+import { Stalls } from "./stalls.ts";
 import * as state from "./state.ts";
 import { writerStateName } from "./state.ts";
 import type { Queued, Stream } from "./stream.ts";
@@ -27,6 +28,11 @@ const MAX_COPIED = 1024;
 const PIECE_COST = 128;
 /** Longer frames than this would make others wait, whatever the peer allows. */
 const MAX_DATA_FRAME = 64 * 1024;
+/**
+ * While less than this waits on the whole connection, a stream may queue what its windows let out at once: it waits for
+ * nobody, and larger writes make a download up to a quarter cheaper.
+ */
+const MAX_AHEAD = 256 * 1024;
 /** A frame is not made smaller than this just because the caller's budget is used up. */
 const MIN_FRAME = 4096;
 
@@ -53,6 +59,7 @@ export class Sender<Owner> {
   readonly frames: FrameWriter = new FrameWriter();
   readonly peer: PeerSettings = new PeerSettings();
   readonly scheduler: Scheduler<Owner> = new Scheduler<Owner>();
+  readonly stalls: Stalls<Owner> = new Stalls<Owner>();
   /** What the peer lets us send on all streams together. */
   window: number = DEFAULT_WINDOW;
   /** Bytes of data that wait in their streams. */
@@ -62,8 +69,6 @@ export class Sender<Owner> {
   readonly #owner: SenderOwner<Owner>;
   readonly #limits: Http2Limits;
   readonly #heads: ResponseHeadEncoder = new ResponseHeadEncoder();
-  /** Streams with data that wait. */
-  readonly #waiting = new Set<Stream<Owner>>();
   /** Large pieces, and where in the buffer they belong. */
   #cuts: { at: number; data: Uint8Array }[] = [];
   #onSent: (() => void)[] = [];
@@ -82,7 +87,9 @@ export class Sender<Owner> {
 
   /** The peer's settings have changed: acknowledge them (RFC 9113 §6.5.3). */
   acknowledgeSettings(): void {
-    this.#heads.setMaxTableSize(this.peer.headerTableSize);
+    const { smallestTableSize, headerTableSize } = this.peer;
+    if (smallestTableSize < headerTableSize) this.#heads.setMaxTableSize(smallestTableSize);
+    this.#heads.setMaxTableSize(headerTableSize);
     this.frames.settingsAck();
   }
 
@@ -142,8 +149,17 @@ export class Sender<Owner> {
       return true;
     }
     this.#enqueue(stream, typeof data === "string" ? Buffer.from(data, encoding) : data, onSent);
-    stream.wantsRoom = held(stream) >= this.#limits.maxQueued;
+    stream.wantsRoom = !this.#hasRoom(stream);
     return !stream.wantsRoom;
+  }
+
+  #hasRoom(stream: Stream<Owner>): boolean {
+    const { queuedBytes, sendWindow } = stream;
+    const { maxQueued } = this.#limits;
+    if (held(stream) < maxQueued) return true;
+    // Many tiny pieces are bounded all the same.
+    if (held(stream) - queuedBytes >= maxQueued) return false;
+    return this.queuedBytes < MAX_AHEAD && queuedBytes < sendWindow && queuedBytes < this.window;
   }
 
   #mayWriteDirectly(stream: Stream<Owner>, size: number): boolean {
@@ -177,7 +193,7 @@ export class Sender<Owner> {
     stream.queue.push({ data, at: 0, onSent });
     stream.queuedBytes += data.length;
     this.queuedBytes += data.length;
-    this.#waiting.add(stream);
+    this.stalls.add(stream);
     if (stream.sendWindow > 0) this.scheduler.add(stream);
   }
 
@@ -190,10 +206,10 @@ export class Sender<Owner> {
     if (stream.bodyMode === "length" && stream.bodyLeft > 0) {
       throw new UsageError(`the body is ${stream.bodyLeft} bytes shorter than its content-length`);
     }
-    const sent = stream.bodyMode === "none" ? NO_FIELDS : trailers;
-    if (sent.length > 0) this.#heads.checkTrailers(sent);
+    const hasTrailers = stream.bodyMode !== "none" && trailers.length > 0;
+    const checked = hasTrailers ? this.#heads.checkTrailers(trailers) : undefined;
     stream.write(state.END_QUEUED);
-    stream.endTrailers = sent.length === 0 ? undefined : sent;
+    stream.endTrailers = checked;
     stream.onEndSent = onSent;
     if (stream.queuedBytes === 0) this.#end(stream);
   }
@@ -225,9 +241,17 @@ export class Sender<Owner> {
 
   // --- flow control ----------------------------------------------------------------------------
 
+  /** The peer opens the connection's window; false: further than windows go. */
+  openWindow(increment: number): boolean {
+    this.window += increment;
+    this.stalls.noteProgress(this.window);
+    return this.window <= MAX_WINDOW;
+  }
+
   /** The stream's window has moved. */
   windowMoved(stream: Stream<Owner>): void {
     if (stream.queuedBytes === 0) return;
+    stream.noteProgress();
     if (stream.sendWindow > 0) this.scheduler.add(stream);
     else this.scheduler.remove(stream);
   }
@@ -236,9 +260,8 @@ export class Sender<Owner> {
   drop(stream: Stream<Owner>): void {
     this.queuedBytes -= stream.queuedBytes;
     this.scheduler.remove(stream);
-    this.#waiting.delete(stream);
+    this.stalls.remove(stream);
     stream.queuedBytes = 0;
-    stream.stalledSince = 0;
     // Some of it may be on its way: whoever lent the bytes gets them back behind what was handed out before.
     for (const { onSent } of stream.queue ?? []) if (onSent !== undefined) this.#onSent.push(onSent);
     stream.queue = undefined;
@@ -251,15 +274,6 @@ export class Sender<Owner> {
     this.dataFrames++;
   }
 
-  /** Streams that flow control holds back. */
-  *stalled(): IterableIterator<Stream<Owner>> {
-    for (const stream of this.#waiting) if (stream.stalledSince !== 0) yield stream;
-  }
-
-  #noticeStalls(now: number): void {
-    for (const stream of this.#waiting) if (this.window <= 0 || stream.sendWindow <= 0) stream.stall(now);
-  }
-
   // --- output ----------------------------------------------------------------------------------
 
   /** What is to be written now: everything but data, and about `maxBytes` of data. */
@@ -270,7 +284,7 @@ export class Sender<Owner> {
       if (stream === undefined) break;
       left -= this.#dataFrame(stream, Math.max(left, MIN_FRAME));
     }
-    if (this.#waiting.size > 0) this.#noticeStalls(now);
+    if (this.queuedBytes > 0) this.stalls.notice(this.window, now);
     const onSent = this.#onSent;
     if (onSent.length > 0) this.#onSent = [];
     else if (this.frames.sink.length === 0) return NOTHING;
@@ -299,8 +313,9 @@ export class Sender<Owner> {
     stream.progress(size);
     this.scheduler.sent(stream, size);
     if (stream.queuedBytes === 0 || stream.sendWindow <= 0) this.scheduler.remove(stream);
+    this.stalls.progress(size, this.window);
     if (stream.queuedBytes === 0) {
-      this.#waiting.delete(stream);
+      this.stalls.remove(stream);
       if (stream.writer === state.W_ENDING) this.#end(stream);
     }
     if (stream.wantsRoom && held(stream) <= this.#limits.maxQueued >> 1) {

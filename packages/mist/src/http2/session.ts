@@ -29,6 +29,8 @@ export class Session<Owner> implements SenderOwner<Owner> {
   /** The opaque data of the PING that drain waits for, and what its acknowledgement does. */
   onPingAck: ((bytes: Uint8Array, at: number) => void) | undefined = undefined;
   readonly #resets: Budget;
+  /** Responses sent since the budget of resets was looked at. */
+  #responses = 0;
   readonly #overhead: Budget;
   /** The event to be told next, and those behind it. */
   #event: Http2Event<Owner> | undefined = undefined;
@@ -80,6 +82,9 @@ export class Session<Owner> implements SenderOwner<Owner> {
 
   /** The peer has reset a stream, or made us do it. Throws a `ConnectionFault` when it does so too often. */
   spendReset(): void {
+    // Who asks for much cancels much, and gains nothing by a response for every reset.
+    this.#resets.earn(this.#responses);
+    this.#responses = 0;
     this.#resets.spend(1, this.now);
   }
 
@@ -155,6 +160,7 @@ export class Session<Owner> implements SenderOwner<Owner> {
   }
 
   responseSent(stream: Stream<Owner>): void {
+    this.#responses++;
     if (stream.requestComplete) this.#ended(stream);
     else if (stream.unwanted) this.resetNoError(stream);
   }
@@ -186,8 +192,7 @@ export class Session<Owner> implements SenderOwner<Owner> {
   /** Streams that have been stalled for too long (CVE-2026-49975) are reset. */
   resetStalled(now: number): void {
     const { sendMs } = this.limits;
-    for (const stream of [...this.sender.stalled()]) {
-      if (now - stream.stalledSince < sendMs) continue;
+    for (const stream of this.sender.stalls.at(now - sendMs)) {
       this.streamError(stream, CANCEL, `the peer took nothing for ${sendMs} ms (sendMs)`);
     }
   }

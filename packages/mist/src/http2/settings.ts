@@ -22,11 +22,14 @@ const LARGEST_FRAME_SIZE = 0xff_ffff;
 /** The settings of the peer that concern a server. */
 export class PeerSettings {
   headerTableSize = 4096;
+  /** The smallest of the table sizes in the last SETTINGS frame: the encoder must say it, too (RFC 7541 §4.2). */
+  smallestTableSize = 4096;
   initialWindowSize: number = DEFAULT_WINDOW;
   maxFrameSize: number = MAX_FRAME_SIZE;
 
   /** Takes the settings in `bytes[start, end)`, in order. Throws a `ConnectionFault`. */
   apply(bytes: Uint8Array, start: number, end: number): void {
+    this.smallestTableSize = Number.POSITIVE_INFINITY;
     for (let at = start; at < end; at += SETTING_LENGTH) {
       this.#set(((bytes[at] as number) << 8) | (bytes[at + 1] as number), readUint32(bytes, at + 2));
     }
@@ -36,6 +39,7 @@ export class PeerSettings {
     switch (id) {
       case HEADER_TABLE_SIZE:
         this.headerTableSize = value;
+        this.smallestTableSize = Math.min(this.smallestTableSize, value);
         return;
       case INITIAL_WINDOW_SIZE:
         if (value > MAX_WINDOW) throw badSetting("SETTINGS_INITIAL_WINDOW_SIZE", value, FLOW_CONTROL_ERROR);

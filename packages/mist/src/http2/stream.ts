@@ -19,7 +19,7 @@ export interface Queued {
 }
 
 /** So much must leave before a stream that was stalled no longer is: single bytes are no progress. */
-const PROGRESS = 1024;
+export const PROGRESS = 1024;
 
 /** Of requests without a body, and so never filled. */
 const NO_CONTENT = new ContentQueue();
@@ -69,8 +69,9 @@ export class Stream<Owner = unknown> {
   /** Where the flags of the stream's last frame are, in which of the sender's buffers. */
   flagsAt = 0;
   flagsIn = -1;
-  /** Since when flow control has let nothing out, in ms; 0: it does. */
-  stalledSince = 0;
+  /** Since when the stream's window has been shut, in ms; Infinity: it is not. */
+  stalledSince: number = Number.POSITIVE_INFINITY;
+  /** What has left since. */
   #progress = 0;
 
   // The scheduler's: neighbours in their ring, and how much of its turn the stream has used.
@@ -143,14 +144,18 @@ export class Stream<Owner = unknown> {
 
   /** @internal `count` bytes have left. */
   progress(count: number): void {
-    if (this.stalledSince === 0) return;
     this.#progress += count;
-    if (this.#progress >= PROGRESS || this.queuedBytes === 0) this.stalledSince = 0;
+    this.noteProgress();
+  }
+
+  /** @internal What has left, and what may leave, ends a stall when it is more than single bytes. */
+  noteProgress(): void {
+    if (this.#progress + this.sendWindow >= PROGRESS) this.stalledSince = Number.POSITIVE_INFINITY;
   }
 
   /** @internal There is something to send and no window. */
   stall(now: number): void {
-    if (this.stalledSince !== 0) return;
+    if (this.stalledSince !== Number.POSITIVE_INFINITY) return;
     this.stalledSince = now;
     this.#progress = 0;
   }

@@ -77,9 +77,15 @@ export class RawClient {
   /** The next frame. */
   async frame(): Promise<ServerFrame> {
     while (this.#frames.length === 0) {
-      const { frames, rest } = readServerFrames(
-        Buffer.concat([this.#bytes, await this.socket.receive({ timeout: 10_000 })]),
-      );
+      const pieces = [this.#bytes];
+      // A large frame comes in many pieces, which are joined once.
+      const wanted = sizeOfFrame(this.#bytes);
+      for (let have = this.#bytes.length; have < wanted; ) {
+        const piece = await this.socket.receive({ timeout: 10_000 });
+        pieces.push(piece);
+        have += piece.length;
+      }
+      const { frames, rest } = readServerFrames(Buffer.concat(pieces));
       this.#bytes = rest;
       this.#frames = frames;
     }
@@ -106,6 +112,14 @@ export class RawClient {
     this.#frames = [];
     return all;
   }
+}
+
+/** Bytes of the server's frame that begins with `bytes`, as far as they tell. */
+function sizeOfFrame(bytes: Buffer): number {
+  if (bytes.length < 10) return bytes.length + 1;
+  const length = (bytes[1] as number) & 0x7f;
+  if (length < 126) return 2 + length;
+  return length === 126 ? 4 + bytes.readUInt16BE(2) : 10 + Number(bytes.readBigUInt64BE(2));
 }
 
 /** Opens a WebSocket by hand. */

@@ -173,7 +173,7 @@ describe("on one port, in one process", () => {
     const loads = [load(), load()];
     for (let round = 0; round < 3; round++) {
       const before = given.count;
-      await expect.poll(() => given.count - before > 500, { timeout: 15_000 }).toBe(true);
+      await expect.poll(() => given.count - before > 500).toBe(true);
       expect(await replace()).toMatchObject({ killed: 0, streams: { killed: 0 } });
     }
     over = true;
@@ -229,7 +229,7 @@ test("the workers of a cluster, one after the other", async () => {
   for (let round = 0; round < 2; round++) {
     const before = [byNode.answered, byUndici.answered] as const;
     await expect
-      .poll(() => byNode.answered - before[0] > 50 && byUndici.answered - before[1] > 50, { timeout: 15_000 })
+      .poll(() => byNode.answered - before[0] > 50 && byUndici.answered - before[1] > 50)
       .toBe(true);
     child.send("reload");
     expect(await told()).toBe("reloaded");

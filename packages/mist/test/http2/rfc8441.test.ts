@@ -8,6 +8,7 @@ import {
   END_HEADERS,
   END_STREAM,
   type FieldList,
+  FLOW_CONTROL_ERROR,
   type Frame,
   frame,
   GET,
@@ -15,17 +16,16 @@ import {
   headers,
   PING,
   PREFACE,
+  PROTOCOL_ERROR,
   reset,
   SETTINGS_ACK,
+  STREAM_CLOSED,
   settings,
   TYPE,
   uint32,
   windowUpdate,
 } from "./frames.ts";
 
-const PROTOCOL_ERROR = 1;
-const FLOW_CONTROL_ERROR = 3;
-const STREAM_CLOSED = 5;
 const CONNECT: FieldList = [[":method", "CONNECT"], [":protocol", "websocket"], ...GET.slice(1)];
 
 const without = (name: string): FieldList => CONNECT.filter(([other]) => other !== name);

@@ -27,7 +27,7 @@ export interface RedisClientLike {
     readonly maintNotifications: "disabled";
   }): unknown;
   /** Tells a client from a cluster, which has no such property. */
-  readonly isReady: boolean;
+  readonly isPubSubActive: boolean;
 }
 
 /** A topic that this process wants. */

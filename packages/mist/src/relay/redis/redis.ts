@@ -49,7 +49,7 @@ export interface RedisRelayOptions {
 export function redis(client: RedisClientLike, options: RedisRelayOptions = {}): Relay {
   checkNames("redis", options, ["prefix", "streams"]);
   const { prefix = "mist", streams = false } = options;
-  if (typeof client?.duplicate !== "function" || typeof client.isReady !== "boolean") {
+  if (typeof client?.duplicate !== "function" || typeof client.isPubSubActive !== "boolean") {
     throw new UsageError(`redis takes a client of node-redis, got ${shown(client)}`);
   }
   if (typeof prefix !== "string" || prefix === "") {

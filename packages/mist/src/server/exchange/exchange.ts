@@ -7,7 +7,8 @@
 //   body fails, head already sent     the message is broken off, reported
 //   peer breaks its body              the reader's pull rejects; uncaught, that is answered 400, 408 or 413
 //   peer leaves                       `request.signal` aborts, body producers are let go of, nobody is blamed
-//   peer half-closes                  the same for a response that is streamed; one that is there is still sent
+//   peer half-closes                  `request.signal` aborts, as closing begins with the same FIN; a handler that gives
+//                                     up, or streams, sends nothing more; a response that is there is still sent
 
 import { Buffer } from "node:buffer";
 import { TransportError } from "@x/glisten";
@@ -22,7 +23,7 @@ import type { BodyWriter } from "../body/body-writer.ts";
 import { noResponse, type ServerResponse, sourceOf, type UpgradeBody } from "../body/response-body.ts";
 import { bodyWriter, discardBody } from "../body/writers.ts";
 import type { Channel } from "./channel.ts";
-import { answerFailure, isPeersFault } from "./failure.ts";
+import { answerFailure, isOrComesFrom, isPeersFault } from "./failure.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
 import { type ErrorReport, report, upgradeReporter } from "./service.ts";
 import {
@@ -264,9 +265,13 @@ export class Exchange implements RequestContext, BodySink {
   fail(error: unknown): void {
     if (this.over) return;
     const during = this.#status === undefined ? "handler" : "body";
-    // Rejecting with the abort reason is not a failure.
-    const gaveUp = this.#gone !== undefined && error === this.#gone;
-    if (!isPeersFault(error) && !gaveUp) this.#report(error, during);
+    const gone = this.#gone;
+    // Giving up because the client has gone is not a failure, and a 500 would say that it was.
+    if (gone !== undefined && isOrComesFrom(error, gone)) {
+      this.#leave(gone);
+      return;
+    }
+    if (!isPeersFault(error)) this.#report(error, during);
     if (this.#status !== undefined) this.breakOff();
     else answerFailure(this.channel.service, error, this.request, (response) => this.#send(response));
   }
@@ -319,7 +324,7 @@ export class Exchange implements RequestContext, BodySink {
 
   // ── the end ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  #leave(gone: TransportError): void {
+  #leave(gone: unknown): void {
     this.abandon(gone);
     this.channel.abort("close");
   }

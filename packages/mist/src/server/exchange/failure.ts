@@ -29,6 +29,16 @@ export function statusOfError(error: unknown): number {
   return error instanceof ProtocolError ? 400 : 500;
 }
 
+/** Whether `error` is `reason`, or what functions that are given a signal make of its reason: an error with that cause. */
+export function isOrComesFrom(error: unknown, reason: unknown): boolean {
+  if (error === reason) return true;
+  try {
+    return (error as { readonly cause?: unknown } | null | undefined)?.cause === reason;
+  } catch {
+    return false; // a getter of the user's, or a proxy
+  }
+}
+
 /** True if the client caused it, so that nobody here need hear of it. */
 export function isPeersFault(error: unknown): boolean {
   return statusOfError(error) < 500;
