@@ -10,6 +10,7 @@ export type Content = string | Uint8Array | ServerSentEvent;
 
 /** A message as {@link TopicsOptions.frame} sees it. */
 export interface TopicMessage {
+  /** Where it was published. */
   readonly topic: string;
   /** What was published; of an event its data. */
   readonly data: string | Uint8Array;

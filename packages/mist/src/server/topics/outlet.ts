@@ -7,17 +7,14 @@ import { EventStream } from "../streams/event-stream.ts";
 import type { WebSocket } from "../websocket/handler.ts";
 import type { Message } from "./message.ts";
 
-/** Whose end can be watched. */
-interface Watched {
-  readonly subject: { monitor?(receiver: () => void): () => void };
-}
-
-type AnyWebSocket = Pick<WebSocket<never>, "sendPrepared" | "blocked" | "open" | "close"> & Watched;
-type AnyEventStream = Pick<EventStream<never>, "sendEvent" | "blocked" | "open" | "lastEventId"> & Watched;
-type AnyChunkedStream = Pick<ChunkedStream<never>, "sendChunk" | "blocked" | "open"> & Watched;
-
 /** A member of a topic: a WebSocket, an event stream or a chunked stream, whatever its own messages are. */
-export type TopicMember = AnyWebSocket | AnyEventStream | AnyChunkedStream;
+export type TopicMember = (
+  | Pick<WebSocket<never>, "sendPrepared" | "blocked" | "open" | "close">
+  | Pick<EventStream<never>, "sendEvent" | "blocked" | "open" | "lastEventId">
+  | Pick<ChunkedStream<never>, "sendChunk" | "blocked" | "open">
+) & { readonly subject: { monitor?(receiver: () => void): () => void } };
+
+type SocketMember = Extract<TopicMember, { sendPrepared: unknown }>;
 
 /** How a member is sent to. */
 export interface Outlet {
@@ -32,9 +29,9 @@ export interface Outlet {
 // Classes, and no closures: with a thousand members the calls are most of what a message costs.
 
 class WebSocketOutlet implements Outlet {
-  readonly #socket: AnyWebSocket;
+  readonly #socket: SocketMember;
 
-  constructor(socket: AnyWebSocket) {
+  constructor(socket: SocketMember) {
     this.#socket = socket;
   }
 
@@ -98,8 +95,8 @@ class ChunkOutlet implements Outlet {
 export function outletOf(member: TopicMember): Outlet {
   if (member instanceof EventStream) return new EventOutlet(member);
   if (member instanceof ChunkedStream) return new ChunkOutlet(member);
-  if (typeof (member as Partial<AnyWebSocket> | undefined)?.sendPrepared === "function")
-    return new WebSocketOutlet(member as AnyWebSocket);
+  if (typeof (member as Partial<SocketMember> | undefined)?.sendPrepared === "function")
+    return new WebSocketOutlet(member as SocketMember);
   throw new UsageError(
     `a member of a topic must be a WebSocket, an event stream or a chunked stream, got ${shown(member)}`,
   );

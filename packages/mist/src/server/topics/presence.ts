@@ -14,7 +14,9 @@ export const presenceTopic = "\0presence";
 export interface PresenceEvent {
   /** `"join"`: the first member of that name, in all processes. `"leave"`: the last of them has left. */
   readonly type: "join" | "leave";
+  /** Which topic. */
   readonly topic: string;
+  /** Which name. */
   readonly name: string;
 }
 

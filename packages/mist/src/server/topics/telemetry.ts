@@ -11,6 +11,7 @@ export type TopicsState = "local" | "connecting" | "connected" | "disconnected" 
 
 /** Published on `mist:topics:state` when the connection to other processes comes or goes. */
 export interface TopicsStateEvent {
+  /** What `topics.state` is now. */
   readonly state: TopicsState;
   /** Why it has gone. */
   readonly cause?: unknown;
@@ -22,8 +23,11 @@ export interface TopicsStateEvent {
  * the message was not written by topics (`"malformed"`), or is longer than `maxMessageBytes` (`"too-large"`).
  */
 export interface TopicsDroppedEvent {
+  /** Where it was published. */
   readonly topic: string;
+  /** Why it is lost. */
   readonly reason: Undelivered | "malformed" | "too-large";
+  /** The relay's error, if there is one. */
   readonly cause?: unknown;
 }
 
@@ -31,6 +35,7 @@ export interface TopicsDroppedEvent {
 export interface TopicsErrorEvent {
   /** Undefined if it is not about one topic. */
   readonly topic: string | undefined;
+  /** What was thrown. */
   readonly error: unknown;
 }
 
