@@ -1,13 +1,16 @@
 // What is particular to NATS and to Redis: whose connection it is, options, permissions, what streams keep.
 
+import diagnostics_channel from "node:diagnostics_channel";
 import { connect } from "@nats-io/transport-node";
 import { createClient, createCluster } from "redis";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { UsageError } from "../../src/errors.ts";
+import * as mist from "../../src/index.ts";
 import { nats } from "../../src/relay/nats/nats.ts";
 import { redis } from "../../src/relay/redis/redis.ts";
 import type { Relay } from "../../src/relay/relay.ts";
 import { RecordingSink } from "../../src/relay/testing/recording-sink.ts";
+import { FakeSocket, until } from "../topics/members.ts";
 import { Engine, has } from "./engine.ts";
 
 const hello = Buffer.from("hello");
@@ -54,6 +57,39 @@ describe("options that make no sense", () => {
   });
 });
 
+/** Topics with one member, and what is told of messages that they drop. */
+async function hearing(relay: Relay) {
+  const dropped: unknown[] = [];
+  const note = (event: unknown): void => void dropped.push(event);
+  diagnostics_channel.subscribe("mist:topics:dropped", note);
+  const topics = mist.topics({ relay });
+  const member = new FakeSocket();
+  onTestFinished(async () => {
+    diagnostics_channel.unsubscribe("mist:topics:dropped", note);
+    await topics.close();
+  });
+  await until(() => topics.state === "connected");
+  await topics.join(member, "room").ready;
+  return { dropped, member };
+}
+
+/** Bytes that topics did not write: told of, and heard by nobody; what another process publishes is heard. */
+async function survives(
+  make: () => Relay,
+  publishForeign: (bytes: Buffer) => Promise<unknown>,
+): Promise<void> {
+  const { dropped, member } = await hearing(make());
+  await publishForeign(Buffer.from("hello"));
+  await publishForeign(Buffer.alloc(0));
+  const other = mist.topics({ relay: make() });
+  onTestFinished(() => other.close());
+  await until(() => other.state === "connected");
+  other.publish("room", "ours");
+  await until(() => member.heard.length > 0);
+  expect(member.heard).toEqual(["ours"]);
+  expect(dropped).toMatchObject(Array(2).fill({ topic: "room", reason: "malformed" }));
+}
+
 describe.runIf(has("nats-server"))("NATS", () => {
   let engine: Engine;
   beforeAll(async () => {
@@ -93,6 +129,15 @@ describe.runIf(has("nats-server"))("NATS", () => {
     await sink.connection();
     await relay.publish("room", hello);
     await sink.received("room", (texts) => texts.length === 1);
+  });
+
+  test("topics drop what a stranger publishes on their subject, and tell of it", async () => {
+    const stranger = await connect(options());
+    onTestFinished(() => stranger.close());
+    await survives(
+      () => nats(options()),
+      async (bytes) => stranger.publish("mist.room", bytes),
+    );
   });
 
   test("a prefix tells applications apart", async () => {
@@ -187,6 +232,17 @@ describe.runIf(has("redis-server"))("Redis", () => {
     await sink.received("open", (texts) => texts.length === 1);
     expect(sink.losses).toBe(0);
   });
+
+  test.each([false, true])(
+    "topics drop what a stranger publishes on their channel, streams: %s",
+    async (streams) => {
+      const stranger = await own();
+      await survives(
+        () => redis(client(), { streams }),
+        (bytes) => stranger.publish("mist:room", bytes),
+      );
+    },
+  );
 
   test("streams are trimmed, and deleted when they are idle; messages of the moment are not kept", async () => {
     const relay = redis(client(), { prefix: "trim", streams: { maxLength: 10, maxIdleMs: 50_000 } });

@@ -54,6 +54,8 @@ export class RedisPubSub<S extends Subscription = Subscription> implements Relay
   #replaced = false;
   /** Grows with every connection. */
   #epoch = 0;
+  /** The connection takes commands; what was wanted before has begun. */
+  #isServing = false;
   protected sink!: RelaySink;
 
   constructor(model: RedisClientLike, prefix: string) {
@@ -89,6 +91,7 @@ export class RedisPubSub<S extends Subscription = Subscription> implements Relay
   }
 
   #lost(error: unknown): void {
+    this.#isServing = false;
     this.interrupted();
     this.sink.disconnected(error);
   }
@@ -119,6 +122,10 @@ export class RedisPubSub<S extends Subscription = Subscription> implements Relay
   /** A connection is there, with the subscriptions that had been confirmed. */
   async #renew(): Promise<void> {
     const epoch = ++this.#epoch;
+    // Of messages sent together, a server that has just loaded its data may refuse the first and take the last.
+    await this.probe().catch(() => {});
+    if (epoch !== this.#epoch || !this.#client.isReady) return;
+    this.#isServing = true;
     for (const subscription of this.#leaving) void this.#leave(subscription);
     await Promise.allSettled([...this.subscriptions.values()].map((each) => this.#start(each)));
     if (epoch !== this.#epoch || !this.#client.isReady) return;
@@ -128,7 +135,7 @@ export class RedisPubSub<S extends Subscription = Subscription> implements Relay
   subscribe(topic: string): Promise<void> | void {
     const subscription = this.subscriptionOf(topic, this.channelOf(topic));
     this.subscriptions.set(topic, subscription);
-    if (this.#client.isReady) return this.#start(subscription);
+    if (this.#isServing) return this.#start(subscription);
   }
 
   async #start(subscription: S): Promise<void> {
@@ -162,6 +169,11 @@ export class RedisPubSub<S extends Subscription = Subscription> implements Relay
     subscription.confirmed = true;
   }
 
+  /** Fails as `publish` would while the server does not serve. */
+  protected probe(): Promise<unknown> {
+    return this.command("PING");
+  }
+
   /** The connection is lost. */
   protected interrupted(): void {}
 
@@ -170,7 +182,7 @@ export class RedisPubSub<S extends Subscription = Subscription> implements Relay
     if (subscription === undefined) return;
     this.subscriptions.delete(topic);
     this.#leaving.add(subscription);
-    if (this.#client.isReady) void this.#leave(subscription);
+    if (this.#isServing) void this.#leave(subscription);
   }
 
   async #leave(subscription: Subscription): Promise<void> {

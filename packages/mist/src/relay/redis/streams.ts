@@ -65,6 +65,11 @@ export class RedisStreams extends RedisPubSub<StreamSubscription> {
     return subscription;
   }
 
+  /** A write, which a replica refuses, too. */
+  protected override probe(): Promise<unknown> {
+    return this.command("DEL", this.channelOf("\0"));
+  }
+
   protected override interrupted(): void {
     // The next connection has messages before it has the replies that tell what was missed.
     for (const subscription of this.subscriptions.values()) subscription.waiting = [];
