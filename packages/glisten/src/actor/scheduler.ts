@@ -4,7 +4,7 @@
 // receiving loop is queued and runs as soon as the outermost handler is done. And no chain of messages, however
 // long, starves the sockets: after a batch the rest waits for `setImmediate`.
 
-import { clock } from "../clock.ts";
+import { clock, whenClockChanges } from "../clock.ts";
 import { Queue } from "./queue.ts";
 
 /** Something with one step to do. A step handles at most one message. */
@@ -73,6 +73,11 @@ class Scheduler {
     this.#yieldTurn();
   }
 
+  /** A turn under another clock is over: its completions count no more. */
+  forget(): void {
+    this.#completions = batchSize;
+  }
+
   #yieldTurn(): void {
     if (this.#yielded) return;
     this.#yielded = true;
@@ -91,3 +96,6 @@ class Scheduler {
 
 /** The one scheduler of this thread. */
 export const scheduler: Scheduler = new Scheduler();
+
+// The same scenario runs the same, whatever ran before it under another clock.
+whenClockChanges(() => scheduler.forget());

@@ -365,6 +365,27 @@ describe("stop", () => {
     for (let turn = 0; turn < 10; turn += 1) await Promise.all(Array.from({ length: 20 }, stopOne));
   });
 
+  it.each(["running", "being stopped"])(
+    "kill tells that it has ended when every child has, also one %s",
+    async (state) => {
+      const nursery = new Nursery();
+      const it = await supervisor({
+        children: [nursery.spec("a"), nursery.spec("b", { deaf: true, shutdownMs: "infinity" })],
+      });
+      if (state === "being stopped") {
+        void it.stop();
+        await rest();
+      }
+      const alive: string[] = [];
+      it.monitor(() =>
+        alive.push(...[...nursery.latest.values()].filter((child) => child.alive).map(({ id }) => id)),
+      );
+      it.kill();
+      expect((await it.exited).type).toBe("killed");
+      expect(alive).toEqual([]);
+    },
+  );
+
   it("a second stop can only shorten the deadline", async () => {
     const nursery = new Nursery();
     const it = await supervisor({ children: [nursery.spec("a", { deaf: true, shutdownMs: "infinity" })] });

@@ -56,6 +56,8 @@ export class HeadReader {
   }
 
   #readLine(buffer: ReceiveBuffer): boolean {
+    // A fault before the method has nothing to do with the request before.
+    this.#line.method = "";
     if (buffer.bytes[buffer.start] === CR && !this.#skipEmptyLines(buffer)) return false;
     if (buffer.length === 0) return false;
     const stop = this.#stop(buffer);

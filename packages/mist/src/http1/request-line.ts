@@ -48,7 +48,8 @@ export class RequestLine {
     if (i >= stop) return INCOMPLETE;
     if (bytes[i] !== SP || i === start)
       throw malformed("the request line does not start with a method and a space");
-    const methodEnd = i++;
+    // Known from here on, whatever is wrong with the rest: the answer to a HEAD has no content.
+    this.method = readMethod(bytes, start, i++);
 
     const targetAt = i;
     const limit = targetAt + this.#maxTarget;
@@ -74,7 +75,6 @@ export class RequestLine {
     const minor = scanVersion(bytes, i, stop);
     if (minor === INCOMPLETE) return INCOMPLETE;
     this.version = minor === 1 ? "1.1" : "1.0";
-    this.method = readMethod(bytes, start, methodEnd);
     if (!spells(this.target, bytes, targetAt, targetEnd))
       this.target = bytes.toString("latin1", targetAt, targetEnd);
     this.queryAt = queryAt;

@@ -27,6 +27,7 @@ let waitUntil = 0;
 let lastTook = 0;
 
 whenClockChanges(() => {
+  joined = 0;
   waitUntil = 0;
   lastTook = 0;
 });

@@ -165,6 +165,7 @@ describe("after a fault", () => {
       "in a head, behind a HEAD request",
       `HEAD / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost : a\r\n\r\n`,
     ],
+    ["in front of a head, behind a HEAD request", `HEAD / HTTP/1.1\r\nHost: a\r\n\r\n${"\r\n".repeat(5)}`],
   ])("%s: one answer can be given, and the connection closes", (_, text) => {
     const connection = new Http1Connection();
     connection.receive(bytes(text));
@@ -188,10 +189,14 @@ describe("after a fault", () => {
     expect(connection.next().type).toBe("closed");
   });
 
-  test("a faulty HEAD request is answered without a body", () => {
+  test.each([
+    ["HEAD / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "Host"],
+    [`HEAD /${"a".repeat(9000)} HTTP/1.1\r\nHost: a\r\n\r\n`, "target"],
+    ["HEAD / HTTP/9.9\r\nHost: a\r\n\r\n", "version"],
+  ])("a faulty HEAD request is answered without a body: %#", (text, fault) => {
     const connection = new Http1Connection();
-    connection.receive(bytes("HEAD / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"));
-    expect(() => connection.next()).toThrow("Host");
+    connection.receive(bytes(text));
+    expect(() => connection.next()).toThrow(fault);
     expect(sendHead(connection, { status: 400, fields: [], length: 3 }, "")).toContain(
       "content-length: 3\r\n",
     );

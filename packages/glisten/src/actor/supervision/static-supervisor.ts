@@ -68,6 +68,8 @@ export class StaticSupervisor implements Supervisor {
   /** Aborted when the stop deadline has passed: what is left is killed. */
   readonly #hurry = new AbortController();
   #entries: Entry[];
+  /** The child that was asked to stop and is waited for. */
+  #stopping: Child | undefined = undefined;
   #working = true;
   #stopRequested = false;
   #dead = false;
@@ -122,14 +124,16 @@ export class StaticSupervisor implements Supervisor {
 
   kill(): void {
     if (this.#dead) return;
+    this.#dead = true;
     this.#hurry.abort();
     this.#starting.abort();
-    this.#end(killedExit);
     for (const entry of this.#entries.toReversed()) {
       if (entry.child !== undefined) killChild(entry.child);
       entry.child = undefined;
       entry.state = "stopped";
     }
+    if (this.#stopping !== undefined) killChild(this.#stopping);
+    this.#tell(killedExit);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -272,12 +276,14 @@ export class StaticSupervisor implements Supervisor {
       entry.child = undefined;
       entry.state = "stopped";
       if (child !== undefined) {
+        this.#stopping = child;
         const { reason, killed } = await stopChild(
           child,
           specification,
           this.#remaining(),
           this.#hurry.signal,
         );
+        this.#stopping = undefined;
         this.#report({ type: "child-stopped", id: specification.id, reason, killed });
       }
       if (specification.restart === "temporary") {
@@ -304,6 +310,11 @@ export class StaticSupervisor implements Supervisor {
   #end(reason: ExitReason): void {
     if (this.#dead) return;
     this.#dead = true;
+    this.#tell(reason);
+  }
+
+  /** Tells that it and all its children have ended. */
+  #tell(reason: ExitReason): void {
     clock.clearTimer(this.#timer);
     this.#monitors.down(reason, this);
     this.#resolveExited(reason);
