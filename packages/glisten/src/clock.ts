@@ -4,6 +4,7 @@
 // inside Node, such as those of the name lookup.
 
 import { performance } from "node:perf_hooks";
+import { setImmediate as turn } from "node:timers";
 import { UsageError } from "./errors.ts";
 
 /** A timer that has been set. */
@@ -34,7 +35,8 @@ export const realClock: Clock = {
   wallTime: () => Date.now(),
   setTimer: (run, ms) => setTimeout(run, ms),
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
-  nextTurn: (run) => void setImmediate(run),
+  // Not the global: test runners replace that to fake time, and a turn is none.
+  nextTurn: (run) => void turn(run),
   until: (promise) => promise,
 };
 

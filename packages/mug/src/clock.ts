@@ -2,6 +2,7 @@
 // glisten's clocks have this shape: one of them can drive both.
 
 import { performance } from "node:perf_hooks";
+import { setImmediate as turn } from "node:timers";
 import { UsageError } from "./errors.ts";
 
 /** A timer that has been set. */
@@ -28,7 +29,8 @@ const realClock: Clock = {
   now: () => performance.now(),
   setTimer: (run, ms) => setTimeout(run, ms),
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
-  nextTurn: (run) => void setImmediate(run),
+  // Not the global: test runners replace that to fake time, and a turn is none.
+  nextTurn: (run) => void turn(run),
   until: (promise) => promise,
 };
 
