@@ -129,6 +129,8 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
       return;
     }
     link.send(head);
+    const contentFrom = link.sent;
+    record.contentDelivered = () => link.delivered - contentFrom;
     if (body.expect) await this.#continueOr(record);
     const end = body.cutAt === undefined ? body.size : Math.min(body.cutAt, body.size);
     const pauseAt = Math.min(body.pause?.atByte ?? 0, end);
@@ -238,6 +240,8 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     this.world.over();
     const record = this.#check?.record;
     if (record !== undefined && record.outcome === "begun") record.outcome = "broken";
+    const isCut = this.link?.endSeenAt === this.link?.closedAt && this.link?.brokenAt === undefined;
+    if (isCut && this.link !== undefined && this.asked.length === 0) judgeIdleEnd(this);
     for (const asked of this.asked) judgeSilence(this, asked);
     this.#wake();
     this.#continued();

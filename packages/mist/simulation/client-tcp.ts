@@ -28,6 +28,9 @@ export class TcpClientRun implements LinkOwner {
   #link: Link | undefined = undefined;
   #over = false;
   #wake: () => void = () => {};
+  /** How long all connections of the server may take to initialise, one behind the other. */
+  initsMs = 0;
+  #connectedAt = 0;
   // The client's side.
   #received: Buffer = Buffer.alloc(0);
   #echoed = 0;
@@ -43,6 +46,7 @@ export class TcpClientRun implements LinkOwner {
   #packets = 0;
   #userHandled = 0;
   #userSent = 0;
+  #toldToStop = false;
   #busy = false;
   #restsSince = 0;
   #serverEnds = false;
@@ -166,6 +170,7 @@ export class TcpClientRun implements LinkOwner {
   }
 
   onShutdown(count: number): Loop | Promise<Loop> {
+    this.#toldToStop = true;
     const { onShutdown } = this.plan.server;
     if (this.#facts.drainAt === undefined)
       this.#world.fail("reasons are true", `${this.name}: shutdown without a stop`);
@@ -176,10 +181,15 @@ export class TcpClientRun implements LinkOwner {
   }
 
   onClose(reason: glisten.CloseReason): unknown {
+    const now = this.#world.time.elapsed;
     this.#closes += 1;
     this.#world.log(this.name, `onClose: ${JSON.stringify({ ...reason, error: undefined })}`);
     if (this.#closes > 1) this.#world.fail("one onClose per init", `${this.name}: called again`);
     this.#judgeReason(reason);
+    const { drainAt = now } = this.#facts;
+    const isDeaf = reason.type === "killed" && this.plan.server.onShutdown === "stop" && !this.#toldToStop;
+    if (isDeaf && !this.#busy && now > Math.max(drainAt, this.#restsSince) + 300)
+      this.#world.fail("connections hear of the stop", this.name);
     const { closeMs, closeFails } = this.plan.server;
     if (closeMs < 0 && !closeFails) return undefined;
     return this.#world.sleep(Math.max(0, closeMs)).then(() => {
@@ -254,6 +264,7 @@ export class TcpClientRun implements LinkOwner {
     const link = new Link(world, this.name, socket, this.plan.network, this);
     this.#link = link;
     world.log(this.name, "connected");
+    this.#connectedAt = world.time.elapsed;
     for (const step of this.plan.steps) {
       if (!link.open || link.endSeenAt !== undefined) break;
       await this.#step(step, link);
@@ -351,6 +362,16 @@ export class TcpClientRun implements LinkOwner {
     this.#wake();
   }
 
+  /** A connection that waits for an acceptor gets one when those before it are initialised. */
+  #judgeOpening(link: Link, now: number): void {
+    const { facts } = { facts: this.#facts };
+    if (this.#created > 0 || facts.mayRefuse || facts.crashes > 0) return;
+    const until = Math.min(facts.drainAt ?? now, link.finAt ?? now, link.brokenAt ?? now);
+    const waited = until - this.#connectedAt;
+    if (waited > this.initsMs + 300)
+      this.#world.fail("every connection is opened", `${this.name}: not in ${waited} ms`);
+  }
+
   /** A client that has hung up, and whose bytes are answered, is not kept. */
   #judgeLate(link: Link, now: number): void {
     if (
@@ -372,6 +393,7 @@ export class TcpClientRun implements LinkOwner {
     const { link, facts } = { link: this.#link as Link, facts: this.#facts };
     const now = this.#world.time.elapsed;
     this.#judgeLate(link, now);
+    this.#judgeOpening(link, now);
     if (link.brokenAt !== undefined || facts.mayKill(now) || this.#serverEnds || this.failures.length > 0)
       return;
     if (facts.mayRefuse && this.#created === 0) return;

@@ -45,7 +45,9 @@ function drawChild(random: Random, id: number, stopAt: number): ChildPlan {
     maxMailbox: random.chance(0.7) ? undefined : random.integer(1, 4),
     overflow: random.pick(["drop-oldest", "drop-newest", "stop"]),
     factory: random.chance(0.15),
-    messages: random.list(random.small(0, 25), () => drawMessage(random, stopAt, mayHang)),
+    messages: random.list(random.chance(0.1) ? random.integer(20, 70) : random.small(0, 25), () =>
+      drawMessage(random, stopAt, mayHang),
+    ),
   };
 }
 

@@ -116,6 +116,11 @@ function drawPlainClient(random: Random, id: number, limits: Numbers): PlainClie
   return { kind: "http1", id, atMs: random.chance(0.5) ? 0 : random.small(0, 3000), network, steps };
 }
 
+function drawEmptyLines(random: Random, { maxEmptyLines }: Numbers): number {
+  if (maxEmptyLines !== undefined && random.chance(0.3)) return near(random, maxEmptyLines);
+  return random.chance(0.95) ? 0 : random.integer(1, 3);
+}
+
 /** A number at or near a limit. */
 function near(random: Random, limit: number): number {
   return Math.max(0, limit + random.integer(-2, 2));
@@ -137,22 +142,25 @@ export function drawRequest(
     id,
     method: hasBody
       ? random.pick(["POST", "PUT"])
-      : random.weighted({ GET: 80, HEAD: 8, DELETE: 6, OPTIONS: 6 }),
+      : random.weighted({ GET: 74, HEAD: 14, DELETE: 6, OPTIONS: 6 }),
     version,
     connection: random.chance(0.9) ? undefined : random.pick(["close", "keep-alive"]),
     headBytes: maxHead !== undefined && edges.chance(0.3) ? near(edges, maxHead) : undefined,
     targetBytes: maxTarget !== undefined && edges.chance(0.3) ? near(edges, maxTarget) : undefined,
     fieldLines: maxFields !== undefined && edges.chance(0.3) ? near(edges, maxFields) : undefined,
-    emptyLines: edges.chance(0.95) ? 0 : edges.integer(1, 3),
+    emptyLines: drawEmptyLines(edges, limits),
     body: version === "1.0" && body?.chunks !== undefined ? { ...body, chunks: undefined } : body,
     handler: drawHandler(random.split("handler"), body, budget.down),
   };
 }
 
 function drawContent(random: Random, most: number): RequestContent {
-  const size = random.chance(0.1)
-    ? 0
-    : random.small(1, Math.min(most, random.pick([20, 100, 1000, 5000, 200_000])));
+  const isHuge = most > 3_000_000 && random.chance(0.02);
+  const size = isHuge
+    ? 1_500_000
+    : random.chance(0.1)
+      ? 0
+      : random.small(1, Math.min(most, random.pick([20, 100, 1000, 5000, 200_000])));
   return {
     size,
     chunks: random.chance(0.5)

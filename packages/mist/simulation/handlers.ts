@@ -27,10 +27,12 @@ export function eventData(record: RequestRecord, index: number, size: number): s
 export class Handlers {
   readonly #world: World;
   readonly #records: Records;
+  readonly #maxBuffered: number;
 
-  constructor(world: World, records: Records) {
+  constructor(world: World, records: Records, maxBuffered: number) {
     this.#world = world;
     this.#records = records;
+    this.#maxBuffered = maxBuffered;
   }
 
   handle(request: mist.Request): mist.ServerResponse | Promise<mist.ServerResponse> {
@@ -89,6 +91,7 @@ export class Handlers {
   ): Promise<mist.ServerResponse> {
     if (plan.waitMs > 0) await this.#sleep(record, plan.waitMs);
     else await Promise.resolve();
+    this.#judgeHeld(record);
     await this.#read(request, record, plan);
     if (plan.answer.type === "never") {
       this.#waits(record, "ever");
@@ -106,6 +109,16 @@ export class Handlers {
     this.#waits(record, "time");
     await this.#world.sleep(ms);
     this.#waits(record, "nothing");
+  }
+
+  /** Content that nobody has asked for waits with the client. */
+  #judgeHeld(record: RequestRecord): void {
+    const held = record.contentDelivered();
+    if (held > this.#maxBuffered + heldBytes)
+      this.#world.fail(
+        "held bytes stay within limits",
+        `${record.key}: ${held} bytes of content have come unasked`,
+      );
   }
 
   async #read(request: mist.Request, record: RequestRecord, plan: HandlerPlan): Promise<void> {

@@ -13,6 +13,8 @@ export class RequestRecord {
   deliveredAt: number | undefined = undefined;
   /** Where it ends in what the client has sent. */
   endsAtByte = 0;
+  /** How much of its content was given to the server so far. */
+  contentDelivered: () => number = () => 0;
   /** The client cannot send the rest. */
   cut = false;
   status: number | undefined = undefined;

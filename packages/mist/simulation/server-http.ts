@@ -26,7 +26,7 @@ export async function runHttp(world: World, plan: HttpScenario): Promise<void> {
   );
   facts.mayRefuse = plan.maxConnections < plan.clients.length;
   const records = new Records();
-  const handlers = new Handlers(world, records);
+  const handlers = new Handlers(world, records, facts.limit("maxBuffered"));
   const reported = new Map<unknown, number>();
   const clients = plan.clients.map((client) => clientOf(world, client, records, facts));
   const sockets = new Map(

@@ -16,6 +16,11 @@ export async function runTcp(world: World, plan: TcpScenario): Promise<void> {
     const { port } = connection.info();
     return clients.find((client) => client.port === port) as TcpClientRun;
   };
+  const initsMs = plan.clients.reduce(
+    (sum, { server }) => sum + Math.max(0, Math.min(server.initMs, initTimeoutMs + 200)),
+    0,
+  );
+  for (const client of clients) client.initsMs = initsMs;
   const reported = new Map<unknown, number>();
   let builder = glisten
     .new<TcpClientRun, number, number>(

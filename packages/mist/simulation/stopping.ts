@@ -68,6 +68,8 @@ export function stopServer(
   let asked = 0;
   let calledAt = 0;
   let before = { connections: 0, accepted: 0 };
+  /** Connections there were right before the deadline. */
+  let left: number | undefined;
   const judge = (report: Report): void => {
     reported += 1;
     const now = time.elapsed;
@@ -82,6 +84,8 @@ export function stopServer(
         "stop reports the truth",
         `${report.killed} killed ${facts.deadlineAt - now} ms before the deadline`,
       );
+    if (left !== undefined && facts.killedAt === undefined && (left === 0) !== (report.killed === 0))
+      world.fail("stop reports the truth", `${report.killed} killed, of ${left} that were left`);
     const living = clients.filter((client) => client.mayLive(facts.deadlineAt)).length;
     if (report.killed > living)
       world.fail(
@@ -110,6 +114,12 @@ export function stopServer(
     } else {
       facts.stopping(now, { delayMs, deadlineMs });
       asked += 1;
+      if (deadlineMs > 0) {
+        const at = now + delayMs + deadlineMs;
+        world.after(delayMs + deadlineMs - 0.5, () => {
+          if (facts.deadlineAt === at && facts.killedAt === undefined) left = server.info().connections;
+        });
+      }
       void server.stop({ delayMs, deadlineMs }).then(judge);
     }
     if (!server.stopping.aborted) world.fail("stop reports the truth", "`stopping` is not aborted");

@@ -295,6 +295,13 @@ export const mutants = [
       "      this.#failBody(body, wait.tooSlow(minBodyRate));\n    else if (body.received > 0) body.resume();",
   },
   {
+    name: "content that nobody reads is collected without a bound",
+    file: "mist/src/server/http1/connection.ts",
+    search:
+      "if (waits && this.#core.retainedBytes > this.service.limits.maxBuffered) this.connection.pause();",
+    replace: "if (waits && this.#core.retainedBytes > 1e9) this.connection.pause();",
+  },
+  {
     name: "no 100 is sent",
     file: "mist/src/server/http1/connection.ts",
     search: "if (this.#core.continueDue) this.inform(100, []);",
