@@ -20,7 +20,7 @@ const { HpackDecoder } = /** @type {typeof import("../src/http2/hpack/decoder.ts
 const { HpackEncoder } = /** @type {typeof import("../src/http2/hpack/encoder.ts")} */ (
   await source("hpack/encoder.ts")
 );
-const { FrameWriter } = /** @type {typeof import("../src/http2/frame-writer.ts")} */ (
+const { FrameWriter } = /** @type {typeof import("../src/http2/frames/frame-writer.ts")} */ (
   await source("frame-writer.ts")
 );
 

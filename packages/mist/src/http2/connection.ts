@@ -19,14 +19,14 @@ import {
   SETTINGS_TIMEOUT,
 } from "./errors.ts";
 import { CLOSED, type Http2Event, NEED_DATA } from "./events.ts";
-import { MAX_WINDOW } from "./flow-control.ts";
+import { MAX_WINDOW } from "./flow/flow-control.ts";
+import { writeSettings } from "./frames/settings.ts";
 import { DEFAULT_LIMITS, type Http2Limits } from "./limits.ts";
+import type { ResponseHead } from "./messages/response-head.ts";
 import { Receiver } from "./receiver.ts";
-import type { ResponseHead } from "./response-head.ts";
 import type { Output, TextEncoding } from "./sender.ts";
 import { Session } from "./session.ts";
-import { writeSettings } from "./settings.ts";
-import type { Stream } from "./stream.ts";
+import type { Stream } from "./streams/stream.ts";
 
 export interface Http2Options {
   readonly limits?: Http2Limits | undefined;

@@ -1,9 +1,6 @@
 // From bytes to events: frames walked where they lie, messages put together (RFC 9113 §6.1, §6.2, §6.10, §8.1).
 
 import { ProtocolError } from "../errors.ts";
-import { ByteSink } from "./byte-sink.ts";
-import { ControlFrames } from "./control-frames.ts";
-import { DataReader } from "./data-reader.ts";
 import {
   calmDown,
   connectionFault,
@@ -13,16 +10,19 @@ import {
   REFUSED_STREAM,
   STREAM_CLOSED,
 } from "./errors.ts";
-import * as frame from "./frame.ts";
-import { readUint31 } from "./frame.ts";
-import { FrameReader } from "./frame-reader.ts";
-import { HeadBlock } from "./head-block.ts";
-import { HeadCache } from "./head-cache.ts";
+import { ByteSink } from "./frames/byte-sink.ts";
+import { ControlFrames } from "./frames/control-frames.ts";
+import { DataReader } from "./frames/data-reader.ts";
+import * as frame from "./frames/frame.ts";
+import { readUint31 } from "./frames/frame.ts";
+import { FrameReader } from "./frames/frame-reader.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
 import { HARD_FACTOR } from "./limits.ts";
-import { RequestHead } from "./request-head.ts";
+import { HeadBlock } from "./messages/head-block.ts";
+import { HeadCache } from "./messages/head-cache.ts";
+import { RequestHead } from "./messages/request-head.ts";
 import type { Session } from "./session.ts";
-import type { Stream } from "./stream.ts";
+import type { Stream } from "./streams/stream.ts";
 
 /** A header block that goes on in CONTINUATION frames. */
 interface OpenBlock {

@@ -5,18 +5,18 @@
 import { Buffer } from "node:buffer";
 import { UsageError } from "../errors.ts";
 import type { Fields } from "../http/fields.ts";
-import { DEFAULT_WINDOW, MAX_WINDOW } from "./flow-control.ts";
-import * as frame from "./frame.ts";
-import { writeFrameHeader } from "./frame.ts";
-import { FrameWriter } from "./frame-writer.ts";
+import { DEFAULT_WINDOW, MAX_WINDOW } from "./flow/flow-control.ts";
+import { Scheduler } from "./flow/scheduler.ts";
+import { Stalls } from "./flow/stalls.ts";
+import * as frame from "./frames/frame.ts";
+import { writeFrameHeader } from "./frames/frame.ts";
+import { FrameWriter } from "./frames/frame-writer.ts";
+import { PeerSettings } from "./frames/settings.ts";
 import type { Http2Limits } from "./limits.ts";
-import { type ResponseHead, ResponseHeadEncoder } from "./response-head.ts";
-import { Scheduler } from "./scheduler.ts";
-import { PeerSettings } from "./settings.ts";
-import { Stalls } from "./stalls.ts";
-import * as state from "./state.ts";
-import { writerStateName } from "./state.ts";
-import type { Queued, Stream } from "./stream.ts";
+import { type ResponseHead, ResponseHeadEncoder } from "./messages/response-head.ts";
+import * as state from "./streams/state.ts";
+import { writerStateName } from "./streams/state.ts";
+import type { Queued, Stream } from "./streams/stream.ts";
 
 /** A body this small is copied behind its head. */
 const MAX_DIRECT = 4096;

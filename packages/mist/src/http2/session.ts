@@ -1,15 +1,15 @@
 // What the two directions of a connection share: its streams, its windows, its budgets, and what is to be told.
 
 import { NO_FIELDS } from "../http/fields.ts";
-import { Budget } from "./budgets.ts";
 import { CANCEL, connectionFault, NO_ERROR, STREAM_CLOSED } from "./errors.ts";
 import type { Http2Event } from "./events.ts";
-import { ConnectionWindow, DEFAULT_WINDOW, StreamWindow } from "./flow-control.ts";
+import { Budget } from "./flow/budgets.ts";
+import { ConnectionWindow, DEFAULT_WINDOW, StreamWindow } from "./flow/flow-control.ts";
 import type { Http2Limits } from "./limits.ts";
-import type { RequestHead } from "./request-head.ts";
+import type { RequestHead } from "./messages/request-head.ts";
 import { Sender, type SenderOwner } from "./sender.ts";
-import { Stream } from "./stream.ts";
-import { StreamTable } from "./stream-table.ts";
+import { Stream } from "./streams/stream.ts";
+import { StreamTable } from "./streams/stream-table.ts";
 
 /** What a DATA frame that we sent, or a request, earns a peer: updates of windows and priorities go with them. */
 const EARNED = 4;

@@ -4,7 +4,7 @@
 import { Buffer } from "node:buffer";
 import type { Connection, CreateProtocol, Protocol } from "@x/glisten";
 import { clock } from "@x/glisten/kit";
-import { recognisePreface } from "../http2/frame.ts";
+import { recognisePreface } from "../http2/frames/frame.ts";
 import { http2Limits } from "../options.ts";
 import type { Service } from "./exchange/service.ts";
 import { HttpConnection } from "./http1/connection.ts";

@@ -6,7 +6,7 @@ import http2 from "node:http2";
 import { Duplex } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { FrameWriter } from "../../src/http2/frame-writer.ts";
+import { FrameWriter } from "../../src/http2/frames/frame-writer.ts";
 import { HpackDecoder } from "../../src/http2/hpack/decoder.ts";
 import { HpackEncoder } from "../../src/http2/hpack/encoder.ts";
 import {

@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { UsageError } from "../../src/errors.ts";
 import type { Fields } from "../../src/http/fields.ts";
 import { DEFAULT_LIMITS } from "../../src/http2/limits.ts";
-import type { Stream } from "../../src/http2/stream.ts";
+import type { Stream } from "../../src/http2/streams/stream.ts";
 import { answerComplete, Conversation, outcome, readAll } from "./conversation.ts";
 import {
   ACK,

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { UsageError } from "../../src/errors.ts";
 import { Http2Connection } from "../../src/http2/connection.ts";
-import type { Stream } from "../../src/http2/stream.ts";
+import type { Stream } from "../../src/http2/streams/stream.ts";
 import {
   ACK,
   data,

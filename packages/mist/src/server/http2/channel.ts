@@ -7,8 +7,8 @@ import { BodyError, ProtocolError, RequestTimeoutError, UsageError } from "../..
 import { type Fields, NO_FIELDS } from "../../http/fields.ts";
 import type { RequestParts } from "../../http/request.ts";
 import { CANCEL } from "../../http2/errors.ts";
-import type { RequestHead } from "../../http2/request-head.ts";
-import type { Stream } from "../../http2/stream.ts";
+import type { RequestHead } from "../../http2/messages/request-head.ts";
+import type { Stream } from "../../http2/streams/stream.ts";
 import type { UpgradeBody } from "../body/response-body.ts";
 import type { Channel, ResponseParts } from "../exchange/channel.ts";
 import { ContentWait } from "../exchange/content-wait.ts";

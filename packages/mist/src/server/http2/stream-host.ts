@@ -2,7 +2,7 @@
 
 import type { CloseReason, Connection } from "@x/glisten";
 import type { Http2Connection } from "../../http2/connection.ts";
-import type { Stream } from "../../http2/stream.ts";
+import type { Stream } from "../../http2/streams/stream.ts";
 import type { Service } from "../exchange/service.ts";
 
 /** The core of one connection. */

@@ -12,7 +12,7 @@ import type { CloseReason, ConnectionInfo, Protocol, Sendable } from "@x/glisten
 import { callUser, clock } from "@x/glisten/kit";
 import { NO_FIELDS } from "../../http/fields.ts";
 import { CANCEL, INTERNAL_ERROR } from "../../http2/errors.ts";
-import type { Stream } from "../../http2/stream.ts";
+import type { Stream } from "../../http2/streams/stream.ts";
 import type { UpgradeBody } from "../body/response-body.ts";
 import type { ByteStream } from "../exchange/byte-stream.ts";
 import type { StreamHost, StreamOwner } from "./stream-host.ts";

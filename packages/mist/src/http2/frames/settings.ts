@@ -1,10 +1,10 @@
 // Settings (RFC 9113 §6.5, RFC 8441 §3, RFC 9218 §2.1): what the peer says, checked, and what we say.
 
+import { connectionFault, FLOW_CONTROL_ERROR, PROTOCOL_ERROR } from "../errors.ts";
+import { DEFAULT_WINDOW, MAX_WINDOW } from "../flow/flow-control.ts";
+import type { Http2Limits } from "../limits.ts";
 import type { ByteSink } from "./byte-sink.ts";
-import { connectionFault, FLOW_CONTROL_ERROR, PROTOCOL_ERROR } from "./errors.ts";
-import { DEFAULT_WINDOW, MAX_WINDOW } from "./flow-control.ts";
 import { MAX_FRAME_SIZE, readUint32, SETTINGS, writeFrameHeader, writeUint32 } from "./frame.ts";
-import type { Http2Limits } from "./limits.ts";
 
 const HEADER_TABLE_SIZE = 0x1;
 const ENABLE_PUSH = 0x2;

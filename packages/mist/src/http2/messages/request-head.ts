@@ -1,9 +1,9 @@
 // A request head as the application sees it: the same shape as HTTP/1's, out of pseudo-fields and fields. Immutable,
 // and shared by requests whose header blocks are the same bytes.
 
-import type { Authority } from "../http/authority.ts";
-import { type Fields, getField, getFieldLines } from "../http/fields.ts";
-import type { Priority } from "./priority.ts";
+import type { Authority } from "../../http/authority.ts";
+import { type Fields, getField, getFieldLines } from "../../http/fields.ts";
+import type { Priority } from "../flow/priority.ts";
 
 /** The forms a target can have (RFC 9113 §8.3.1). */
 export type TargetForm = "origin" | "asterisk";

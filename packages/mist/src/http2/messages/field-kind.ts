@@ -1,7 +1,7 @@
 // What a received field means to the core, and whether it may stand in a message at all (RFC 9113 §8.2, §8.3). Found
 // out once per table entry.
 
-import { isFieldValue, isToken } from "../http/fields.ts";
+import { isFieldValue, isToken } from "../../http/fields.ts";
 
 /** A field that only the application reads. */
 export const PLAIN = 0;

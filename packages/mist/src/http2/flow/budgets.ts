@@ -1,7 +1,7 @@
 // A budget over time for what is harmless once and an attack when it does not stop: so much at once, and so much per
 // second.
 
-import { calmDown } from "./errors.ts";
+import { calmDown } from "../errors.ts";
 
 export class Budget {
   readonly #what: string;

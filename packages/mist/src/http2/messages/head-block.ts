@@ -3,18 +3,18 @@
 // A malformed message is a `ProtocolError` without a status: its stream is reset. One that is well formed and refused
 // all the same (too large, an expectation) has the status to answer with.
 
-import { LimitError, ProtocolError } from "../errors.ts";
-import { type Authority, parseAuthority } from "../http/authority.ts";
-import { parseContentLength } from "../http/content-length.ts";
-import { type Field, type Fields, NO_FIELDS } from "../http/fields.ts";
-import { isTrailerField } from "../http/trailer-fields.ts";
-import { calmDown } from "./errors.ts";
+import { LimitError, ProtocolError } from "../../errors.ts";
+import { type Authority, parseAuthority } from "../../http/authority.ts";
+import { parseContentLength } from "../../http/content-length.ts";
+import { type Field, type Fields, NO_FIELDS } from "../../http/fields.ts";
+import { isTrailerField } from "../../http/trailer-fields.ts";
+import { calmDown } from "../errors.ts";
+import { DEFAULT_PRIORITY, type Priority, parsePriority } from "../flow/priority.ts";
+import type { FieldSink } from "../hpack/decoder.ts";
+import { type Entry, UNCLASSIFIED } from "../hpack/entry.ts";
+import { HARD_FACTOR, type Http2Limits } from "../limits.ts";
 import * as kinds from "./field-kind.ts";
 import { fieldKind, malformedReason } from "./field-kind.ts";
-import type { FieldSink } from "./hpack/decoder.ts";
-import { type Entry, UNCLASSIFIED } from "./hpack/entry.ts";
-import { HARD_FACTOR, type Http2Limits } from "./limits.ts";
-import { DEFAULT_PRIORITY, type Priority, parsePriority } from "./priority.ts";
 import { type Framing, RequestHead } from "./request-head.ts";
 
 /** Where the host is going to stand. */

@@ -4,8 +4,8 @@
 // keeps its turn for a burst; not to its end, as RFC 9218 would allow, because then one large download would hold up
 // every small answer behind it.
 
+import type { Stream } from "../streams/stream.ts";
 import { URGENCIES } from "./priority.ts";
-import type { Stream } from "./stream.ts";
 
 /** Bytes a response that is not incremental may send in one turn. */
 const BURST = 64 * 1024;

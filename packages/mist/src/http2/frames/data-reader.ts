@@ -1,18 +1,18 @@
 // The payload of DATA (RFC 9113 §6.1), given to its stream piece by piece as it comes.
 
-import { type Fields, NO_FIELDS } from "../http/fields.ts";
+import { type Fields, NO_FIELDS } from "../../http/fields.ts";
 import {
   connectionFault,
   FLOW_CONTROL_ERROR,
   FRAME_SIZE_ERROR,
   PROTOCOL_ERROR,
   STREAM_CLOSED,
-} from "./errors.ts";
-import type { StreamWindow } from "./flow-control.ts";
+} from "../errors.ts";
+import type { StreamWindow } from "../flow/flow-control.ts";
+import type { Session } from "../session.ts";
+import type { Stream } from "../streams/stream.ts";
 import * as frame from "./frame.ts";
 import type { FrameReader } from "./frame-reader.ts";
-import type { Session } from "./session.ts";
-import type { Stream } from "./stream.ts";
 
 export class DataReader<Owner> {
   /** Is a frame being read? */

@@ -4,7 +4,7 @@
 // A stream's own window holds back that stream. The connection's window holds back all; but a stream that waits for its
 // turn is not stalled while the connection moves, or a slow client would lose the end of a long queue.
 
-import { PROGRESS, type Stream } from "./stream.ts";
+import { PROGRESS, type Stream } from "../streams/stream.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 

@@ -19,7 +19,7 @@
 // Idle and closed streams are no objects. A stream exists from its HEADERS frame until it is closed; which streams
 // were is the stream table's knowledge (stream-table.ts).
 
-import { type State, StateTable, type Step } from "../http/state-table.ts";
+import { type State, StateTable, type Step } from "../../http/state-table.ts";
 
 export type ReaderState = State<"stream's reader">;
 export const R_OPEN = 0 as ReaderState;

@@ -1,12 +1,12 @@
 // One stream: a request and its response. The core moves it; the shell reads its state, and keeps what belongs to the
 // request in `owner`.
 
-import type { Fields } from "../http/fields.ts";
+import type { Fields } from "../../http/fields.ts";
+import type { StreamWindow } from "../flow/flow-control.ts";
+import { DEFAULT_PRIORITY, type Priority } from "../flow/priority.ts";
+import type { RequestHead } from "../messages/request-head.ts";
+import type { BodyMode } from "../messages/response-head.ts";
 import { ContentQueue } from "./content-queue.ts";
-import type { StreamWindow } from "./flow-control.ts";
-import { DEFAULT_PRIORITY, type Priority } from "./priority.ts";
-import type { RequestHead } from "./request-head.ts";
-import type { BodyMode } from "./response-head.ts";
 import * as state from "./state.ts";
 import { readerAfter, writerAfter } from "./state.ts";
 

@@ -7,12 +7,12 @@ import {
   FLOW_CONTROL_ERROR,
   FRAME_SIZE_ERROR,
   PROTOCOL_ERROR,
-} from "./errors.ts";
-import { MAX_WINDOW } from "./flow-control.ts";
+} from "../errors.ts";
+import { MAX_WINDOW } from "../flow/flow-control.ts";
+import { MAX_PRIORITY, type Priority, parsePriority } from "../flow/priority.ts";
+import type { Session } from "../session.ts";
 import * as frame from "./frame.ts";
 import { readUint31, readUint32 } from "./frame.ts";
-import { MAX_PRIORITY, type Priority, parsePriority } from "./priority.ts";
-import type { Session } from "./session.ts";
 import { SETTING_LENGTH } from "./settings.ts";
 
 /** A SETTINGS frame costs as much as so many others: all streams are gone through, and an answer is due. */

@@ -7,16 +7,16 @@
 // response with the same status, date and fields gets the same bytes.
 
 import { Buffer } from "node:buffer";
-import { UsageError } from "../errors.ts";
-import { agreedLength, parseContentLength } from "../http/content-length.ts";
-import { type Field, type Fields, fieldName, fieldValue } from "../http/fields.ts";
-import { isInformational, isStatus } from "../http/status.ts";
-import { isTrailerField } from "../http/trailer-fields.ts";
-import type { ByteSink } from "./byte-sink.ts";
+import { UsageError } from "../../errors.ts";
+import { agreedLength, parseContentLength } from "../../http/content-length.ts";
+import { type Field, type Fields, fieldName, fieldValue } from "../../http/fields.ts";
+import { isInformational, isStatus } from "../../http/status.ts";
+import { isTrailerField } from "../../http/trailer-fields.ts";
+import type { ByteSink } from "../frames/byte-sink.ts";
+import { HpackEncoder } from "../hpack/encoder.ts";
+import { writeInteger } from "../hpack/integer.ts";
+import { staticNameIndex } from "../hpack/static-table.ts";
 import { isConnectionSpecific } from "./field-kind.ts";
-import { HpackEncoder } from "./hpack/encoder.ts";
-import { writeInteger } from "./hpack/integer.ts";
-import { staticNameIndex } from "./hpack/static-table.ts";
 
 /** How the body behind a head is framed; `"none"`: no byte of it may be sent. */
 export type BodyMode = "none" | "length" | "stream";

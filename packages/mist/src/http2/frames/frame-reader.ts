@@ -1,8 +1,8 @@
 // The preface and the frames behind it (RFC 9113 §3.4, §4.1), where they lie in the bytes received. A frame is seen
 // when it is there as a whole; only DATA, the one whose payload nobody needs at once, is seen by its header.
 
-import { ReceiveBuffer } from "../http/receive-buffer.ts";
-import { connectionFault, FRAME_SIZE_ERROR, PROTOCOL_ERROR } from "./errors.ts";
+import { ReceiveBuffer } from "../../http/receive-buffer.ts";
+import { connectionFault, FRAME_SIZE_ERROR, PROTOCOL_ERROR } from "../errors.ts";
 import * as frame from "./frame.ts";
 
 export class FrameReader {
