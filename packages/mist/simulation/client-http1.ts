@@ -64,6 +64,14 @@ export class PlainClientRun implements LinkOwner, ResponseEvents {
     return mayLive(this.link, at, 0);
   }
 
+  /** Whether its connection never ends by itself. */
+  isHeld(): boolean {
+    const first = this.asked[0];
+    if (first === undefined || !("record" in first) || this.link?.open !== true) return false;
+    const { calls, waits, step } = first.record;
+    return calls > 0 && waits === "ever" && step.handler.answer.type === "never";
+  }
+
   async run(connect: () => Promise<ClientEnd>): Promise<void> {
     const { world } = this;
     let socket: ClientEnd;

@@ -88,6 +88,11 @@ export class Http2ClientRun implements LinkOwner {
     return `${this.name}/${step.id}`;
   }
 
+  /** Whether its connection never ends by itself. */
+  isHeld(): boolean {
+    return false;
+  }
+
   async run(connect: () => Promise<ClientEnd>): Promise<void> {
     const world = this.#world;
     let socket: ClientEnd;
@@ -164,7 +169,15 @@ export class Http2ClientRun implements LinkOwner {
     stream.ended = true;
     stream.sentAll = true;
     stream.waiting.length = 0;
-    link.send(h2.frame(h2.RST_STREAM, 0, stream.id, h2.number32(8)));
+    const { record } = stream;
+    link.send(h2.frame(h2.RST_STREAM, 0, stream.id, h2.number32(8)), () => {
+      this.#world.after(200, () => {
+        const { type } = record.step.handler.answer;
+        const isOurs = type === "events" || type === "chunked";
+        if (isOurs && link.open && !this.#isLate() && record.opened > record.closed)
+          this.#world.fail("producers are let go of", `${record.key}: not when its stream was reset`);
+      });
+    });
   }
 
   #request(step: RequestStep, link: Link): void {
@@ -545,7 +558,7 @@ export class Http2ClientRun implements LinkOwner {
       if (stream.isEarly) return "more than the server allows, which it had not said yet";
       return facts.drainAt !== undefined ? "refused by a stop" : undefined;
     }
-    if (facts.mayKill(now)) return this.#isStuck(record) ? undefined : "killed";
+    if (facts.mayKill(now)) return this.#isStuck(record) || this.#isStarved(stream) ? undefined : "killed";
     if (this.#isLate()) return "slow";
     if (record.readError !== undefined || record.step.body?.pause !== undefined)
       return "its content did not come";
@@ -555,12 +568,27 @@ export class Http2ClientRun implements LinkOwner {
     return undefined;
   }
 
+  /** The handler waits for content, and the client for a window. */
+  #isStarved({ record, waiting, sendWindow }: Stream): boolean {
+    if (
+      this.#facts.killedAt !== undefined ||
+      this.#isLate() ||
+      record.waits !== "content" ||
+      waiting.length === 0
+    )
+      return false;
+    const isShut = sendWindow <= 0 || this.#sendWindow <= 0;
+    return isShut && (this.#link as Link).lastDeliveredAt < this.#facts.deadlineAt - 2 * coarseMs;
+  }
+
   /** The handler has answered, and nothing came of it. */
   #isStuck(record: RequestRecord): boolean {
     const since = this.#facts.deadlineAt - 2 * coarseMs;
     if (this.#facts.killedAt !== undefined || this.#isLate() || record.calls === 0) return false;
     const { waits, waitsSince, deliveredAt } = record;
     if (deliveredAt === undefined || deliveredAt >= since || waitsSince >= since) return false;
+    // Event streams end when they are told of the stop, whatever they wait for.
+    if (record.step.handler.answer.type === "events" && (record.returnedAt ?? since) < since) return true;
     return waits !== "ever" && waits !== "time";
   }
 }

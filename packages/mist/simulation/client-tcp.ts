@@ -45,6 +45,7 @@ export class TcpClientRun implements LinkOwner {
   #handled = 0;
   #packets = 0;
   #userHandled = 0;
+  #lost = 0;
   #userSent = 0;
   #toldToStop = false;
   #busy = false;
@@ -115,7 +116,10 @@ export class TcpClientRun implements LinkOwner {
       this.#userHandled += 1;
       const index = Buffer.alloc(4);
       index.writeUInt32BE(message.message);
-      void connection.send(frameOf("m", index));
+      connection.send(frameOf("m", index)).catch(() => {
+        // The connection is closing.
+        this.#lost += 1;
+      });
       return glisten.continue(count);
     }
     const { data } = message;
@@ -245,6 +249,19 @@ export class TcpClientRun implements LinkOwner {
       this.#link,
       at,
       Math.max(0, server.closeMs) + Math.max(0, server.answerMs) + Math.max(0, server.initMs),
+    );
+  }
+
+  /** Whether its connection never ends by itself. */
+  isHeld(): boolean {
+    const { finAt, open } = this.#link ?? { finAt: 0, open: false };
+    return (
+      open &&
+      finAt === undefined &&
+      this.#inits > 0 &&
+      this.#closes === 0 &&
+      !this.#serverEnds &&
+      this.plan.server.onShutdown === "go-on"
     );
   }
 
@@ -413,7 +430,7 @@ export class TcpClientRun implements LinkOwner {
       this.#world.fail("every byte is answered", `${this.name}: ${this.#echoed} of ${link.delivered}`);
     if (this.#greeted !== (this.plan.server.greeting > 0 ? 1 : 0))
       this.#world.fail("every byte is answered", `${this.name}: no greeting`);
-    if (this.#messages !== this.#userHandled)
+    if (this.#messages !== this.#userHandled - this.#lost)
       this.#world.fail(
         "every byte is answered",
         `${this.name}: ${this.#messages} of ${this.#userHandled} messages`,

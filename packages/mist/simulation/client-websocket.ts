@@ -205,6 +205,8 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
       );
     this.#handled += 1;
     const { server: plan } = this.plan;
+    if (data.length > plan.maxMessageBytes)
+      this.#world.fail("limits are kept", `${this.name}: a message of ${data.length} bytes`);
     if (plan.answerMs < 0 && !plan.awaitsSends) return this.#react(index, data, text, socket);
     this.#busy = true;
     const wait = plan.answerMs > 0 ? this.#world.sleep(plan.answerMs) : Promise.resolve();
@@ -291,6 +293,11 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
       at,
       Math.max(0, server.closeMs) + Math.max(0, server.answerMs) + Math.max(0, server.initMs),
     );
+  }
+
+  /** Whether its connection never ends by itself. */
+  isHeld(): boolean {
+    return false;
   }
 
   async run(connect: () => Promise<ClientEnd>): Promise<void> {
@@ -470,13 +477,8 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   }
 
   ended(): void {
-    const now = this.#world.time.elapsed;
     if (this.#frames !== undefined && this.#closeSeen === undefined) this.#judgeLoss();
-    if (this.#closedBothAt !== undefined && now > this.#closedBothAt + coarseMs && !this.#isSlow())
-      this.#world.fail(
-        "a closed WebSocket ends",
-        `${this.name}: ${now - this.#closedBothAt} ms behind the Close frames`,
-      );
+    this.#judgeEnd();
     this.#link?.end();
     this.#wake();
   }
@@ -488,7 +490,19 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     this.#lostAt = this.#world.time.elapsed;
     if (this.#frames !== undefined && this.#closeSeen === undefined) this.#judgeLoss();
     if (this.#frames === undefined) this.#judgeNoHandshake();
+    if (this.#link?.endSeenAt === this.#link?.closedAt && this.#link?.brokenAt === undefined)
+      this.#judgeEnd();
     this.#wake();
+  }
+
+  /** Both Close frames were exchanged: then the server ends the connection, at once. */
+  #judgeEnd(): void {
+    const now = this.#world.time.elapsed;
+    if (this.#closedBothAt === undefined || now <= this.#closedBothAt + coarseMs || this.#isSlow()) return;
+    this.#world.fail(
+      "a closed WebSocket ends",
+      `${this.name}: ${now - this.#closedBothAt} ms behind the Close frames`,
+    );
   }
 
   /** The connection ended, and no Close frame had come. */

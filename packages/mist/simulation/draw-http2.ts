@@ -7,7 +7,10 @@ import type { Http2Client, Http2Step, RequestStep } from "./scenario.ts";
 
 export function drawHttp2Client(random: Random, id: number): Http2Client {
   const network = drawNetwork(random.split("network"));
-  const budget = budgetOf({ network });
+  const window = random.pick([65_535, 65_535, 1_000_000, 500, 0]);
+  const { up, down } = budgetOf({ network });
+  // Each window is a round trip.
+  const budget = { up, down: window < 1000 ? Math.min(down, 30_000) : down };
   const steps: Http2Step[] = [];
   const count = random.chance(0.3) ? 1 : random.small(2, 14);
   for (let i = 0; i < count; i++) {
@@ -25,7 +28,7 @@ export function drawHttp2Client(random: Random, id: number): Http2Client {
     id,
     atMs: random.chance(0.5) ? 0 : random.small(0, 3000),
     network,
-    window: random.pick([65_535, 65_535, 1_000_000, 500, 0]),
+    window,
     steps,
   };
 }

@@ -184,6 +184,8 @@ function killedExcuse(
   const before = all[all.indexOf(record) - 1];
   if (before?.wholeAt !== undefined && before.wholeAt >= since) return "killed, and had just begun";
   if (record.calls === 0) return undefined;
+  // Event streams end when they are told of the stop, whatever they wait for.
+  if (record.step.handler.answer.type === "events" && (record.returnedAt ?? since) < since) return undefined;
   if (record.waits === "ever" || record.waits === "time" || record.waitsSince >= since)
     return "killed, at work";
   return undefined;
@@ -235,6 +237,9 @@ function requestExcuse(client: PlainClientRun, record: RequestRecord, now: numbe
   const { step } = record;
   const { answer } = step.handler;
   if (record.cut) return "the client cut it off";
+  // It was broken off, and what had been sent was still unread.
+  if (record.readError !== undefined && link !== undefined && (link.isSlow || link.stalledMs > 0))
+    return "its content did not come";
   const isStreamed =
     answer.type === "iterable" ||
     answer.type === "chunked" ||

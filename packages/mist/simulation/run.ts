@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { useClock } from "@x/glisten/testing";
+import { forgetFields } from "../src/http2/hpack/remembered-fields.ts";
 import { runActors } from "./actors.ts";
 import type { Scenario } from "./scenario.ts";
 import { runHttp } from "./server-http.ts";
@@ -72,6 +73,7 @@ export async function run(scenario: Scenario): Promise<Result> {
   const time = new VirtualTime();
   const world = new World(time);
   const use = useClock(time);
+  forgetFields();
   const allow = forbidReality(world);
   current = world;
   try {

@@ -16,6 +16,7 @@ import type { World } from "./world.ts";
 interface ClientRun {
   readonly name: string;
   mayLive(at: number): boolean;
+  isHeld(): boolean;
   run(connect: () => Promise<ClientEnd>): Promise<void>;
 }
 

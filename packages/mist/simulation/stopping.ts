@@ -59,7 +59,7 @@ export function stopServer(
   server: Stoppable,
   stop: Stop,
   facts: ServerFacts,
-  clients: readonly { mayLive(at: number): boolean }[],
+  clients: readonly { mayLive(at: number): boolean; isHeld(): boolean }[],
   closed: () => void,
 ): void {
   const { time } = world;
@@ -68,8 +68,8 @@ export function stopServer(
   let asked = 0;
   let calledAt = 0;
   let before = { connections: 0, accepted: 0 };
-  /** Connections there were right before the deadline. */
-  let left: number | undefined;
+  /** Whether somebody was held at the deadline who never ends by himself. */
+  let isHeld = false;
   const judge = (report: Report): void => {
     reported += 1;
     const now = time.elapsed;
@@ -84,8 +84,8 @@ export function stopServer(
         "stop reports the truth",
         `${report.killed} killed ${facts.deadlineAt - now} ms before the deadline`,
       );
-    if (left !== undefined && facts.killedAt === undefined && (left === 0) !== (report.killed === 0))
-      world.fail("stop reports the truth", `${report.killed} killed, of ${left} that were left`);
+    if (isHeld && report.killed === 0)
+      world.fail("stop reports the truth", "none killed, and there was one that never ends");
     const living = clients.filter((client) => client.mayLive(facts.deadlineAt)).length;
     if (report.killed > living)
       world.fail(
@@ -114,12 +114,11 @@ export function stopServer(
     } else {
       facts.stopping(now, { delayMs, deadlineMs });
       asked += 1;
-      if (deadlineMs > 0) {
-        const at = now + delayMs + deadlineMs;
-        world.after(delayMs + deadlineMs - 0.5, () => {
-          if (facts.deadlineAt === at && facts.killedAt === undefined) left = server.info().connections;
-        });
-      }
+      const at = now + delayMs + deadlineMs;
+      world.after(delayMs + deadlineMs, () => {
+        if (facts.deadlineAt === at && facts.killedAt === undefined && !isClosed)
+          isHeld = clients.some((client) => client.isHeld());
+      });
       void server.stop({ delayMs, deadlineMs }).then(judge);
     }
     if (!server.stopping.aborted) world.fail("stop reports the truth", "`stopping` is not aborted");

@@ -54,6 +54,11 @@ export function rememberedField(name: string, value: string): RememberedField | 
   return undefined;
 }
 
+/** Forgets all of them: what a run of the simulator sends must not depend on the runs before it. */
+export function forgetFields(): void {
+  names.clear();
+}
+
 /** The name of a literal: its index in the static table, or its text. */
 export function writeName(sink: ByteSink, name: string, mask: number, pattern: number): void {
   const index = staticNameIndex(name);
