@@ -70,6 +70,7 @@ export {
 } from "./http/conditional.ts";
 export type { ContentCoding } from "./http/content-negotiation.ts";
 export type { Field, Fields, FieldsOption } from "./http/fields.ts";
+export type { ForwardedHeaders } from "./http/forwarded.ts";
 export { HttpError, type HttpErrorOptions } from "./http/http-error.ts";
 export type { Request, RequestBody } from "./http/request.ts";
 export {
@@ -110,6 +111,7 @@ export {
 export type { ResponseStream } from "./server/body/response-stream.ts";
 export { type CompressOptions, compress } from "./server/compression/compress.ts";
 export type { ByteStream } from "./server/exchange/byte-stream.ts";
+export type { ForwardedOptions } from "./server/exchange/forwarded.ts";
 export {
   type BodyPart,
   type BodyReader,

@@ -48,6 +48,7 @@ export function requestUrl(origin: string, request: Request): string {
 function ownOrigin(request: Request): string {
   try {
     const { ipAddress, port } = getConnectionInfo(request).local;
+    if (port === 0) throw new Error("a unix socket");
     const address = ipAddressToString(ipAddress);
     const host = ipAddress.type === "ipv6" ? `[${address}]` : address;
     return parsedOrigin(`${request.scheme}://${host}:${port}`) ?? `${request.scheme}://localhost`;

@@ -5,16 +5,22 @@
 import { shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
 import { type Fields, field, firstFieldLine, getFieldLines } from "./fields.ts";
+import type { ForwardedFacts } from "./forwarded.ts";
 
 /** What the server knows about a request besides its head. Implemented by the server's exchange. */
-export interface RequestContext {
+export interface RequestExchange {
   /** Aborted when the client goes away before its response is complete. */
   readonly signal: AbortSignal;
   /** Aborted when the server begins to stop. */
   readonly stopping: AbortSignal;
   /** `"https"` over TLS, else `"http"`. */
   readonly scheme: "http" | "https";
+  /** What trusted proxies say in place of connection and head. Undefined: they are not asked, or not believed. */
+  readonly forwarded: ForwardedTarget | undefined;
 }
+
+/** The part of {@link ForwardedFacts} that a {@link Request} shows. */
+export type ForwardedTarget = Pick<ForwardedFacts, "scheme" | "authority" | "port">;
 
 /** The parts of a parsed request head that a {@link Request} shows. */
 export interface RequestParts {
@@ -48,14 +54,14 @@ export interface RequestBody {
 export class Request<Body = RequestBody> {
   readonly #parts: RequestParts;
   /** @internal */
-  readonly context: RequestContext;
+  readonly exchange: RequestExchange;
   /** The body; give the request to `readBody` or `stream` to read an incoming one. */
   readonly body: Body;
 
   /** @internal */
-  constructor(parts: RequestParts, context: RequestContext, body: Body) {
+  constructor(parts: RequestParts, exchange: RequestExchange, body: Body) {
     this.#parts = parts;
-    this.context = context;
+    this.exchange = exchange;
     this.body = body;
   }
 
@@ -77,19 +83,24 @@ export class Request<Body = RequestBody> {
     return this.#parts.version;
   }
 
-  /** `"https"` if the request came over TLS, else `"http"`. */
+  /** `"https"` if the request came over TLS, else `"http"`; what a trusted proxy says with `forwarded`. */
   get scheme(): "http" | "https" {
-    return this.context.scheme;
+    const { exchange } = this;
+    return exchange.forwarded?.scheme ?? exchange.scheme;
   }
 
-  /** Host of the target URI (RFC 9110 §7.1), without the port; empty if an HTTP/1.0 client named none. */
+  /**
+   * Host of the target URI (RFC 9110 §7.1), without the port; empty if an HTTP/1.0 client named none. What a trusted proxy
+   * says with `forwarded`.
+   */
   get host(): string {
-    return this.#parts.host;
+    return (this.exchange.forwarded?.authority ?? this.#parts).host;
   }
 
-  /** Port of the target URI if one was named. */
+  /** Port of the target URI if one was named; what a trusted proxy says with `forwarded`. */
   get port(): number | undefined {
-    return this.#parts.port;
+    const { forwarded } = this.exchange;
+    return forwarded?.port ?? (forwarded?.authority ?? this.#parts).port;
   }
 
   /**
@@ -127,7 +138,7 @@ export class Request<Body = RequestBody> {
 
   /** Aborted when the client goes away before the response is complete; never after a complete one. */
   get signal(): AbortSignal {
-    return this.context.signal;
+    return this.exchange.signal;
   }
 
   /**
@@ -135,7 +146,7 @@ export class Request<Body = RequestBody> {
    * of `server.stopping`, one for all requests, so remove listeners that are no longer needed.
    */
   get stopping(): AbortSignal {
-    return this.context.stopping;
+    return this.exchange.stopping;
   }
 
   /**
@@ -185,16 +196,16 @@ export class Request<Body = RequestBody> {
     if (typeof path !== "string" || !path.startsWith("/")) {
       throw new UsageError(`a path must start with "/", got ${shown(path)}`);
     }
-    return new Request({ ...copyParts(this.#parts), path, query: undefined }, this.context, this.body);
+    return new Request({ ...copyParts(this.#parts), path, query: undefined }, this.exchange, this.body);
   }
 
   /** A request with another body. @returns the new request; this one is unchanged. */
   setBody<NewBody>(body: NewBody): Request<NewBody> {
-    return new Request(this.#parts, this.context, body);
+    return new Request(this.#parts, this.exchange, body);
   }
 
   #withFields(fields: Fields): Request<Body> {
-    return new Request({ ...copyParts(this.#parts), fields }, this.context, this.body);
+    return new Request({ ...copyParts(this.#parts), fields }, this.exchange, this.body);
   }
 }
 

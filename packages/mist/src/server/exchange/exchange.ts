@@ -11,11 +11,11 @@
 //                                     up, or streams, sends nothing more; a response that is there is still sent
 
 import { Buffer } from "node:buffer";
-import { TransportError } from "@x/glisten";
+import { type ConnectionInfo, TransportError } from "@x/glisten";
 import { clock, type Flow, isPromiseLike } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, fieldLines, NO_FIELDS } from "../../http/fields.ts";
-import { Request, type RequestContext, type RequestParts } from "../../http/request.ts";
+import { Request, type RequestExchange, type RequestParts } from "../../http/request.ts";
 import { Response, type Trailers } from "../../http/response.ts";
 import { isBodyless } from "../../http/status.ts";
 import type { BodySink } from "../body/body-sink.ts";
@@ -24,6 +24,7 @@ import { noResponse, type ServerResponse, sourceOf, type UpgradeBody } from "../
 import { bodyWriter, discardBody } from "../body/writers.ts";
 import type { Channel } from "./channel.ts";
 import { answerFailure, isOrComesFrom, isPeersFault } from "./failure.ts";
+import { type Forwarded, readForwarded } from "./forwarded.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
 import { type ErrorReport, report, upgradeReporter } from "./service.ts";
 import {
@@ -40,7 +41,7 @@ const noProvider: BodyProvider = { pull: () => null };
 const noBody = new IncomingBody(noProvider, 0);
 
 /** A request that is being answered. */
-export class Exchange implements RequestContext, BodySink {
+export class Exchange implements RequestExchange, BodySink {
   readonly channel: Channel;
   readonly body: IncomingBody;
   readonly request: Request<IncomingBody>;
@@ -55,6 +56,8 @@ export class Exchange implements RequestContext, BodySink {
   #abort: AbortController | undefined = undefined;
   #gone: unknown = undefined;
   #startedAt = 0;
+  /** Read when it is first asked for. */
+  #forwarded: Forwarded | undefined = undefined;
 
   /** @param length bytes of the request's content; 0: it has none, undefined: not known beforehand. */
   constructor(channel: Channel, head: RequestParts, length: number | undefined) {
@@ -67,6 +70,18 @@ export class Exchange implements RequestContext, BodySink {
 
   get scheme(): "http" | "https" {
     return this.channel.scheme;
+  }
+
+  get forwarded(): Forwarded | undefined {
+    const { service, connection } = this.channel;
+    if (service.forwarded === undefined) return undefined;
+    this.#forwarded ??= readForwarded(service.forwarded, connection, this.request.headers);
+    return this.#forwarded;
+  }
+
+  /** Both ends: the client that trusted proxies tell of, or the peer. Throws as `Connection.info` does. */
+  connectionInfo(): ConnectionInfo {
+    return this.forwarded?.info ?? this.channel.connection.info();
   }
 
   get signal(): AbortSignal {
