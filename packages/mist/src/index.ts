@@ -72,7 +72,7 @@ export type { ContentCoding } from "./http/content-negotiation.ts";
 export type { Field, Fields, FieldsOption } from "./http/fields.ts";
 export type { ForwardedHeaders } from "./http/forwarded.ts";
 export { HttpError, type HttpErrorOptions } from "./http/http-error.ts";
-export type { Request, RequestBody } from "./http/request.ts";
+export type { Request, RequestBody, RequestContext } from "./http/request.ts";
 export {
   type EmptyBody,
   type Response,
@@ -119,6 +119,7 @@ export {
   readBody,
   stream,
 } from "./server/exchange/request-body.ts";
+export type { RequestIdOptions } from "./server/exchange/request-id.ts";
 export { getConnectionInfo, sendInformational, waitUntil } from "./server/exchange/request-services.ts";
 export type { ErrorReport, FailureHandler, Handler } from "./server/exchange/service.ts";
 export type {

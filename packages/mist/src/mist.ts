@@ -17,6 +17,11 @@ import {
   forwardedSettings,
 } from "./server/exchange/forwarded.ts";
 import { checkedLimit, readBody } from "./server/exchange/request-body.ts";
+import {
+  type RequestIdOptions,
+  type RequestIdSettings,
+  requestIdSettings,
+} from "./server/exchange/request-id.ts";
 import type { ErrorReport, FailureHandler, Handler, Service } from "./server/exchange/service.ts";
 import { StreamCount } from "./server/exchange/stream-count.ts";
 import { httpProtocol } from "./server/negotiation.ts";
@@ -51,6 +56,7 @@ interface Settings {
   readonly limits: Limits;
   readonly deadlines: Deadlines;
   readonly forwarded: ForwardedSettings | undefined;
+  readonly requestId: RequestIdSettings | undefined;
   readonly secure: boolean;
   /** Undefined: on, as the default has it. */
   readonly http2: boolean | undefined;
@@ -150,6 +156,16 @@ export class Builder<in Body = RequestBody> {
    */
   withForwarded(options: ForwardedOptions): Builder<Body> {
     return this.#with({ forwarded: forwardedSettings(options) });
+  }
+
+  /**
+   * Takes the id of a request (`request.id`) from a field, if what stands there is well-formed, and makes one otherwise.
+   * Default: ids are made, whatever clients send.
+   *
+   * @throws UsageError for an unknown option, a `header` that is no field name, or a `make` that is no function.
+   */
+  withRequestId(options: RequestIdOptions = {}): Builder<Body> {
+    return this.#with({ requestId: requestIdSettings(options) });
   }
 
   /** The maximum number of connections; further ones are closed at once and counted. Default 16 384. */
@@ -304,13 +320,14 @@ export class Builder<in Body = RequestBody> {
 
   /** What the connections of one run share. */
   #service(): Service {
-    const { handler, limits, deadlines, forwarded, onError, onFailure } = this.#settings;
+    const { handler, limits, deadlines, forwarded, requestId, onError, onFailure } = this.#settings;
     const background = new BackgroundWork();
     return {
       handler,
       limits,
       deadlines,
       forwarded,
+      requestId,
       background,
       streams: new StreamCount(),
       refusedBy: {},
@@ -383,6 +400,7 @@ export function create<Body = RequestBody>(handler: Handler<Body>): Builder<Body
     limits: defaultLimits,
     deadlines: defaultDeadlines,
     forwarded: undefined,
+    requestId: undefined,
     secure: false,
     http2: undefined,
     alpnProtocols: undefined,

@@ -2,7 +2,7 @@
 
 import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
-import type { Request as MistRequest } from "../http/request.ts";
+import type { Request as MistRequest, RequestContext } from "../http/request.ts";
 import { response as mistResponse } from "../http/response.ts";
 import type { ServerResponse } from "../server/body/response-body.ts";
 import { checkedLimit } from "../server/exchange/request-body.ts";
@@ -20,8 +20,10 @@ export interface FetchContext {
   readonly stopping: AbortSignal;
   /** There is nothing to pass through to; does nothing, as the platforms without an origin do. */
   passThroughOnException(): void;
-  /** Empty; a record of this request's own. */
-  readonly props: Record<string, unknown>;
+  /** `context` of the mist request: empty at first, and this request's own. */
+  readonly props: RequestContext & Record<string, unknown>;
+  /** `id` of the mist request. */
+  readonly requestId: string;
 }
 
 /** The second argument of a fetch handler: frameworks show it as their `env`. */
@@ -103,7 +105,7 @@ export function fromFetch(
     const result = fetch(
       toRequest(request, origin, maxBodyLimit),
       { mist: request },
-      new RequestContext(request),
+      new ExecutionContext(request),
     );
     return isPromise(result)
       ? result.then((response) => toServerResponse(response, method))
@@ -111,17 +113,19 @@ export function fromFetch(
   };
 }
 
-class RequestContext implements FetchContext {
+class ExecutionContext implements FetchContext {
   readonly #request: MistRequest;
-  #props: Record<string, unknown> | undefined = undefined;
 
   constructor(request: MistRequest) {
     this.#request = request;
   }
 
-  get props(): Record<string, unknown> {
-    this.#props ??= {};
-    return this.#props;
+  get props(): FetchContext["props"] {
+    return this.#request.context as FetchContext["props"];
+  }
+
+  get requestId(): string {
+    return this.#request.id;
   }
 
   get stopping(): AbortSignal {

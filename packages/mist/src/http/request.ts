@@ -7,6 +7,22 @@ import { UsageError } from "../errors.ts";
 import { type Fields, field, firstFieldLine, getFieldLines } from "./fields.ts";
 import type { ForwardedFacts } from "./forwarded.ts";
 
+/**
+ * What handlers, middleware and subscribers to diagnostics keep about one request: `request.context`. Empty until
+ * somebody writes to it. Declare what yours holds.
+ *
+ * @example
+ * ```ts
+ * declare module "@x/mist" {
+ *   interface RequestContext {
+ *     user?: string;
+ *   }
+ * }
+ * ```
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: users declare its members
+export interface RequestContext {}
+
 /** What the server knows about a request besides its head. Implemented by the server's exchange. */
 export interface RequestExchange {
   /** Aborted when the client goes away before its response is complete. */
@@ -17,6 +33,10 @@ export interface RequestExchange {
   readonly scheme: "http" | "https";
   /** What trusted proxies say in place of connection and head. Undefined: they are not asked, or not believed. */
   readonly forwarded: ForwardedTarget | undefined;
+  /** What the application keeps about the request. */
+  readonly context: RequestContext;
+  /** Names the request in logs. */
+  readonly id: string;
 }
 
 /** The part of {@link ForwardedFacts} that a {@link Request} shows. */
@@ -134,6 +154,22 @@ export class Request<Body = RequestBody> {
   /** Fields in the order they came; names lower-cased, duplicates kept. */
   get headers(): Fields {
     return this.#parts.fields;
+  }
+
+  /**
+   * What the application keeps about this request: one object that all copies of the request share (`setHeader` and the like
+   * make them), fetch apps find as `context.props`, and events on `node:diagnostics_channel` carry with the request.
+   */
+  get context(): RequestContext {
+    return this.exchange.context;
+  }
+
+  /**
+   * A name for this request in logs: a random UUID, made when it is first asked for. With `withRequestId` the one that the
+   * client or a proxy in front has sent, if it is well-formed.
+   */
+  get id(): string {
+    return this.exchange.id;
   }
 
   /** Aborted when the client goes away before the response is complete; never after a complete one. */

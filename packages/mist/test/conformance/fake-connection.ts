@@ -128,6 +128,7 @@ export function pump(handler: Handler, limits: Partial<Limits> = {}): FakeConnec
       deadlines: defaultDeadlines,
       background: new BackgroundWork(),
       forwarded: undefined,
+      requestId: undefined,
       streams: new StreamCount(),
       refusedBy: {},
       onError: ({ error }) => {

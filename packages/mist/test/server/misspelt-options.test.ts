@@ -27,6 +27,7 @@ const misspelt: [string, Call][] = [
     "withForwarded",
     () => builder.withForwarded(any({ trustedPeers: ["::1"], headers: "forwarded", trust: 1 })),
   ],
+  ["withRequestId", () => builder.withRequestId(any({ headers: "x-id" }))],
   ["readRequestBody", () => reads.readRequestBody(any({ bytesLimit: 1, failureRespons: ok() }))],
   ["readBody", () => mist.readBody(any(request), any({ maxBodyLimit: 1, limit: 1 }))],
   ["sendFile", () => mist.sendFile("a", any({ rooot: "." }))],
@@ -84,6 +85,8 @@ const wrong: [string, Call, string][] = [
     () => builder.withForwarded(any({ trustedPeers: ["::1"] })),
     'headers must be "forwarded" or "x-forwarded", got undefined',
   ],
+  ["requestId header", () => builder.withRequestId({ header: "a b" }), "a field name must be a token"],
+  ["requestId make", () => builder.withRequestId({ make: any("id") }), 'make must be a function, got "id"'],
   ["withSignal", () => builder.withSignal(any({})), "signal must be an AbortSignal"],
   [
     'withTls("cert", "key")',

@@ -15,7 +15,7 @@ import { type ConnectionInfo, TransportError } from "@x/glisten";
 import { clock, type Flow, isPromiseLike } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, fieldLines, NO_FIELDS } from "../../http/fields.ts";
-import { Request, type RequestExchange, type RequestParts } from "../../http/request.ts";
+import { Request, type RequestContext, type RequestExchange, type RequestParts } from "../../http/request.ts";
 import { Response, type Trailers } from "../../http/response.ts";
 import { isBodyless } from "../../http/status.ts";
 import type { BodySink } from "../body/body-sink.ts";
@@ -26,6 +26,7 @@ import type { Channel } from "./channel.ts";
 import { answerFailure, isOrComesFrom, isPeersFault } from "./failure.ts";
 import { type Forwarded, readForwarded } from "./forwarded.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
+import { requestId } from "./request-id.ts";
 import { type ErrorReport, report, upgradeReporter } from "./service.ts";
 import {
   type RequestEndEvent,
@@ -39,6 +40,13 @@ import {
 const noProvider: BodyProvider = { pull: () => null };
 // Requests without content share one body: it is at its end from the start and holds nothing.
 const noBody = new IncomingBody(noProvider, 0);
+
+/** What few handlers ask for. An exchange has none of it before. */
+interface Extras {
+  forwarded: Forwarded | undefined;
+  context: RequestContext | undefined;
+  id: string | undefined;
+}
 
 /** A request that is being answered. */
 export class Exchange implements RequestExchange, BodySink {
@@ -56,8 +64,7 @@ export class Exchange implements RequestExchange, BodySink {
   #abort: AbortController | undefined = undefined;
   #gone: unknown = undefined;
   #startedAt = 0;
-  /** Read when it is first asked for. */
-  #forwarded: Forwarded | undefined = undefined;
+  #extras: Extras | undefined = undefined;
 
   /** @param length bytes of the request's content; 0: it has none, undefined: not known beforehand. */
   constructor(channel: Channel, head: RequestParts, length: number | undefined) {
@@ -75,8 +82,26 @@ export class Exchange implements RequestExchange, BodySink {
   get forwarded(): Forwarded | undefined {
     const { service, connection } = this.channel;
     if (service.forwarded === undefined) return undefined;
-    this.#forwarded ??= readForwarded(service.forwarded, connection, this.request.headers);
-    return this.#forwarded;
+    const extras = this.#extra();
+    extras.forwarded ??= readForwarded(service.forwarded, connection, this.request.headers);
+    return extras.forwarded;
+  }
+
+  get context(): RequestContext {
+    const extras = this.#extra();
+    extras.context ??= {};
+    return extras.context;
+  }
+
+  get id(): string {
+    const extras = this.#extra();
+    extras.id ??= requestId(this.channel.service.requestId, this.request.headers);
+    return extras.id;
+  }
+
+  #extra(): Extras {
+    this.#extras ??= { forwarded: undefined, context: undefined, id: undefined };
+    return this.#extras;
   }
 
   /** Both ends: the client that trusted proxies tell of, or the peer. Throws as `Connection.info` does. */
