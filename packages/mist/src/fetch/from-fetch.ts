@@ -2,14 +2,15 @@
 
 import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../errors.ts";
-import type { Request as MistRequest, RequestContext } from "../http/request.ts";
+import type { Request as MistRequest } from "../http/request.ts";
+import type { RequestContext } from "../http/request-context.ts";
+import { requestOrigin } from "../http/request-url.ts";
 import { response as mistResponse } from "../http/response.ts";
 import type { ServerResponse } from "../server/body/response-body.ts";
 import { checkedLimit } from "../server/exchange/request-body.ts";
 import { waitUntil } from "../server/exchange/request-services.ts";
 import { installGlobals } from "./globals.ts";
 import { toLazyRequest, toNativeRequest } from "./request.ts";
-import { requestOrigin } from "./request-url.ts";
 import { toServerResponse } from "./server-response.ts";
 
 /** What a fetch handler is given besides the request: the execution context of service workers and edge runtimes. */

@@ -3,25 +3,13 @@
 // Fields, path segments and the query are worked out when they are asked for: many handlers never do.
 
 import { shown } from "@x/glisten/kit";
+import { parseCookie } from "cookie";
 import { UsageError } from "../errors.ts";
-import { type Fields, field, firstFieldLine, getFieldLines } from "./fields.ts";
+import { type Fields, field, firstFieldLine, getField, getFieldLines } from "./fields.ts";
 import type { ForwardedFacts } from "./forwarded.ts";
-
-/**
- * What handlers, middleware and subscribers to diagnostics keep about one request: `request.context`. Empty until
- * somebody writes to it. Declare what yours holds.
- *
- * @example
- * ```ts
- * declare module "@x/mist" {
- *   interface RequestContext {
- *     user?: string;
- *   }
- * }
- * ```
- */
-// biome-ignore lint/suspicious/noEmptyInterface: users declare its members
-export interface RequestContext {}
+import { HttpError } from "./http-error.ts";
+import type { RequestContext } from "./request-context.ts";
+import { requestOrigin, requestUrl } from "./request-url.ts";
 
 /** What the server knows about a request besides its head. Implemented by the server's exchange. */
 export interface RequestExchange {
@@ -33,6 +21,8 @@ export interface RequestExchange {
   readonly scheme: "http" | "https";
   /** What trusted proxies say in place of connection and head. Undefined: they are not asked, or not believed. */
   readonly forwarded: ForwardedTarget | undefined;
+  /** Host and port of our end, for a client that names none; undefined on a unix socket, and if the client is gone. */
+  readonly ownAuthority: string | undefined;
   /** What the application keeps about the request. */
   readonly context: RequestContext;
   /** Names the request in logs. */
@@ -149,6 +139,28 @@ export class Request<Body = RequestBody> {
       else segments.push(segment);
     }
     return segments;
+  }
+
+  /**
+   * The absolute URL that was asked for (RFC 9110 §7.1): scheme, host and port, path and query. A new one at every access,
+   * so keep it. A client that names no host (HTTP/1.0) has asked for the address it has connected to.
+   *
+   * @throws HttpError (400) for a host that HTTP allows and a URL does not, such as `1.2.3.999`.
+   *
+   * @example `const page = request.url.searchParams.get("page");`
+   */
+  get url(): URL {
+    const origin = requestOrigin(this);
+    if (origin === undefined) throw new HttpError(400, { message: "no URL can have this host" });
+    return new URL(requestUrl(origin, this));
+  }
+
+  /**
+   * The cookies by name (RFC 6265 §5.4), percent-decoded where that makes sense; of several with one name the first. The
+   * record has no prototype. Parsed at every access, so keep it.
+   */
+  get cookies(): Readonly<Record<string, string | undefined>> {
+    return parseCookie(getField(this.headers, "cookie") ?? "");
   }
 
   /** Fields in the order they came; names lower-cased, duplicates kept. */

@@ -7,7 +7,7 @@ import { fromFetch } from "../../src/fetch/index.ts";
 import * as mist from "../../src/index.ts";
 import { serve } from "./serve.ts";
 
-declare module "../../src/http/request.ts" {
+declare module "../../src/index.ts" {
   interface RequestContext {
     user?: string;
     seen?: string[];

@@ -11,11 +11,12 @@
 //                                     up, or streams, sends nothing more; a response that is there is still sent
 
 import { Buffer } from "node:buffer";
-import { type ConnectionInfo, TransportError } from "@x/glisten";
+import { type ConnectionInfo, ipAddressToString, TransportError } from "@x/glisten";
 import { clock, type Flow, isPromiseLike } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, fieldLines, NO_FIELDS } from "../../http/fields.ts";
-import { Request, type RequestContext, type RequestExchange, type RequestParts } from "../../http/request.ts";
+import { Request, type RequestExchange, type RequestParts } from "../../http/request.ts";
+import type { RequestContext } from "../../http/request-context.ts";
 import { Response, type Trailers } from "../../http/response.ts";
 import { isBodyless } from "../../http/status.ts";
 import type { BodySink } from "../body/body-sink.ts";
@@ -85,6 +86,16 @@ export class Exchange implements RequestExchange, BodySink {
     const extras = this.#extra();
     extras.forwarded ??= readForwarded(service.forwarded, connection, this.request.headers);
     return extras.forwarded;
+  }
+
+  get ownAuthority(): string | undefined {
+    try {
+      const { ipAddress, port } = this.channel.connection.info().local;
+      const address = ipAddressToString(ipAddress);
+      return ipAddress.type === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
+    } catch {
+      return undefined;
+    }
   }
 
   get context(): RequestContext {
