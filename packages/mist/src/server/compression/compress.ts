@@ -15,7 +15,8 @@ import { isCompressibleType, mediaTypeEssence } from "../../http/media-type.ts";
 import type { Request } from "../../http/request.ts";
 import { Response } from "../../http/response.ts";
 import type { ResponseBody, ServerResponse } from "../body/response-body.ts";
-import { type WrappedHandler, wrapHandler } from "../wrappers/wrap-handler.ts";
+import type { Handler } from "../exchange/service.ts";
+import { wrapHandler } from "../wrappers/wrap-handler.ts";
 import { compressedActor, compressedIterable, compressedSource } from "./compressed-body.ts";
 import { codingLevels, encode, encodeSync, toBytes } from "./content-coder.ts";
 
@@ -63,9 +64,9 @@ interface Settings {
  * @example `mist.new(mist.compress(handler, { codings: ["gzip"] }))`
  */
 export function compress<Body = unknown>(
-  handler: WrappedHandler<Body>,
+  handler: Handler<Body>,
   options: CompressOptions = {},
-): WrappedHandler<Body> {
+): Handler<Body> {
   const settings = settingsOf(options);
   return wrapHandler("compress", handler, (request, response) =>
     compressResponse(request, response, settings),

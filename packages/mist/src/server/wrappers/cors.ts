@@ -10,7 +10,8 @@ import { HttpError } from "../../http/http-error.ts";
 import type { Request } from "../../http/request.ts";
 import { Response } from "../../http/response.ts";
 import type { ServerResponse } from "../body/response-body.ts";
-import { type WrappedHandler, wrapHandler } from "./wrap-handler.ts";
+import type { Handler } from "../exchange/service.ts";
+import { wrapHandler } from "./wrap-handler.ts";
 
 /** Options of {@link cors}. */
 export interface CorsOptions {
@@ -51,10 +52,7 @@ interface Settings {
  *
  * @example `mist.new(mist.cors(handler, { origins: ["https://app.example.com"], credentials: true }))`
  */
-export function cors<Body = unknown>(
-  handler: WrappedHandler<Body>,
-  options: CorsOptions,
-): WrappedHandler<Body> {
+export function cors<Body = unknown>(handler: Handler<Body>, options: CorsOptions): Handler<Body> {
   checkFunction("the handler given to cors", handler);
   const settings = settingsOf(options);
   const answer = wrapHandler("cors", handlerWithFields(handler, settings), (request, response) =>
@@ -64,7 +62,7 @@ export function cors<Body = unknown>(
 }
 
 // An HttpError becomes a response further out, where nobody knows of its request's origin.
-function handlerWithFields<Body>(handler: WrappedHandler<Body>, settings: Settings): WrappedHandler<Body> {
+function handlerWithFields<Body>(handler: Handler<Body>, settings: Settings): Handler<Body> {
   const fail = (request: Request<Body>, error: unknown): never => {
     if (!(error instanceof HttpError) || error.constructor !== HttpError) throw error;
     const { status, message, headers } = error;

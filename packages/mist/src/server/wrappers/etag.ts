@@ -9,7 +9,8 @@ import { type Field, getField } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
 import { Response } from "../../http/response.ts";
 import type { ServerResponse } from "../body/response-body.ts";
-import { type WrappedHandler, wrapHandler } from "./wrap-handler.ts";
+import type { Handler } from "../exchange/service.ts";
+import { wrapHandler } from "./wrap-handler.ts";
 
 /** Options of {@link etag}. */
 export interface EtagOptions {
@@ -29,10 +30,7 @@ export interface EtagOptions {
  *
  * @example `mist.new(mist.compress(mist.etag(handler)))`
  */
-export function etag<Body = unknown>(
-  handler: WrappedHandler<Body>,
-  options: EtagOptions = {},
-): WrappedHandler<Body> {
+export function etag<Body = unknown>(handler: Handler<Body>, options: EtagOptions = {}): Handler<Body> {
   checkNames("etag", options, ["maxLength"]);
   const { maxLength = 256 * 1024 } = options;
   if (!(typeof maxLength === "number" && maxLength >= 0)) {

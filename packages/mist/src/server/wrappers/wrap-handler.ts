@@ -4,9 +4,7 @@ import { checkFunction } from "@x/glisten/kit";
 import type { Request } from "../../http/request.ts";
 import { Response } from "../../http/response.ts";
 import type { ServerResponse } from "../body/response-body.ts";
-
-/** A handler, for requests whose body is whatever it wants. */
-export type WrappedHandler<Body> = (request: Request<Body>) => ServerResponse | Promise<ServerResponse>;
+import type { Handler } from "../exchange/service.ts";
 
 /**
  * A handler whose responses `adapt` changes. One that answers at once still does.
@@ -16,9 +14,9 @@ export type WrappedHandler<Body> = (request: Request<Body>) => ServerResponse | 
  */
 export function wrapHandler<Body>(
   name: string,
-  handler: WrappedHandler<Body>,
+  handler: Handler<Body>,
   adapt: (request: Request<Body>, response: ServerResponse) => ServerResponse | Promise<ServerResponse>,
-): WrappedHandler<Body> {
+): Handler<Body> {
   checkFunction(`the handler given to ${name}`, handler);
   // What is no response is for the server to report.
   const adapted = (request: Request<Body>, response: ServerResponse) =>
