@@ -68,7 +68,7 @@ const unspeakable = new Set(["CONNECT", "TRACE", "TRACK", "GET", "HEAD", "POST",
 /**
  * A handler for `mist.new` out of a fetch handler, unmodified.
  *
- * The Request's URL is absolute, from the transport and the validated Host; its `signal` aborts when the client leaves
+ * The Request's URL is absolute, from the transport and the validated Host, or what a trusted proxy tells; its `signal` aborts when the client leaves
  * before the response is complete; its body streams. The Response's body is pulled as the client takes it, and
  * cancelled when the client leaves. A handler that throws is answered 500. Requests that no Request can stand for are
  * answered without the handler: 501 for TRACE, TRACK and ordinary methods in lower case, 400 for a Host that no URL

@@ -1,5 +1,6 @@
 // Entity tags for responses that are there as a whole, and the 304 they save (RFC 9110 §8.8.3, §13).
 
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { checkNames, clock, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
