@@ -32,7 +32,7 @@ import { build, main, manifest, pack, prepare, root, Stop } from "./workspace.mj
  */
 const packages = {
   glisten: [],
-  mist: ["@x/glisten", "content-type", "mrmime", "negotiator"],
+  mist: ["@x/glisten", "content-disposition", "content-type", "cookie", "mrmime", "negotiator"],
   mug: [],
 };
 const names = Object.keys(packages);

@@ -21,3 +21,5 @@ export { Flow, quietRejection } from "./flow.ts";
 export { placeNames, targetOf } from "./listen-place.ts";
 export { checkFunction, checkFunctions, checkNames, shown } from "./option-names.ts";
 export { switches } from "./performance/switch.ts";
+export { unmapIpAddress } from "./transport/address.ts";
+export { type TrustedPeers, trustedPeers } from "./transport/proxy-protocol.ts";

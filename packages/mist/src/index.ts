@@ -70,8 +70,10 @@ export {
 } from "./http/conditional.ts";
 export type { ContentCoding } from "./http/content-negotiation.ts";
 export type { Field, Fields, FieldsOption } from "./http/fields.ts";
+export type { ForwardedHeaders } from "./http/forwarded.ts";
 export { HttpError, type HttpErrorOptions } from "./http/http-error.ts";
 export type { Request, RequestBody } from "./http/request.ts";
+export type * from "./http/request-context.ts";
 export {
   type EmptyBody,
   type Response,
@@ -79,6 +81,7 @@ export {
   response,
   type Trailers,
 } from "./http/response.ts";
+export type { CookieOptions } from "./http/set-cookie.ts";
 export type { Http1Limits } from "./http1/limits.ts";
 export type { Http2Limits } from "./http2/limits.ts";
 export {
@@ -110,6 +113,7 @@ export {
 export type { ResponseStream } from "./server/body/response-stream.ts";
 export { type CompressOptions, compress } from "./server/compression/compress.ts";
 export type { ByteStream } from "./server/exchange/byte-stream.ts";
+export type { ForwardedOptions } from "./server/exchange/forwarded.ts";
 export {
   type BodyPart,
   type BodyReader,
@@ -117,6 +121,7 @@ export {
   readBody,
   stream,
 } from "./server/exchange/request-body.ts";
+export type { RequestIdOptions } from "./server/exchange/request-id.ts";
 export { getConnectionInfo, sendInformational, waitUntil } from "./server/exchange/request-services.ts";
 export type { ErrorReport, FailureHandler, Handler } from "./server/exchange/service.ts";
 export type {
@@ -125,6 +130,7 @@ export type {
   RequestRefusedEvent,
   RequestStartEvent,
 } from "./server/exchange/telemetry.ts";
+export { type DownloadOptions, download } from "./server/files/download.ts";
 export { type SendFileOptions, sendFile } from "./server/files/file.ts";
 export type { DotfilesPolicy } from "./server/files/file-path.ts";
 export {
@@ -174,6 +180,8 @@ export {
   type WebSocketOptions,
   websocket,
 } from "./server/websocket/websocket.ts";
+export { type CorsOptions, cors } from "./server/wrappers/cors.ts";
+export { type EtagOptions, etag } from "./server/wrappers/etag.ts";
 export { event, type ServerSentEvent } from "./sse/event.ts";
 export { test } from "./test.ts";
 export type { CloseStatus } from "./websocket/close-code.ts";

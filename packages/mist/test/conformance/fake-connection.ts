@@ -127,6 +127,8 @@ export function pump(handler: Handler, limits: Partial<Limits> = {}): FakeConnec
       limits: { ...defaultLimits, ...limits },
       deadlines: defaultDeadlines,
       background: new BackgroundWork(),
+      forwarded: undefined,
+      requestId: undefined,
       streams: new StreamCount(),
       refusedBy: {},
       onError: ({ error }) => {

@@ -86,14 +86,15 @@ export class Engine {
   }
 }
 
-/** Whether a broker can be started here. Says so if it cannot. */
-export function has(program: "nats-server" | "redis-server"): boolean {
-  const found = spawnSync(program, ["--version"]).status === 0;
+/** Whether a program can be started here. Says so if it cannot. */
+export function has(program: string, flag = "--version"): boolean {
+  const found = spawnSync(program, [flag]).status === 0;
   if (!found) console.log(`skipped: ${program} is not installed`);
   return found;
 }
 
-async function freePort(): Promise<number> {
+/** A port that was free a moment ago, for programs that cannot be told to choose one. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { port: number };

@@ -23,6 +23,11 @@ const misspelt: [string, Call][] = [
   ["withTls", () => builder.withTls(any({ certFile: "a", keyfile: "b" }))],
   ["withClientVerification", () => builder.withClientVerification(any({ cafile: "a" }))],
   ["withProxyProtocol", () => builder.withProxyProtocol(any({ trustedPeers: [], maxHeader: 1 }))],
+  [
+    "withForwarded",
+    () => builder.withForwarded(any({ trustedPeers: ["::1"], headers: "forwarded", trust: 1 })),
+  ],
+  ["withRequestId", () => builder.withRequestId(any({ headers: "x-id" }))],
   ["readRequestBody", () => reads.readRequestBody(any({ bytesLimit: 1, failureRespons: ok() }))],
   ["readBody", () => mist.readBody(any(request), any({ maxBodyLimit: 1, limit: 1 }))],
   ["sendFile", () => mist.sendFile("a", any({ rooot: "." }))],
@@ -60,6 +65,28 @@ const wrong: [string, Call, string][] = [
   ["bind", () => builder.bind("example.com"), "bind must be"],
   ["withPoolSize", () => builder.withPoolSize(0), "poolSize must be"],
   ["withMaxConnections", () => builder.withMaxConnections(-1), "maxConnections must be"],
+  [
+    "withForwarded()",
+    () => builder.withForwarded(any({ headers: "forwarded" })),
+    "trustedPeers must be a list, got undefined",
+  ],
+  [
+    "no trusted peer",
+    () => builder.withForwarded({ trustedPeers: [], headers: "forwarded" }),
+    "trustedPeers must have at least one entry",
+  ],
+  [
+    "a trusted name",
+    () => builder.withForwarded({ trustedPeers: ["proxy"], headers: "forwarded" }),
+    'a trusted peer must be an IP address, a subnet such as "10.0.0.0/8", or "unix", got "proxy"',
+  ],
+  [
+    "headers",
+    () => builder.withForwarded(any({ trustedPeers: ["::1"] })),
+    'headers must be "forwarded" or "x-forwarded", got undefined',
+  ],
+  ["requestId header", () => builder.withRequestId({ header: "a b" }), "a field name must be a token"],
+  ["requestId make", () => builder.withRequestId({ make: any("id") }), 'make must be a function, got "id"'],
   ["withSignal", () => builder.withSignal(any({})), "signal must be an AbortSignal"],
   [
     'withTls("cert", "key")',

@@ -11,11 +11,12 @@
 //                                     up, or streams, sends nothing more; a response that is there is still sent
 
 import { Buffer } from "node:buffer";
-import { TransportError } from "@x/glisten";
+import { type ConnectionInfo, ipAddressToString, TransportError } from "@x/glisten";
 import { clock, type Flow, isPromiseLike } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, fieldLines, NO_FIELDS } from "../../http/fields.ts";
-import { Request, type RequestContext, type RequestParts } from "../../http/request.ts";
+import { Request, type RequestExchange, type RequestParts } from "../../http/request.ts";
+import type { RequestContext } from "../../http/request-context.ts";
 import { Response, type Trailers } from "../../http/response.ts";
 import { isBodyless } from "../../http/status.ts";
 import type { BodySink } from "../body/body-sink.ts";
@@ -24,7 +25,9 @@ import { noResponse, type ServerResponse, sourceOf, type UpgradeBody } from "../
 import { bodyWriter, discardBody } from "../body/writers.ts";
 import type { Channel } from "./channel.ts";
 import { answerFailure, isOrComesFrom, isPeersFault } from "./failure.ts";
+import { type Forwarded, readForwarded } from "./forwarded.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
+import { requestId } from "./request-id.ts";
 import { type ErrorReport, report, upgradeReporter } from "./service.ts";
 import {
   type RequestEndEvent,
@@ -39,8 +42,15 @@ const noProvider: BodyProvider = { pull: () => null };
 // Requests without content share one body: it is at its end from the start and holds nothing.
 const noBody = new IncomingBody(noProvider, 0);
 
+/** What few handlers ask for. An exchange has none of it before. */
+interface Extras {
+  forwarded: Forwarded | undefined;
+  context: RequestContext | undefined;
+  id: string | undefined;
+}
+
 /** A request that is being answered. */
-export class Exchange implements RequestContext, BodySink {
+export class Exchange implements RequestExchange, BodySink {
   readonly channel: Channel;
   readonly body: IncomingBody;
   readonly request: Request<IncomingBody>;
@@ -55,6 +65,7 @@ export class Exchange implements RequestContext, BodySink {
   #abort: AbortController | undefined = undefined;
   #gone: unknown = undefined;
   #startedAt = 0;
+  #extras: Extras | undefined = undefined;
 
   /** @param length bytes of the request's content; 0: it has none, undefined: not known beforehand. */
   constructor(channel: Channel, head: RequestParts, length: number | undefined) {
@@ -67,6 +78,46 @@ export class Exchange implements RequestContext, BodySink {
 
   get scheme(): "http" | "https" {
     return this.channel.scheme;
+  }
+
+  get forwarded(): Forwarded | undefined {
+    const { service, connection } = this.channel;
+    if (service.forwarded === undefined) return undefined;
+    const extras = this.#extra();
+    extras.forwarded ??= readForwarded(service.forwarded, connection, this.request.headers);
+    return extras.forwarded;
+  }
+
+  get ownAuthority(): string | undefined {
+    try {
+      const { ipAddress, port } = this.channel.connection.info().local;
+      const address = ipAddressToString(ipAddress);
+      return ipAddress.type === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
+    } catch {
+      return undefined;
+    }
+  }
+
+  get context(): RequestContext {
+    const extras = this.#extra();
+    extras.context ??= {};
+    return extras.context;
+  }
+
+  get id(): string {
+    const extras = this.#extra();
+    extras.id ??= requestId(this.channel.service.requestId, this.request.headers);
+    return extras.id;
+  }
+
+  #extra(): Extras {
+    this.#extras ??= { forwarded: undefined, context: undefined, id: undefined };
+    return this.#extras;
+  }
+
+  /** Both ends: the client that trusted proxies tell of, or the peer. Throws as `Connection.info` does. */
+  connectionInfo(): ConnectionInfo {
+    return this.forwarded?.info ?? this.channel.connection.info();
   }
 
   get signal(): AbortSignal {

@@ -29,12 +29,18 @@ export function waitUntil(request: Request<unknown>, work: Promise<unknown>): vo
   exchangeOf(request).waitUntil(work);
 }
 
-/** The client's address and port: the real client's, where the PROXY protocol is on. */
+/**
+ * The client's address and port: the real client's, where the PROXY protocol is on, or a trusted proxy tells it with
+ * `withForwarded`. Most proxies do not tell the client's port: it is 0 then. `local` is the end of the connection here.
+ *
+ * @throws TransportError (`enotconn`) for a unix socket, unless a proxy behind it tells the client, and for a peer that was
+ *   gone before it was first asked about. The `local` of a unix socket is 0.0.0.0, port 0.
+ */
 export function getConnectionInfo(request: Request<unknown>): ConnectionInfo {
-  return exchangeOf(request).channel.connection.info();
+  return exchangeOf(request).connectionInfo();
 }
 
 function exchangeOf(request: Request<unknown>): Exchange {
-  if (request?.context instanceof Exchange) return request.context;
+  if (request?.exchange instanceof Exchange) return request.exchange;
   throw new UsageError(`the request must be one that a handler was called with, got ${shown(request)}`);
 }

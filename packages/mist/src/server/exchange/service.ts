@@ -6,6 +6,8 @@ import type { BytesBody, EmptyBody, Response } from "../../http/response.ts";
 import type { Deadlines, Limits } from "../../options.ts";
 import type { ServerResponse } from "../body/response-body.ts";
 import type { BackgroundWork } from "./background-work.ts";
+import type { ForwardedSettings } from "./forwarded.ts";
+import type { RequestIdSettings } from "./request-id.ts";
 import type { StreamCount } from "./stream-count.ts";
 
 /** Answers one request. A throw or rejection answers 500, or its own status for an error that carries one. */
@@ -42,6 +44,10 @@ export interface Service {
   readonly limits: Limits;
   readonly deadlines: Deadlines;
   readonly background: BackgroundWork;
+  /** Which proxies are believed; undefined: none. */
+  readonly forwarded: ForwardedSettings | undefined;
+  /** Where ids of requests come from; undefined: they are made. */
+  readonly requestId: RequestIdSettings | undefined;
   /** HTTP/2 streams. */
   readonly streams: StreamCount;
   /** How many requests have been refused, by the status they were answered with, or `connection`. */
