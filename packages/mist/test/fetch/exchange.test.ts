@@ -4,6 +4,7 @@ import { gzipSync } from "node:zlib";
 import * as undici from "undici";
 import { describe, expect, test } from "vitest";
 import * as mist from "../../src/index.ts";
+import { expectAbortError } from "../server/abort-error.ts";
 import { readAnswer, statuses } from "../server/serve.ts";
 import { deferred, serveFetch } from "./serve-fetch.ts";
 
@@ -230,7 +231,7 @@ describe("streams", () => {
     expect(pulls()).toBeLessThan(1000); // what the kernel and one buffer take, and not the 64 MB that would be
     await socket.reset();
     await cancelled;
-    expect(await aborted.promise).toBeInstanceOf(Error);
+    expectAbortError(await aborted.promise);
   });
 
   test("are cancelled unread if the client has left before them", async () => {
