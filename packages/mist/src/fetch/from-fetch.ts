@@ -106,8 +106,8 @@ export function fromFetch(
       new RequestContext(request),
     );
     return isPromise(result)
-      ? result.then((response) => toServerResponse(response, method))
-      : toServerResponse(result, method);
+      ? result.then((response) => toServerResponse(response, request))
+      : toServerResponse(result, request);
   };
 }
 
