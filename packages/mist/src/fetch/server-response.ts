@@ -75,9 +75,17 @@ function fromReal(
   // Nobody is left to take the content, or it would only be counted and the length is known.
   if (request.context instanceof Exchange && request.context.over) return streamed;
   if (request.method === "HEAD" && streamed.getHeader("content-length") !== undefined) return streamed;
+  if (asksToStream(streamed)) return streamed;
   return chunks
     .gather(streamed.getHeader("content-encoding") !== undefined)
     .then((data) => (data === undefined ? streamed : streamed.setBody(data)));
+}
+
+// Who names the chunked coding wants it, and "no" tells proxies not to wait for content: neither do we.
+function asksToStream(response: ServerResponse): boolean {
+  return (
+    response.getHeader("transfer-encoding") !== undefined || response.getHeader("x-accel-buffering") === "no"
+  );
 }
 
 // One `set-cookie` for each cookie: Headers gives them one by one.

@@ -124,6 +124,18 @@ describe("what Hono's middleware has made", () => {
   });
 });
 
+test.each([{ "transfer-encoding": "chunked" }, { "x-accel-buffering": "no" }])(
+  "%o is streamed as it asks",
+  async (headers) => {
+    const { connect } = await serveFetch(() => new Response(stream("a"), { headers: headers as never }));
+    const socket = await connect();
+    await socket.send(request("GET"));
+    const answer = await readAnswer(socket);
+    expect([answer.headers.get("transfer-encoding"), answer.body]).toEqual(["chunked", "a"]);
+    await socket.close();
+  },
+);
+
 describe("what goes on behind its first turn", () => {
   test("is streamed from there on, nothing lost and nothing twice", async () => {
     const go = deferred();
