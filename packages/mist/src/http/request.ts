@@ -184,7 +184,10 @@ export class Request<Body = RequestBody> {
     return this.exchange.id;
   }
 
-  /** Aborted when the client goes away before the response is complete; never after a complete one. */
+  /**
+   * Aborted when the client goes away before the response is complete; never after a complete one. The reason is a
+   * DOMException named `AbortError`, as in fetch; its `cause` is the TransportError that says what happened.
+   */
   get signal(): AbortSignal {
     return this.exchange.signal;
   }

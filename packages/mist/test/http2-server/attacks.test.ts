@@ -3,6 +3,8 @@
 import { channel } from "node:diagnostics_channel";
 import { once } from "node:events";
 import * as net from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as mist from "../../src/index.ts";
 import {
@@ -55,8 +57,12 @@ const goaways = (frames: readonly Frame[]): number[] =>
 
 const never = new Promise<never>(() => {});
 
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+
 /** Memory of this process that something holds, in bytes. */
 const held = (): number => {
+  collect();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 };

@@ -9,6 +9,7 @@ import { upgradeWebSocket } from "../../src/fetch/hono/hono.ts";
 import { fromFetch } from "../../src/fetch/index.ts";
 import { RawClient } from "../application/websocket-peer.ts";
 import { connectStream } from "../application/websocket-stream-peer.ts";
+import { expectAbortError } from "../server/abort-error.ts";
 import { serve } from "../server/serve.ts";
 import { close, text } from "../websocket/client-frames.ts";
 import { answerOf, ask, session } from "./client.ts";
@@ -70,7 +71,7 @@ test("a reset aborts the request's signal", async () => {
   const stream = client.request({ ":path": "/" });
   stream.on("error", () => {});
   stream.once("response", () => stream.close(8));
-  expect(await aborted).toBeInstanceOf(Error);
+  expectAbortError(await aborted);
 });
 let told: (reason: unknown) => void = () => {};
 

@@ -11,6 +11,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { fromFetch } from "../../src/fetch/index.ts";
 import * as mist from "../../src/index.ts";
 import { certificate } from "../conformance/certificate.ts";
+import { expectAbortError } from "./abort-error.ts";
 import { fileRequestFolder } from "./half-close-file.ts";
 import { serve } from "./serve.ts";
 
@@ -210,6 +211,17 @@ describe("half-closed with the request, as by printf … | nc", () => {
     ["passes its signal on to fetch", (signal, upstream) => fetch(upstream, { signal })],
     ["waits with its signal", (signal) => sleep(3_600_000, undefined, { signal })],
     ["rejects with its reason", (signal) => once(signal, "abort").then(() => Promise.reject(signal.reason))],
+    [
+      "rejects with the cause of its reason",
+      (signal) => once(signal, "abort").then(() => Promise.reject(signal.reason.cause)),
+    ],
+    [
+      "wraps what was told with its reason",
+      async (signal) => {
+        const told = await sleep(3_600_000, undefined, { signal }).catch((error: unknown) => error);
+        throw new Error("gave up", { cause: told });
+      },
+    ],
   ])("a handler that %s gives up, and no failure is made of it", async (_, wait) => {
     let waiting = 0;
     const upstream = await serve(() => silence);
@@ -225,6 +237,17 @@ describe("half-closed with the request, as by printf … | nc", () => {
     expect(String(await socket.receiveToEnd({ timeout: 5000 }))).toBe("");
     await expect.poll(() => server.info().connections).toBe(0);
     expect(reports).toEqual([]);
+  });
+
+  it("the reason of the signal is an AbortError", async () => {
+    const reasons: unknown[] = [];
+    const { ask } = await serve(async ({ signal }) => {
+      if (!signal.aborted) await once(signal, "abort");
+      reasons.push(signal.reason);
+      return page();
+    });
+    expect(await ask(get())).toContain("HTTP/1.1 200 OK");
+    expectAbortError(reasons[0]);
   });
 
   it("a failure of its own is answered all the same", async () => {

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import * as mist from "../../src/index.ts";
 import { stopTime } from "../stop-time.ts";
+import { expectAbortError } from "./abort-error.ts";
 import { readAnswer, serve } from "./serve.ts";
 
 const ok = () => mist.response(200).setBody(mist.bytes("ok"));
@@ -93,6 +94,7 @@ describe("stop", () => {
     const report = await server.stop({ deadlineMs: 200 });
     expect(report.killed).toBe(1);
     expect(reasons).toHaveLength(1);
+    expectAbortError(reasons[0]);
   });
 
   it("waits for what was given to waitUntil", async () => {

@@ -24,7 +24,7 @@ import type { BodyWriter } from "../body/body-writer.ts";
 import { noResponse, type ServerResponse, sourceOf, type UpgradeBody } from "../body/response-body.ts";
 import { bodyWriter, discardBody } from "../body/writers.ts";
 import type { Channel } from "./channel.ts";
-import { answerFailure, isOrComesFrom, isPeersFault } from "./failure.ts";
+import { abortReason, answerFailure, isOrComesFrom, isPeersFault } from "./failure.ts";
 import { type Forwarded, readForwarded } from "./forwarded.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
 import { requestId } from "./request-id.ts";
@@ -123,7 +123,7 @@ export class Exchange implements RequestExchange, BodySink {
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
-      if (this.#gone !== undefined) this.#abort.abort(this.#gone);
+      if (this.#gone !== undefined) this.#abort.abort(abortReason(this.#gone));
     }
     return this.#abort.signal;
   }
@@ -316,10 +316,9 @@ export class Exchange implements RequestExchange, BodySink {
   fail(error: unknown): void {
     if (this.over) return;
     const during = this.#status === undefined ? "handler" : "body";
-    const gone = this.#gone;
     // Giving up because the client has gone is not a failure, and a 500 would say that it was.
-    if (gone !== undefined && isOrComesFrom(error, gone)) {
-      this.#leave(gone);
+    if (this.#gaveUp(error)) {
+      this.#leave(this.#gone);
       return;
     }
     if (!isPeersFault(error)) this.#report(error, during);
@@ -334,8 +333,13 @@ export class Exchange implements RequestExchange, BodySink {
     this.channel.abort(how);
   }
 
+  /** Giving up because the client has gone is not a failure: it is not reported. */
   report(error: unknown): void {
-    this.#report(error, "body");
+    if (!this.#gaveUp(error)) this.#report(error, "body");
+  }
+
+  #gaveUp(error: unknown): boolean {
+    return this.#gone !== undefined && isOrComesFrom(error, this.#gone);
   }
 
   setDeadline(ms: number): void {
@@ -397,7 +401,7 @@ export class Exchange implements RequestExchange, BodySink {
   #abortSignal(reason: unknown): void {
     if (this.#gone !== undefined) return;
     this.#gone = reason;
-    this.#abort?.abort(reason);
+    this.#abort?.abort(abortReason(reason));
   }
 
   #report(error: unknown, during: ErrorReport["during"]): void {
