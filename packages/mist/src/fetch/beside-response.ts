@@ -10,7 +10,8 @@ import type { Trailers } from "../http/response.ts";
 import { sendInformational } from "../server/exchange/request-services.ts";
 import { mistRequest } from "./request.ts";
 
-const trailers = new WeakMap<MistRequest, Trailers>();
+// By the exchange, which all copies of a request share.
+const trailers = new WeakMap<MistRequest["exchange"], Trailers>();
 
 /**
  * Sends `103 Early Hints` (RFC 8297) ahead of the response. May be called several times. An HTTP/1.0 client gets none.
@@ -49,12 +50,12 @@ export function sendEarlyHints(request: Request | MistRequest, fields: FieldsOpt
  */
 export function setTrailers(request: Request | MistRequest, make: Trailers): void {
   checkFunction("trailers", make);
-  trailers.set(originOf(request), make);
+  trailers.set(originOf(request).exchange, make);
 }
 
 /** What `setTrailers` was given for this request. */
 export function trailersOf(request: MistRequest): Trailers | undefined {
-  return trailers.get(request);
+  return trailers.get(request.exchange);
 }
 
 function originOf(request: Request | MistRequest): MistRequest {

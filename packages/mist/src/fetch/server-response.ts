@@ -73,7 +73,7 @@ function fromReal(
   const chunks = new ResponseChunks(body);
   const streamed = new MistResponse<ResponseBody>(status, fields, { kind: "iterable", chunks }, trailers);
   // Nobody is left to take the content, or it would only be counted and the length is known.
-  if (request.context instanceof Exchange && request.context.over) return streamed;
+  if (request.exchange instanceof Exchange && request.exchange.over) return streamed;
   if (request.method === "HEAD" && streamed.getHeader("content-length") !== undefined) return streamed;
   if (asksToStream(streamed)) return streamed;
   return chunks
