@@ -106,9 +106,11 @@ export {
   type ServerResponse,
   type SourceBody,
   type UpgradeBody,
+  type UpgradeHost,
 } from "./server/body/response-body.ts";
 export type { ResponseStream } from "./server/body/response-stream.ts";
 export { type CompressOptions, compress } from "./server/compression/compress.ts";
+export type { ServerEventMap } from "./server/events.ts";
 export type { ByteStream } from "./server/exchange/byte-stream.ts";
 export {
   type BodyPart,
@@ -124,6 +126,7 @@ export type {
   RequestErrorEvent,
   RequestRefusedEvent,
   RequestStartEvent,
+  RequestTrace,
 } from "./server/exchange/telemetry.ts";
 export { type SendFileOptions, sendFile } from "./server/files/file.ts";
 export type { DotfilesPolicy } from "./server/files/file-path.ts";
