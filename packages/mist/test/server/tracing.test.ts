@@ -68,7 +68,7 @@ test.each<[string, mist.Handler]>([
   expect(trace?.error).toBeInstanceOf(RangeError);
 });
 
-test("a bound store holds in the handler, in what it awaits, in onError, and in a body that is produced later", async () => {
+test("a bound store holds in the handler, in what it awaits, in a body that is produced later, in onError and in events", async () => {
   const store = bound();
   const seen: (string | undefined)[] = [];
   async function* pieces() {
@@ -84,8 +84,10 @@ test("a bound store holds in the handler, in what it awaits, in onError, and in 
     return mist.response(200).setBody(mist.chunked(pieces()));
   };
   await using server = await mist.test(mist.new(handler).onError(() => seen.push(store.getStore())));
+  for (const event of ["request:error", "request:end"] as const)
+    server.on(event, () => void seen.push(store.getStore()));
   await expect((await server.fetch("/stored")).text()).rejects.toThrow();
-  await expect.poll(() => seen).toEqual(Array(5).fill("/stored"));
+  await expect.poll(() => seen).toEqual(Array(7).fill("/stored"));
   expect(store.getStore()).toBeUndefined();
 });
 

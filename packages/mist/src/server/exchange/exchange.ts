@@ -362,7 +362,7 @@ export class Exchange implements RequestContext, BodySink {
     for (let observation = this.#observation; observation !== undefined; observation = observation.outer)
       this.#tell(observation, event);
     const ended = this.channel.service.events["request:end"];
-    if (ended.wanted) ended.publish(event);
+    if (ended.wanted) this.#inContext(() => ended.publish(event));
   }
 
   get #endWanted(): boolean {
