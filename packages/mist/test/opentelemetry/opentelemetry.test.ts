@@ -143,12 +143,16 @@ describe("the span of a request", () => {
   test("ends without an error when the client leaves", async () => {
     const it = sdk();
     let begun = (): void => {};
+    let heardIn: string | undefined;
     const running = new Promise<void>((resolve) => {
       begun = resolve;
     });
     const handler: mist.Handler = ({ signal }) =>
       new Promise((_resolve, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason));
+        signal.addEventListener("abort", () => {
+          heardIn = activeTraceId();
+          reject(signal.reason);
+        });
         begun();
       });
     await using server = await mist.test(telemetry(handler, it.options));
@@ -161,6 +165,7 @@ describe("the span of a request", () => {
     await expect(asked).rejects.toThrow();
     const span = await onlySpan(it);
     expect(span.attributes["error.type"]).toBe("client_gone");
+    expect(heardIn).toBe(span.spanContext().traceId);
     expect(span.status.code).toBe(SpanStatusCode.UNSET);
     expect(await it.points("http.server.active_requests")).toMatchObject([{ value: 0 }]);
   });

@@ -2,6 +2,8 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { type TracingChannelSubscribers, tracingChannel } from "node:diagnostics_channel";
+import { once } from "node:events";
+import { connect } from "node:http2";
 import { expect, onTestFinished, test } from "vitest";
 import * as mist from "../../src/index.ts";
 import { serve } from "./serve.ts";
@@ -120,6 +122,33 @@ test("a bound store holds in a WebSocket's handlers, and in the loop of a chunke
   await socket.send("where am I?");
   expect(await socket.receive()).toBe("/socket");
   expect(await (await server.fetch("/loop")).text()).toBe("/loop");
+});
+
+test("a bound store holds in a WebSocket over HTTP/2", async () => {
+  const store = bound();
+  const { url } = await serve((request) =>
+    mist.websocket({
+      request,
+      onInit: () => null,
+      handler(_state, message, websocket) {
+        if (message.type === "text") websocket.sendText(`${store.getStore()}`);
+        return undefined;
+      },
+    }),
+  );
+  const session = connect(url);
+  onTestFinished(() => session.destroy());
+  await once(session, "remoteSettings");
+  const stream = session.request({
+    ":method": "CONNECT",
+    ":protocol": "websocket",
+    ":path": "/h2",
+    "sec-websocket-version": "13",
+  });
+  await once(stream, "response");
+  stream.write(Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0x78])); // "x", masked with zeros
+  const [frame] = (await once(stream, "data")) as [Buffer];
+  expect(frame.subarray(2).toString()).toBe("/h2");
 });
 
 test("pipelined requests have stores of their own", async () => {
