@@ -230,8 +230,9 @@ function checkDeclarations(name, dist) {
 function importEverything() {
   const entries = names.flatMap((name) => {
     const { exports, peerDependencies = {} } = manifest(join("packages", name));
+    const peers = Object.keys(peerDependencies);
     /** @param {string} path */
-    const own = (path) => path !== "./package.json" && peerDependencies[path.slice(2)] === undefined;
+    const own = (path) => path !== "./package.json" && !peers.some((peer) => isPeerOf(path.slice(2), peer));
     return Object.keys(exports)
       .filter(own)
       .map((path) => `@x/${name}${path.slice(1)}`);
@@ -239,6 +240,16 @@ function importEverything() {
   const lines = entries.map((entry, i) => `import * as entry${i} from ${JSON.stringify(entry)};`);
   const all = entries.map((_, i) => `entry${i}`).join(", ");
   return `${lines.join("\n")}\nfor (const entry of [${all}]) if (Object.keys(entry).length === 0) throw new Error("empty");\n`;
+}
+
+/**
+ * Whether an entry point is named for the library it needs: `hono`, or `opentelemetry` for `@opentelemetry/api`.
+ *
+ * @param {string} entry
+ * @param {string} peer
+ */
+function isPeerOf(entry, peer) {
+  return peer === entry || peer.startsWith(`@${entry}/`);
 }
 
 /**

@@ -109,9 +109,11 @@ export {
   type ServerResponse,
   type SourceBody,
   type UpgradeBody,
+  type UpgradeHost,
 } from "./server/body/response-body.ts";
 export type { ResponseStream } from "./server/body/response-stream.ts";
 export { type CompressOptions, compress } from "./server/compression/compress.ts";
+export type { ServerEventMap } from "./server/events.ts";
 export type { ByteStream } from "./server/exchange/byte-stream.ts";
 export type { ForwardedOptions } from "./server/exchange/forwarded.ts";
 export {
@@ -129,6 +131,7 @@ export type {
   RequestErrorEvent,
   RequestRefusedEvent,
   RequestStartEvent,
+  RequestTrace,
 } from "./server/exchange/telemetry.ts";
 export { type DownloadOptions, download } from "./server/files/download.ts";
 export { type SendFileOptions, sendFile } from "./server/files/file.ts";

@@ -3,13 +3,15 @@
 import type { Buffer } from "node:buffer";
 import * as glisten from "@x/glisten";
 import type { ChildSpecification } from "@x/glisten/actor";
-import { checkFunction, checkNames, shown } from "@x/glisten/kit";
+import { callUser, checkFunction, checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
 import type { RequestBody } from "./http/request.ts";
 import { type BytesBody, type EmptyBody, Response } from "./http/response.ts";
 import { type Deadlines, defaultDeadlines, defaultLimits, type Limits, withOverrides } from "./options.ts";
 import { Server, type ServerAddress } from "./running-server.ts";
 import type { ServerResponse } from "./server/body/response-body.ts";
+import { serverEvents } from "./server/events.ts";
+import { currentContext } from "./server/exchange/async-context.ts";
 import { BackgroundWork } from "./server/exchange/background-work.ts";
 import {
   type ForwardedOptions,
@@ -322,6 +324,8 @@ export class Builder<in Body = RequestBody> {
   #service(): Service {
     const { handler, limits, deadlines, forwarded, requestId, onError, onFailure } = this.#settings;
     const background = new BackgroundWork();
+    const onFault = (error: unknown): void =>
+      void callUser(onError, { error, request: undefined, during: "listener" });
     return {
       handler,
       limits,
@@ -331,6 +335,8 @@ export class Builder<in Body = RequestBody> {
       background,
       streams: new StreamCount(),
       refusedBy: {},
+      events: serverEvents(onFault),
+      outside: currentContext(),
       onError,
       onFailure,
     };

@@ -7,6 +7,7 @@ import type { FetchedResponse } from "./client/answer.ts";
 import type { Client, WebSocketClientOptions } from "./client/client.ts";
 import type { FetchInit } from "./client/outgoing.ts";
 import type { WebSocketClient } from "./client/websocket-client.ts";
+import { listen, type ServerEventMap } from "./server/events.ts";
 import type { Service } from "./server/exchange/service.ts";
 
 /** Where a server listens. */
@@ -49,7 +50,7 @@ export class Server implements Child, AsyncDisposable {
   readonly closed: Promise<ExitReason>;
   readonly #server: glisten.Server;
   readonly #scheme: "http" | "https";
-  readonly #service: Pick<Service, "background" | "streams" | "refusedBy">;
+  readonly #service: Pick<Service, "background" | "streams" | "refusedBy" | "events">;
   readonly #checkTls: (options: glisten.TlsOptions) => void;
   #connectionsEnded = false;
   #client: Promise<Client> | undefined = undefined;
@@ -58,7 +59,7 @@ export class Server implements Child, AsyncDisposable {
   constructor(
     server: glisten.Server,
     scheme: "http" | "https",
-    service: Pick<Service, "background" | "streams" | "refusedBy">,
+    service: Pick<Service, "background" | "streams" | "refusedBy" | "events">,
     checkTls: (options: glisten.TlsOptions) => void,
   ) {
     this.#server = server;
@@ -160,6 +161,28 @@ export class Server implements Child, AsyncDisposable {
     const refusedBy = { ...this.#service.refusedBy };
     const refused = Object.values(refusedBy).reduce((sum, count) => sum + count, 0);
     return { ...this.#server.info(), streams: this.#service.streams.open, refused, refusedBy };
+  }
+
+  /**
+   * Has `listener` called with one kind of this server's events, the same that the channel `mist:<event>` of
+   * `node:diagnostics_channel` tells for all servers. Free while nobody listens. What a listener throws, or rejects with, is
+   * told to `onError`.
+   *
+   * @returns a function that takes the listener off again.
+   * @throws UsageError for an unknown event, and unless `listener` is a function.
+   *
+   * @example
+   * ```ts
+   * const off = server.on("request:end", ({ request, status, durationMs }) => {
+   *   console.log(request.method, request.path, status, durationMs);
+   * });
+   * ```
+   */
+  on<Name extends keyof ServerEventMap>(
+    event: Name,
+    listener: (event: ServerEventMap[Name]) => unknown,
+  ): () => void {
+    return listen(this.#service.events, event, listener);
   }
 
   /** The same promise under the name a supervisor looks for. */

@@ -99,7 +99,7 @@ describe("mist", () => {
   });
 
   test("the adapters stand on top: nothing imports them, index.ts or, from below, mist.ts", () => {
-    const adapters = ["fetch"];
+    const adapters = ["fetch", "opentelemetry"];
     const isAdapter = (path: string) => adapters.some((name) => path.startsWith(`${name}/`));
     const layers = mist.filter((file) => !isAdapter(file.path) && file.path !== "index.ts");
     expect(breaches(layers, (specifier) => specifier !== "index.ts" && !isAdapter(specifier))).toEqual([]);
@@ -141,6 +141,7 @@ describe("mist", () => {
   const peers = {
     "fetch/hono": "hono",
     "fetch/crossws": "crossws",
+    opentelemetry: "@opentelemetry/api",
     "relay/nats": "@nats-io/transport-node",
     "relay/redis": "redis",
   };

@@ -8,6 +8,7 @@ import type { Protocol } from "@x/glisten";
 import { shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { BytesBody, EmptyBody, Response } from "../../http/response.ts";
+import type { ServerEvents } from "../events.ts";
 import type { ByteStream } from "../exchange/byte-stream.ts";
 import type { BodySource } from "./body-source.ts";
 import { type Chunks, isChunks } from "./chunk-reader.ts";
@@ -57,10 +58,17 @@ export interface ActorBodyWriter {
 export interface UpgradeBody {
   readonly kind: "upgrade";
   /**
-   * Called when the head that accepts is on its way; `onError` reports a failure of the user's code. Bytes that came
-   * behind the request head follow by `data`.
+   * Called when the head that accepts is on its way. Bytes that came behind the request head follow by `data`.
    */
-  start(stream: ByteStream, onError: (error: unknown) => void): Protocol;
+  start(stream: ByteStream, host: UpgradeHost): Protocol;
+}
+
+/** The server behind an {@link UpgradeBody}. */
+export interface UpgradeHost {
+  /** Reports a failure of the user's code. */
+  readonly onError: (error: unknown) => void;
+  /** @internal */
+  readonly events: ServerEvents;
 }
 
 export type { BytesBody };

@@ -12,7 +12,7 @@
 
 import { Buffer } from "node:buffer";
 import { type ConnectionInfo, ipAddressToString, TransportError } from "@x/glisten";
-import { clock, type Flow, isPromiseLike } from "@x/glisten/kit";
+import { callUser, clock, type Flow, isPromiseLike } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, fieldLines, NO_FIELDS } from "../../http/fields.ts";
 import { Request, type RequestExchange, type RequestParts } from "../../http/request.ts";
@@ -23,20 +23,15 @@ import type { BodySink } from "../body/body-sink.ts";
 import type { BodyWriter } from "../body/body-writer.ts";
 import { noResponse, type ServerResponse, sourceOf, type UpgradeBody } from "../body/response-body.ts";
 import { bodyWriter, discardBody } from "../body/writers.ts";
+import { currentContext, type Enter, leave, within } from "./async-context.ts";
 import type { Channel } from "./channel.ts";
 import { abortReason, answerFailure, isOrComesFrom, isPeersFault } from "./failure.ts";
 import { type Forwarded, readForwarded } from "./forwarded.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
 import { requestId } from "./request-id.ts";
-import { type ErrorReport, report, upgradeReporter } from "./service.ts";
-import {
-  type RequestEndEvent,
-  type RequestErrorEvent,
-  type RequestStartEvent,
-  requestEnd,
-  requestError,
-  requestStart,
-} from "./telemetry.ts";
+import { type ErrorReport, report, upgradeHost } from "./service.ts";
+import { type RequestEndEvent, requestTracing } from "./telemetry.ts";
+import { tracedHandler } from "./traced-handler.ts";
 
 const noProvider: BodyProvider = { pull: () => null };
 // Requests without content share one body: it is at its end from the start and holds nothing.
@@ -47,6 +42,15 @@ interface Extras {
   forwarded: Forwarded | undefined;
   context: RequestContext | undefined;
   id: string | undefined;
+}
+
+/** Somebody who wants to hear how a request ends, and its asynchronous context to be kept until then. */
+interface Observation {
+  readonly onOver: (event: RequestEndEvent) => void;
+  /** The context of the handler. */
+  inside: Enter;
+  /** Whoever observed before, further out. */
+  readonly outer: Observation | undefined;
 }
 
 /** A request that is being answered. */
@@ -66,6 +70,9 @@ export class Exchange implements RequestExchange, BodySink {
   #gone: unknown = undefined;
   #startedAt = 0;
   #extras: Extras | undefined = undefined;
+  /** What the response failed with. */
+  #error: unknown = undefined;
+  #observation: Observation | undefined = undefined;
 
   /** @param length bytes of the request's content; 0: it has none, undefined: not known beforehand. */
   constructor(channel: Channel, head: RequestParts, length: number | undefined) {
@@ -148,13 +155,13 @@ export class Exchange implements RequestExchange, BodySink {
 
   /** Calls the handler. Answers before it returns if the handler does. */
   run(): void {
-    if (requestEnd.hasSubscribers) this.#startedAt = clock.now();
-    if (requestStart.hasSubscribers)
-      requestStart.publish({ request: this.request } satisfies RequestStartEvent);
+    const { handler, events } = this.channel.service;
+    if (events["request:end"].wanted) this.#startedAt = clock.now();
+    if (events["request:start"].wanted) events["request:start"].publish({ request: this.request });
     let result: ServerResponse | Promise<ServerResponse>;
     let pending: boolean;
     try {
-      result = this.channel.service.handler(this.request);
+      result = requestTracing.hasSubscribers ? tracedHandler(handler, this) : handler(this.request);
       pending = !(result instanceof Response) && isPromiseLike(result);
     } catch (error) {
       this.fail(error);
@@ -175,11 +182,26 @@ export class Exchange implements RequestExchange, BodySink {
     else if (this.over || this.#status !== undefined) this.#discard(response);
     else {
       try {
-        this.#send(response);
+        if (this.#observation === undefined) this.#send(response);
+        else this.#inContext(() => this.#send(response));
       } catch (error) {
         this.fail(error);
       }
     }
+  }
+
+  /**
+   * Tells `onOver` how this request ends. What comes of it, loops and producers included, runs in the asynchronous
+   * context in which the function that is returned is called.
+   */
+  observe(onOver: (event: RequestEndEvent) => void): () => void {
+    if (this.#startedAt === 0) this.#startedAt = clock.now();
+    const observation = { onOver, inside: currentContext(), outer: this.#observation };
+    this.#observation = observation;
+    if (this.over) this.#tell(observation, this.#endEvent(false));
+    return () => {
+      observation.inside = currentContext();
+    };
   }
 
   #send(response: ServerResponse): void {
@@ -202,10 +224,9 @@ export class Exchange implements RequestExchange, BodySink {
   #respond(response: ServerResponse, content: string | Uint8Array): void {
     this.channel.respond(response, content);
     this.#status = response.status;
-    if (requestEnd.hasSubscribers && this.#hasContent(response.status))
-      this.#sent = Buffer.byteLength(content);
+    if (this.#endWanted && this.#hasContent(response.status)) this.#sent = Buffer.byteLength(content);
     this.#finish(true);
-    this.channel.finished();
+    this.#goOn();
   }
 
   #stream(response: ServerResponse): void {
@@ -242,7 +263,7 @@ export class Exchange implements RequestExchange, BodySink {
     if (this.body.length !== 0) throw new UsageError("a request with content cannot be upgraded");
     this.#status = this.channel.upgrade(response);
     this.#finish(true);
-    this.channel.handOver(body, upgradeReporter(this.channel.service));
+    this.channel.handOver(body, upgradeHost(this.channel.service));
   }
 
   #discard(response: ServerResponse): void {
@@ -309,7 +330,7 @@ export class Exchange implements RequestExchange, BodySink {
       return;
     }
     this.#finish(true);
-    this.channel.finished();
+    this.#goOn();
   }
 
   /** The handler, or what produces the body, has failed. */
@@ -323,7 +344,10 @@ export class Exchange implements RequestExchange, BodySink {
     }
     if (!isPeersFault(error)) this.#report(error, during);
     if (this.#status !== undefined) this.breakOff();
-    else answerFailure(this.channel.service, error, this.request, (response) => this.#send(response));
+    else
+      this.#inContext(() =>
+        answerFailure(this.channel.service, error, this.request, (response) => this.#send(response)),
+      );
   }
 
   breakOff(how: "close" | "reset" = "close"): void {
@@ -386,28 +410,63 @@ export class Exchange implements RequestExchange, BodySink {
 
   #finish(complete: boolean): void {
     this.over = true;
-    this.#writer?.close();
-    if (!requestEnd.hasSubscribers) return;
-    requestEnd.publish({
+    const writer = this.#writer;
+    if (writer !== undefined) this.#inContext(() => writer.close());
+    if (!this.#endWanted) return;
+    const event = this.#endEvent(complete);
+    for (let observation = this.#observation; observation !== undefined; observation = observation.outer)
+      this.#tell(observation, event);
+    const ended = this.channel.service.events["request:end"];
+    if (ended.wanted) this.#inContext(() => ended.publish(event));
+  }
+
+  get #endWanted(): boolean {
+    return this.#observation !== undefined || this.channel.service.events["request:end"].wanted;
+  }
+
+  #endEvent(complete: boolean): RequestEndEvent {
+    return {
       request: this.request,
       status: this.#status,
       durationMs: clock.now() - this.#startedAt,
       bytesRead: this.body.received,
       bytesWritten: this.#sent,
       complete,
-    } satisfies RequestEndEvent);
+      error: this.#error,
+    };
+  }
+
+  #tell({ onOver, inside }: Observation, event: RequestEndEvent): void {
+    void callUser(() => inside(onOver, event), undefined);
+  }
+
+  /** Calls what is the user's in the context that an observer wants kept. */
+  #inContext(run: () => void): void {
+    if (this.#observation === undefined) run();
+    else within(this.#observation.inside, run);
+  }
+
+  /** The channel goes on to the next request, which does not belong to this one's context. */
+  #goOn(): void {
+    if (this.#observation === undefined) this.channel.finished();
+    else leave(this.channel.service.outside, () => this.channel.finished());
   }
 
   #abortSignal(reason: unknown): void {
     if (this.#gone !== undefined) return;
     this.#gone = reason;
-    this.#abort?.abort(abortReason(reason));
+    const abort = this.#abort;
+    if (abort !== undefined) this.#inContext(() => abort.abort(abortReason(reason)));
   }
 
   #report(error: unknown, during: ErrorReport["during"]): void {
-    if (requestError.hasSubscribers)
-      requestError.publish({ request: this.request, error } satisfies RequestErrorEvent);
-    report(this.channel.service, { error, request: this.request, during });
+    if (during !== "background") this.#error ??= error;
+    const { service } = this.channel;
+    const failed = service.events["request:error"];
+    this.#inContext(() => {
+      if (failed.wanted) failed.publish({ request: this.request, error });
+      report(service, { error, request: this.request, during });
+    });
   }
 }
 

@@ -6,6 +6,7 @@ import { UsageError } from "../../errors.ts";
 import { type FieldsOption, fieldLines } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
 import { Exchange } from "./exchange.ts";
+import type { RequestEndEvent } from "./telemetry.ts";
 
 /**
  * Sends an informational response, such as 103 Early Hints (RFC 8297), ahead of the final one. An HTTP/1.0 client
@@ -38,6 +39,14 @@ export function waitUntil(request: Request<unknown>, work: Promise<unknown>): vo
  */
 export function getConnectionInfo(request: Request<unknown>): ConnectionInfo {
   return exchangeOf(request).connectionInfo();
+}
+
+/**
+ * Tells `onOver` how the request ends. What comes of it runs in the asynchronous context in which the function that is
+ * returned is called.
+ */
+export function observe(request: Request<unknown>, onOver: (event: RequestEndEvent) => void): () => void {
+  return exchangeOf(request).observe(onOver);
 }
 
 function exchangeOf(request: Request<unknown>): Exchange {

@@ -9,7 +9,7 @@ import type { RequestParts } from "../../http/request.ts";
 import { CANCEL } from "../../http2/errors.ts";
 import type { RequestHead } from "../../http2/messages/request-head.ts";
 import type { Stream } from "../../http2/streams/stream.ts";
-import type { UpgradeBody } from "../body/response-body.ts";
+import type { UpgradeBody, UpgradeHost } from "../body/response-body.ts";
 import type { Channel, ResponseParts } from "../exchange/channel.ts";
 import { ContentWait } from "../exchange/content-wait.ts";
 import { currentDate } from "../exchange/current-date.ts";
@@ -223,8 +223,8 @@ export class Http2Channel implements Channel, StreamOwner {
     return 200;
   }
 
-  handOver(body: UpgradeBody, onError: (error: unknown) => void): void {
-    const tunnel = new Http2Tunnel(this.#host, this.#stream, onError);
+  handOver(body: UpgradeBody, host: UpgradeHost): void {
+    const tunnel = new Http2Tunnel(this.#host, this.#stream, host);
     this.#stream.owner = tunnel;
     this.#host.handOver(this, tunnel);
     tunnel.start(body);

@@ -18,8 +18,7 @@ import type { RequestHead } from "../../http2/messages/request-head.ts";
 import type { Stream } from "../../http2/streams/stream.ts";
 import { orNever } from "../../options.ts";
 import { answerFailure, clientGone } from "../exchange/failure.ts";
-import type { Service } from "../exchange/service.ts";
-import { noteRefusal } from "../exchange/telemetry.ts";
+import { noteRefusal, type Service } from "../exchange/service.ts";
 import { scheduleFlush } from "../flush-schedule.ts";
 import { Http2Channel, sendWhole } from "./channel.ts";
 import type { Core, StreamHost, StreamOwner } from "./stream-host.ts";
@@ -203,7 +202,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     answerFailure(this.service, error, undefined, (response) => {
       const { body } = response;
       sendWhole(this.core, stream, response, body.kind === "bytes" ? body.data : "");
-      noteRefusal(this.service.refusedBy, this.connection, error, response.status);
+      noteRefusal(this.service, this.connection, error, response.status);
     });
     this.core.stopReading(stream);
   }
@@ -216,7 +215,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   }
 
   #fail({ code, error }: FailedEvent): void {
-    noteRefusal(this.service.refusedBy, this.connection, error, undefined);
+    noteRefusal(this.service, this.connection, error, undefined);
     this.#abandonAll(new TransportError("closed", `the connection ended: ${error.message}`), resetByPeer);
     this.#closing = true;
     this.#running = false;

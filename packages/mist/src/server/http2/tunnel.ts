@@ -13,7 +13,7 @@ import { callUser, clock } from "@x/glisten/kit";
 import { NO_FIELDS } from "../../http/fields.ts";
 import { CANCEL, INTERNAL_ERROR } from "../../http2/errors.ts";
 import type { Stream } from "../../http2/streams/stream.ts";
-import type { UpgradeBody } from "../body/response-body.ts";
+import type { UpgradeBody, UpgradeHost } from "../body/response-body.ts";
 import type { ByteStream } from "../exchange/byte-stream.ts";
 import type { StreamHost, StreamOwner } from "./stream-host.ts";
 
@@ -25,7 +25,7 @@ const never = Number.POSITIVE_INFINITY;
 export class Http2Tunnel implements ByteStream, StreamOwner {
   readonly #host: StreamHost;
   readonly #stream: Stream<StreamOwner>;
-  readonly #onError: (error: unknown) => void;
+  readonly #server: UpgradeHost;
   #protocol: Protocol | undefined = undefined;
   /** The protocol is at work on what it was given last: nothing more is read. */
   #busy = false;
@@ -42,16 +42,16 @@ export class Http2Tunnel implements ByteStream, StreamOwner {
   #due = never;
   bytesWritten = 0;
 
-  constructor(host: StreamHost, stream: Stream<StreamOwner>, onError: (error: unknown) => void) {
+  constructor(host: StreamHost, stream: Stream<StreamOwner>, server: UpgradeHost) {
     this.#host = host;
     this.#stream = stream;
-    this.#onError = onError;
+    this.#server = server;
   }
 
   /** Begins with the protocol that `body` starts; the accepting head has been sent. */
   start(body: UpgradeBody): void {
     try {
-      this.#protocol = body.start(this, this.#onError);
+      this.#protocol = body.start(this, this.#server);
       const { shutdownDeadlineMs } = this.#host;
       if (shutdownDeadlineMs >= 0) this.shutdown(shutdownDeadlineMs);
     } catch (error) {
@@ -214,7 +214,7 @@ export class Http2Tunnel implements ByteStream, StreamOwner {
   }
 
   #fail(error: unknown): void {
-    this.#onError(error);
+    this.#server.onError(error);
     if (this.#over) return;
     this.#reset(INTERNAL_ERROR);
     this.#tellClosed({ type: "handler", error });
@@ -230,7 +230,7 @@ export class Http2Tunnel implements ByteStream, StreamOwner {
 
   #tellClosed(reason: CloseReason): void {
     const killed = reason.type === "killed";
-    const told = callUser(() => this.#protocol?.closed?.(reason), undefined, this.#onError);
+    const told = callUser(() => this.#protocol?.closed?.(reason), undefined, this.#server.onError);
     if (told === undefined) this.#linger(killed);
     else void told.then(() => this.#linger(killed));
   }

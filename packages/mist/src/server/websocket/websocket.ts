@@ -13,7 +13,8 @@ import { type Fields, type FieldsOption, fieldLines } from "../../http/fields.ts
 import { checkRequest, type Request } from "../../http/request.ts";
 import { Response, response } from "../../http/response.ts";
 import { type HandshakeAccepted, type HandshakeRejected, judgeHandshake } from "../../websocket/handshake.ts";
-import { bytes, type ServerResponse, type UpgradeBody } from "../body/response-body.ts";
+import { bytes, type ServerResponse, type UpgradeBody, type UpgradeHost } from "../body/response-body.ts";
+import { inEnteredContext } from "../exchange/async-context.ts";
 import type { ByteStream } from "../exchange/byte-stream.ts";
 import type { WebSocketHandler } from "./handler.ts";
 import { tuningNames, type WebSocketSettings, type WebSocketTuning, websocketSettings } from "./options.ts";
@@ -96,12 +97,12 @@ function upgradeBody<State, Message>(
   const { subprotocol } = handshake;
   return {
     kind: "upgrade",
-    start(stream: ByteStream, onError: (error: unknown) => void): Protocol {
+    start(stream: ByteStream, host: UpgradeHost): Protocol {
       const deflate = compression(settings, handshake);
       const agreement = { subprotocol, deflate };
-      const user = { handler, onClose };
-      const shell = new WebSocketShell<State, Message>(stream, user, settings, agreement, onError);
-      shell.start(onInit);
+      const user = inEnteredContext({ onInit, handler, onClose }, ["onInit", "handler", "onClose"]);
+      const shell = new WebSocketShell<State, Message>(stream, user, settings, agreement, host);
+      shell.start(user.onInit);
       return shell;
     },
   };
