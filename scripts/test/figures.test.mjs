@@ -10,7 +10,11 @@ const { results } = JSON.parse(readFileSync(join(root, "docs/bench/results.json"
 
 const guides = readdirSync(join(root, "docs/guides")).map((file) => `docs/guides/${file}`);
 
-/** Names of columns that are not those of the contestants. */
+/**
+ * Columns whose names are not those of the contestants.
+ *
+ * @type {Record<string, string>}
+ */
 const contestants = { "`node:http`, `node:http2`": "node:http", "`ws`": "ws", Fastify: "fastify" };
 
 /**
@@ -45,7 +49,7 @@ function cellsOf(document) {
       if (lines[index + 1]?.[0]?.startsWith("---")) head = cells;
       const title = titleOf(cells[0] ?? "");
       if (title === undefined) return [];
-      const of = head.slice(1).map((name) => contestants[/** @type {keyof contestants} */ (name)] ?? name);
+      const of = head.slice(1).map((name) => contestants[name] ?? name);
       return cells.slice(1).map((cell, column) => ({ title, of: of[column] ?? "", cell }));
     });
 }
