@@ -4,12 +4,22 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Program, startProgram } from "../../program.ts";
 import { executablePath, openBrowser } from "./chromium.ts";
 
 const VIEWPORT = { width: 1180, height: 900 };
+
+/** What axe finds on a page. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  return page.evaluate(async () => {
+    const { violations } = await (window as unknown as { axe: typeof axe }).axe.run();
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+  });
+}
 
 describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
   const faults: string[] = [];
@@ -53,6 +63,29 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
     expect(Number(await page.locator("#requests").textContent())).toBeGreaterThan(5);
   });
 
+  test("a page that opens has the chart of the time before it", async () => {
+    const points = (tab: Page) =>
+      tab.evaluate(() => document.querySelector(".chart-line")!.getAttribute("d")!.split("L").length);
+    await expect.poll(() => points(page), { timeout: 15_000 }).toBeGreaterThan(2);
+    const other = await open();
+    await other.locator(".chart-line[d^=M]").waitFor({ state: "attached" });
+    expect(await points(other)).toBeGreaterThan(2);
+    expect(await other.locator(".mark").allTextContents()).toEqual(["1 KiB/s", "1 MiB/s", "1 GiB/s"]);
+    await other.close();
+  });
+
+  test("has one h1, and the source of each card", async () => {
+    expect(await page.locator("h1").allTextContents()).toEqual(["mist"]);
+    const hrefs = await page
+      .locator(".route a")
+      .evaluateAll((links) => links.map((link) => link.getAttribute("href")!));
+    expect(hrefs.length).toBe(await page.locator(".card").count());
+    for (const href of hrefs) {
+      const response = await page.request.get(`${program.url}${href}`);
+      expect([href, response.status()]).toEqual([href, 200]);
+    }
+  });
+
   test("came over HTTP/1.1, as cleartext does", async () => {
     expect(await answer("protocol", /./)).toBe("http/1.1");
   });
@@ -83,6 +116,7 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
     await page.locator("#upload-answer .good").waitFor();
     const seen = await page.evaluate(() => (window as unknown as { seen: number[] }).seen);
     expect(seen.filter((value) => value > 0 && value < 1).length).toBeGreaterThan(0);
+    expect(await page.locator("#upload-progress + .percent").textContent()).toBe("100 %");
   });
 
   test("streams an answer of unknown length, and stops when told to", async () => {
@@ -124,6 +158,11 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
     await page.locator("#chat-log", { hasText: "Ada left" }).waitFor();
   });
 
+  test.each(["light", "dark"] as const)("is accessible, %s", async (colorScheme) => {
+    await page.emulateMedia({ colorScheme });
+    expect(await violations(page)).toEqual([]);
+  });
+
   test("fits a phone without scrolling sideways", async () => {
     await page.setViewportSize({ width: 390, height: 844 });
     const [content, screen] = await page.evaluate(() => [
@@ -136,6 +175,28 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
 
   test("and none of it leaves a fault in the console", () => {
     expect(faults).toEqual([]);
+  });
+});
+
+describe.skipIf(executablePath === undefined)("the page when the server goes, in Chromium", () => {
+  test("says that its figures are old", async () => {
+    const program = await startProgram("showcase");
+    const browser = await openBrowser();
+    try {
+      const page = await browser.newPage({ viewport: VIEWPORT });
+      page.setDefaultTimeout(20_000);
+      await page.goto(program.url);
+      await page.locator("#clock", { hasText: /^\d/ }).waitFor();
+      expect(await page.locator("#live-stale").isVisible()).toBe(false);
+      await program.stop();
+      await page.locator("#live-state[data-state=lost]").waitFor();
+      expect(await page.locator("#live-stale").textContent()).toMatch(/^Connection lost. As of \d/);
+      await page.locator("#chat-form [type=submit]:disabled").waitFor();
+      expect(await violations(page)).toEqual([]);
+    } finally {
+      await browser.close();
+      await program.stop();
+    }
   });
 });
 
