@@ -7,6 +7,8 @@
 //   4. mist's types accept and reject what packages/mist/test/public-types.ts says.
 //   5. The first ```ts example of each README type-checks in a strict project (nodenext, library types included) and runs;
 //      consumer-probes.mjs then uses it.
+//   6. Every entry point can be imported, and required by a CommonJS module of TypeScript.
+//   7. The test in mist's chapter on testing type-checks and passes.
 
 import { spawnSync } from "node:child_process";
 import {
@@ -22,7 +24,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { probe } from "./consumer-probes.mjs";
 import { declarationFaults } from "./declarations.mjs";
-import { build, main, manifest, pack, prepare, root, Stop } from "./workspace.mjs";
+import { pack } from "./pack.mjs";
+import { build, main, manifest, prepare, root, Stop } from "./workspace.mjs";
 
 /**
  * The packages, and what each may bring into a project that installs it.
@@ -31,7 +34,7 @@ import { build, main, manifest, pack, prepare, root, Stop } from "./workspace.mj
  */
 const packages = {
   glisten: [],
-  mist: ["@x/glisten", "content-type", "mrmime", "negotiator"],
+  mist: ["@x/glisten", "content-disposition", "content-type", "cookie", "mrmime", "negotiator"],
   mug: [],
 };
 const names = Object.keys(packages);
@@ -191,15 +194,27 @@ async function runReadmes(tarballs, folder) {
   });
   for (const name of names) checkDeclarations(name, join(folder, "node_modules", "@x", name, "dist"));
   copyFileSync(join(root, "packages/mist/test/public-types.ts"), join(folder, "public-types.ts"));
-  const tsconfig = JSON.stringify({ compilerOptions: strictOptions, include: ["*.ts"] }, null, 2);
+  const tsconfig = JSON.stringify({ compilerOptions: strictOptions, include: ["*.ts", "*.cts"] }, null, 2);
   writeFileSync(join(folder, "tsconfig.json"), tsconfig);
-  writeFileSync(join(folder, "entry-points.ts"), importEverything());
+  for (const extension of ["ts", "cts"])
+    writeFileSync(join(folder, `entry-points.${extension}`), importEverything());
   const named = names.filter((name) => extractExample(name, folder));
+  extractTest(folder);
   const tsc = spawnSync(join("node_modules", ".bin", "tsc"), ["-p", "."], { cwd: folder, encoding: "utf8" });
   const faults = tsc.status === 0 ? undefined : `\n${tsc.stdout}`;
   check("examples, entry points and public types type-check, strict and with library types", faults);
-  const imported = spawnSync(process.execPath, ["out/entry-points.js"], { cwd: folder, encoding: "utf8" });
-  check("every entry point can be imported", imported.status === 0 ? undefined : imported.stderr);
+  for (const [what, program] of [
+    ["imported", "out/entry-points.js"],
+    ["required", "out/entry-points.cjs"],
+  ]) {
+    const loaded = spawnSync(process.execPath, [`${program}`], { cwd: folder, encoding: "utf8" });
+    check(`every entry point can be ${what}`, loaded.status === 0 ? undefined : loaded.stderr);
+  }
+  const tested = spawnSync(process.execPath, ["--test", "out/readme.test.js"], {
+    cwd: folder,
+    encoding: "utf8",
+  });
+  check("@x/mist: the README's test passes", tested.status === 0 ? undefined : `\n${tested.stdout}`);
   for (const name of named) check(`@x/${name}: the README example runs`, await probe(name, folder));
 }
 
@@ -219,15 +234,21 @@ function checkDeclarations(name, dist) {
   );
 }
 
-/** A program that imports every entry point except those that need a framework of the user. */
+/** A program that imports every entry point except those that need an optional peer. */
 function importEverything() {
   const entries = names.flatMap((name) => {
-    const { exports, peerDependencies = {} } = manifest(join("packages", name));
-    /** @param {string} path */
-    const own = (path) => path !== "./package.json" && peerDependencies[path.slice(2)] === undefined;
-    return Object.keys(exports)
-      .filter(own)
-      .map((path) => `@x/${name}${path.slice(1)}`);
+    const folder = join("packages", name);
+    const { exports, peerDependencies = {} } = manifest(folder);
+    return Object.entries(exports).flatMap(([path, files]) => {
+      if (typeof files === "string") return [];
+      const texts = [files.types, files.default].map((file) =>
+        readFileSync(join(root, folder, file), "utf8"),
+      );
+      const needsPeer = Object.keys(peerDependencies).some((peer) =>
+        texts.some((text) => text.includes(`from "${peer}`)),
+      );
+      return needsPeer ? [] : [`@x/${name}${path.slice(1)}`];
+    });
   });
   const lines = entries.map((entry, i) => `import * as entry${i} from ${JSON.stringify(entry)};`);
   const all = entries.map((_, i) => `entry${i}`).join(", ");
@@ -245,6 +266,18 @@ function extractExample(name, folder) {
   check(`@x/${name}: the README opens with an example`, source === undefined ? "no ```ts block" : undefined);
   if (source !== undefined) writeFileSync(join(folder, `${name}.ts`), source);
   return source !== undefined;
+}
+
+/**
+ * Writes the test of mist's chapter on testing to `readme.test.ts`.
+ *
+ * @param {string} folder
+ */
+function extractTest(folder) {
+  const readme = readFileSync(join(folder, "node_modules", "@x", "mist", "README.md"), "utf8");
+  const source = /^## Testing\n[\s\S]*?^```ts\n([\s\S]*?)^```/m.exec(readme)?.[1];
+  check("@x/mist: the README shows a test", source === undefined ? "no ```ts block in Testing" : undefined);
+  if (source !== undefined) writeFileSync(join(folder, "readme.test.ts"), source);
 }
 
 /**

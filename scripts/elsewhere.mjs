@@ -4,8 +4,9 @@
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pack } from "./pack.mjs";
 import { runtime } from "./runtimes.mjs";
-import { build, main, pack, prepare, root, run, Stop } from "./workspace.mjs";
+import { build, main, prepare, root, run, Stop } from "./workspace.mjs";
 
 /**
  * How each runtime runs tests, and how it runs a program.

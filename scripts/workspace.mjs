@@ -6,7 +6,7 @@
 /** @import { SpawnOptions } from "node:child_process" */
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url";
  * @property {string} name
  * @property {string} version
  * @property {string[]} [files]
- * @property {Record<string, string | { types: string }>} exports
+ * @property {Record<string, string | { types: string, default: string }>} exports
  * @property {Record<string, string>} [dependencies]
  * @property {Record<string, string>} [devDependencies]
  * @property {Record<string, string>} [peerDependencies]
@@ -61,10 +61,11 @@ export function workspaceFolders() {
 
 /**
  * @param {string} folder
+ * @param {string} [repository] a copy of this one
  * @returns {Manifest}
  */
-export function manifest(folder) {
-  return JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8"));
+export function manifest(folder, repository = root) {
+  return JSON.parse(readFileSync(join(repository, folder, "package.json"), "utf8"));
 }
 
 /**
@@ -159,22 +160,4 @@ export async function build(...filters) {
     env: { ...process.env, TURBO_TELEMETRY_DISABLED: "1", DO_NOT_TRACK: "1" },
   });
   if (code !== 0) throw new Stop(`The build failed (exit code ${code}); see the lines above.`);
-}
-
-/**
- * Packs a package into the folder `target` as for publishing: `workspace:` ranges become versions, and publishConfig's
- * exports apply. Resolves with the path of the tarball; throws a Stop if there is none.
- *
- * @param {string} folder
- * @param {string} target
- */
-export async function pack(folder, target) {
-  mkdirSync(target, { recursive: true });
-  const code = await runPnpm(["pack", "--pack-destination", target], {
-    cwd: join(root, folder),
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-  const tarball = readdirSync(target).find((file) => file.endsWith(".tgz"));
-  if (code !== 0 || tarball === undefined) throw new Stop(`${manifest(folder).name} cannot be packed.`);
-  return join(target, tarball);
 }

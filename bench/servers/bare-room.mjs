@@ -1,6 +1,12 @@
-// The floor of a broadcast: bare node:net that writes a frame, encoded once, to everybody who has sent something.
+// The floor of a broadcast: bare node:net that writes a frame, or an event, encoded once, to everybody who has sent
+// something: node bare-room.mjs PORT [events]
 import { createServer } from "node:net";
-import { answers } from "../src/load/websocket.mjs";
+import { answers, eventChunks } from "../src/load/websocket.mjs";
+
+const events = process.argv[3] === "events";
+const greeting = events
+  ? "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+  : "welcome\r\n\r\n";
 
 /** @type {Set<import("node:net").Socket>} */
 const sockets = new Set();
@@ -10,7 +16,7 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.on("close", () => sockets.delete(socket));
   socket.on("data", () => {
     sockets.add(socket);
-    socket.write("welcome\r\n\r\n");
+    socket.write(greeting);
   });
 });
 server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", 1024, () =>
@@ -18,6 +24,6 @@ server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", 1024, () =>
 );
 
 globalThis.benchTasks.publish = (data) => {
-  const { one: bytes } = answers(1, Buffer.from(data), 1);
+  const { one: bytes } = events ? eventChunks(Buffer.from(data), 1) : answers(1, Buffer.from(data), 1);
   for (const socket of sockets) socket.write(bytes);
 };

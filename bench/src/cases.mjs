@@ -186,6 +186,100 @@ const httpCases = [
 ];
 
 /** @type {LoadJob} */
+const http2 = { protocol: "http2", connections: 16, inFlight: 32, exchange: "get", wrk: true };
+const overTls = [
+  { name: "mist", server: "mist (TLS)" },
+  { name: "floor", server: "floor (HTTP/2, TLS)" },
+  { name: "nghttpd", server: "nghttpd (TLS)" },
+  { name: "node:http2", server: "node:http2 (TLS)" },
+];
+const overTcp = ["mist", { name: "floor", server: "floor (HTTP/2)" }, "nghttpd", "node:http2"];
+
+/** @type {Declaration[]} */
+const http2Cases = [
+  {
+    id: "http2",
+    title: "HTTP/2 GET, 1 stream, 64 connections",
+    unit: `${cpu}/request`,
+    contestants: overTcp,
+    job: { ...http2, connections: 64, inFlight: 1 },
+    targets: [atMost(1.15, "floor")],
+  },
+  {
+    id: "http2-32",
+    title: "HTTP/2 GET, 32 streams, 16 connections",
+    unit: `${cpu}/request`,
+    contestants: overTcp,
+    job: http2,
+    targets: [atMost(0.7, "nghttpd"), atMost(0.12, "node:http2")],
+  },
+  {
+    id: "http2-tls",
+    title: "HTTP/2 GET over TLS, 1 stream, 64 connections",
+    unit: `${cpu}/request`,
+    contestants: overTls,
+    job: { ...http2, connections: 64, inFlight: 1, tls: true },
+    targets: [atMost(1.2, "nghttpd")],
+  },
+  {
+    id: "http2-tls-32",
+    title: "HTTP/2 GET over TLS, 32 streams, 16 connections",
+    unit: `${cpu}/request`,
+    contestants: overTls,
+    job: { ...http2, tls: true },
+    targets: [atMost(1.2, "nghttpd"), atMost(0.2, "node:http2")],
+  },
+  {
+    id: "http2-post",
+    title: "HTTP/2 POST 1 KiB echo, 32 streams",
+    unit: `${cpu}/request`,
+    contestants: ["mist", "node:http2"], // nghttpd writes what it echoes to a file
+    job: { ...http2, exchange: "post-echo" },
+    targets: [atMost(0.25, "node:http2")],
+  },
+  ...[1, 8].map((inFlight) => ({
+    id: inFlight === 1 ? "http2-download" : `http2-download-${inFlight}`,
+    title: `HTTP/2 100 MiB download, ${inFlight} stream${inFlight === 1 ? "" : "s"}`,
+    unit: `${cpu}/MiB`,
+    contestants: ["mist", "nghttpd", "node:http2"],
+    job: { ...http2, connections: 2, inFlight, exchange: "download", wrk: false, unitsPerAnswer: 100 },
+    targets: [atMost(1, "node:http2"), atMost(1.3, "nghttpd")],
+  })),
+  {
+    id: "http2-upload",
+    title: "HTTP/2 10 MiB upload, counted",
+    unit: `${cpu}/MiB`,
+    contestants: ["mist", "node:http2"],
+    job: { ...http2, connections: 2, inFlight: 1, exchange: "large-upload", wrk: false, unitsPerAnswer: 10 },
+    targets: [atMost(1, "node:http2")],
+  },
+  // node:http2 keeps its state in C++, where no figure of the heap has it: only RSS can be compared.
+  ...[
+    { what: "connection", title: "idle HTTP/2 connection", job: { connections: 4000, inFlight: 1 } },
+    {
+      what: "stream",
+      title: "open HTTP/2 stream",
+      job: {
+        connections: 100,
+        inFlight: 100,
+        exchange: "post-held",
+        each: /** @type {const} */ ("stream"),
+      },
+    },
+  ].flatMap(({ what, title, job }) =>
+    /** @type {const} */ (["heap", "rss"]).map((kind) => ({
+      id: `http2-${what}-${kind}`,
+      title: `${title}, ${kind === "rss" ? "RSS" : "heap"}`,
+      unit: kind === "rss" ? "bytes of RSS" : "bytes of heap",
+      contestants: ["mist", "node:http2"],
+      job: { ...http2, ...job, kind },
+      measure: figures.memoryPerConnection,
+      targets: kind === "rss" ? [atMost(1, "node:http2")] : [],
+    })),
+  ),
+];
+
+/** @type {LoadJob} */
 const echo = { protocol: "echo", connections: 64, size: 64 };
 
 /** @type {Declaration[]} */
@@ -359,7 +453,16 @@ const bareRoom = {
   server: "node:net (room)",
   job: /** @type {const} */ ({ protocol: "frame-room" }),
 };
+/** @type {Partial<LoadJob>} */
+const frames = { protocol: "frame-room" };
+const bareRedis = { name: "node-redis", server: "node:net (Redis)", job: frames };
+const bareNats = { name: "nats.js", server: "node:net (NATS)", job: frames };
+/** @type {{ name: string, server: string, job: Partial<LoadJob> }} */
+const socketIo = { name: "socket.io", server: "socket.io (Redis)", job: { protocol: "socket.io" } };
 const room = ["mist", bareRoom, "ws", "uWebSockets.js"];
+/** @type {LoadJob} */
+const events = { ...broadcast, protocol: "events", path: "/events" };
+const bareEvents = { name: "node:net", server: "node:net (events)" };
 
 /** @type {Declaration[]} */
 const websocketCases = [
@@ -413,6 +516,39 @@ const websocketCases = [
     job: { ...broadcast, oneByOne: true },
     measure: figures.broadcastCost,
     targets: [atMost(0.5, "ws")],
+  },
+  {
+    id: "events",
+    title: "events to 1 000 streams, each turn",
+    contestants: ["mist", bareEvents],
+    job: events,
+    measure: figures.broadcastCost,
+    targets: [atMost(0.5, "node:net")],
+  },
+  {
+    id: "events-single",
+    title: "events to 1 000 streams, one at a time",
+    contestants: ["mist", bareEvents],
+    job: { ...events, oneByOne: true },
+    measure: figures.broadcastCost,
+    targets: [atMost(1.5, "node:net")],
+  },
+  {
+    id: "relay",
+    title: "WebSocket room of 10, by a broker",
+    contestants: ["mist (Redis)", "mist (Redis streams)", "mist (NATS)", bareRedis, bareNats, socketIo],
+    job: { ...broadcast, connections: 10, times: 5000 },
+    measure: figures.broadcastCost,
+    // A write to each of ten sockets is half of what Socket.IO takes; bare node-redis takes as much.
+    targets: [atMost(0.7, "socket.io"), atMost(1.5, "node-redis")],
+  },
+  {
+    id: "relay-large",
+    title: "WebSocket room of 1 000, by a broker",
+    contestants: ["mist (Redis)", "mist (NATS)", bareRedis, socketIo],
+    job: broadcast,
+    measure: figures.broadcastCost,
+    targets: [atMost(0.3, "socket.io")],
   },
   {
     id: "deflate",
@@ -479,6 +615,7 @@ const fetchCases = [
 
 const groups = {
   HTTP: httpCases,
+  "HTTP/2": http2Cases,
   glisten: glistenCases,
   actor: actorCases,
   mug: mugCases,

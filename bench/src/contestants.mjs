@@ -16,14 +16,14 @@
  */
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findBun, node, tools } from "./machine.mjs";
-import { fileBytes, fileFill, smallFileBytes } from "./requests.mjs";
+import { chunk, chunkCount, fileBytes, fileFill, hello, smallFileBytes } from "./requests.mjs";
 import { ServerProcess } from "./server-process.mjs";
 
 /** @param {string} path */
@@ -59,6 +59,39 @@ function secure(file, ...args) {
 }
 
 /**
+ * A program and its broker, whose port comes last on its command line. The broker runs on the load's core.
+ *
+ * @param {"redis" | "nats"} broker
+ * @param {string} file
+ * @param {...string} args
+ * @returns {Contestant}
+ */
+function brokered(broker, file, ...args) {
+  return {
+    start: async (_, env) => {
+      const port = await freePort();
+      const running = await ServerProcess.startForeign(
+        `${broker}-server`,
+        broker === "redis"
+          ? ["--port", `${port}`, "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"]
+          : ["-a", "127.0.0.1", "-p", `${port}`, "-l", "/dev/null"],
+        port,
+        () => listening(port),
+        1,
+      );
+      const started = await ServerProcess.start({ file, env }, [0, ...args, port]);
+      const stop = started.stop.bind(started);
+      started.stop = async () => {
+        await stop();
+        await running.stop();
+      };
+      return started;
+    },
+    missing: () => (tools[broker] ? undefined : `${broker}-server is not installed`),
+  };
+}
+
+/**
  * @param {string} module
  * @param {Contestant} contestant
  * @param {string} why said where the module is not installed
@@ -90,6 +123,15 @@ const bun = {
 /** @type {Contestant} */
 const nginx = { missing: () => (tools.nginx ? undefined : "it is not installed"), start: startNginx };
 
+const missingNghttpd = () => (tools.nghttpd ? undefined : "it is not installed");
+/** @type {Contestant} */
+const nghttpd = { missing: missingNghttpd, start: () => startNghttpd(["--no-tls"]) };
+/** @type {Contestant} */
+const nghttpdTls = {
+  missing: () => missingNghttpd() ?? secure("").missing?.(),
+  start: ({ certfile = "", keyfile = "" }) => startNghttpd([], [keyfile, certfile]),
+};
+
 /**
  * Our own programs, of the checkout in `folder`.
  *
@@ -105,6 +147,9 @@ function ours(folder) {
     glisten: program(file("packages/glisten/bench/echo.mjs")),
     "glisten (TLS)": secure(file("packages/glisten/bench/tls-echo.mjs")),
     "Hono on mist": needing("hono", program(file("bench/servers/hono-mist.mjs")), "Hono is not installed"),
+    "mist (Redis)": brokered("redis", file("packages/mist/bench/relay.mjs"), "redis"),
+    "mist (Redis streams)": brokered("redis", file("packages/mist/bench/relay.mjs"), "streams"),
+    "mist (NATS)": brokered("nats", file("packages/mist/bench/relay.mjs"), "nats"),
     "actor process": program(file("bench/servers/actor.mjs")),
     "client process": program(file("bench/servers/mug-client.mjs")),
   };
@@ -123,6 +168,8 @@ export const contestants = {
   "floor (file)": program(server("floor"), "file"),
   "floor (small file)": program(server("floor"), "small-file"),
   "floor (TLS)": secure(server("floor"), "get"),
+  "floor (HTTP/2)": program(server("floor-http2")),
+  "floor (HTTP/2, TLS)": secure(server("floor-http2")),
   "node:http": program(server("node-http")),
   "node:https": secure(server("node-http")),
   fastify: needing("fastify", program(server("fastify")), "it is not installed"),
@@ -134,8 +181,16 @@ export const contestants = {
   Bun: bun,
   "uWebSockets.js": { ...program(server("uwebsockets")), missing: missingUWebSockets },
   nginx,
+  nghttpd,
+  "nghttpd (TLS)": nghttpdTls,
+  "node:http2": program(server("node-http2")),
+  "node:http2 (TLS)": secure(server("node-http2")),
   "node:net": program(here("../../packages/glisten/bench/bare-echo.mjs")),
   "node:net (room)": program(server("bare-room")),
+  "node:net (events)": program(server("bare-room"), "events"),
+  "node:net (Redis)": brokered("redis", server("bare-relay"), "redis"),
+  "node:net (NATS)": brokered("nats", server("bare-relay"), "nats"),
+  "socket.io (Redis)": brokered("redis", server("socket-io")),
   "node:tls": secure(here("../../packages/glisten/bench/bare-tls-echo.mjs")),
   ws: needing("ws", program(server("ws")), "it is not installed"),
 };
@@ -226,12 +281,32 @@ async function startNginx() {
   ];
   const configuration = join(folder, "nginx.conf");
   writeFileSync(configuration, lines.join("\n"));
-  const started = await ServerProcess.startForeign(
-    tools.nginx,
-    ["-c", configuration, "-p", folder],
-    port,
-    () => listening(port),
-  );
+  return startForeign(tools.nginx, ["-c", configuration, "-p", folder], port, folder);
+}
+
+/**
+ * @param {string[]} options
+ * @param {string[]} files of the certificate
+ */
+async function startNghttpd(options, files = []) {
+  const folder = mkdtempSync(join(tmpdir(), "bench-nghttpd-"));
+  const port = await freePort();
+  writeFileSync(join(folder, "index.html"), hello);
+  for (let i = 0; i < chunkCount; i++) appendFileSync(join(folder, "download"), chunk);
+  const args = [...options, "-a", "127.0.0.1", "-d", folder, String(port), ...files];
+  return startForeign("nghttpd", args, port, folder);
+}
+
+/**
+ * Starts a program that is not ours; `folder` goes when it stops.
+ *
+ * @param {string} command
+ * @param {string[]} args
+ * @param {number} port
+ * @param {string} folder
+ */
+async function startForeign(command, args, port, folder) {
+  const started = await ServerProcess.startForeign(command, args, port, () => listening(port));
   const stop = started.stop.bind(started);
   started.stop = async () => {
     await stop();
@@ -263,7 +338,7 @@ async function listening(port) {
       socket.on("connect", () => socket.destroy());
     });
     if (there) return;
-    if (left === 0) throw new Error("nginx does not listen");
+    if (left === 0) throw new Error(`nothing listens on port ${port}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -4,19 +4,19 @@
 /** @import { PreparedJob } from "./load/jobs.mjs" */
 /** @import { ServerProcess } from "./server-process.mjs" */
 
-import { prepare } from "./load/jobs.mjs";
-import { LoadProcess, runWrk } from "./load-process.mjs";
+import { http2Exchange, prepare } from "./load/jobs.mjs";
+import { LoadProcess, runH2load, runWrk } from "./load-process.mjs";
 import { tools } from "./machine.mjs";
 
 /**
  * What the load does with a server.
  *
  * @typedef {object} LoadJob
- * @property {"http" | "echo" | "websocket" | "frame-echo" | "frame-room"} protocol
+ * @property {"http" | "http2" | "echo" | "websocket" | "events" | "frame-echo" | "frame-room" | "socket.io"} protocol
  * @property {number} connections
  * @property {"talk" | "once"} [mode] `once`: every exchange has a connection of its own; `talk` by default
  * @property {boolean} [tls]
- * @property {number} [inFlight] messages that a connection sends at a time; 1 by default
+ * @property {number} [inFlight] messages that a connection sends, or streams that it opens, at a time; 1 by default
  * @property {string} [exchange] HTTP: request and response, by their name in load/jobs.mjs
  * @property {number} [size] bytes of a message
  * @property {"binary" | "json" | "ping"} [payload] WebSocket: what is sent; text by default
@@ -26,11 +26,12 @@ import { tools } from "./machine.mjs";
  * @property {boolean} [serverCloses] with `once`: the server closes first
  * @property {number} [paceMs] the pause between two batches
  * @property {number} [messages] measure that many answers instead of a time
- * @property {boolean} [wrk] wrk may make the load
+ * @property {boolean} [wrk] wrk may make the load; of HTTP/2, h2load
  * @property {number} [unitsPerAnswer] 1 by default
  * @property {boolean} [latency] measure percentiles
  * @property {number} [ballast] small objects that the server holds meanwhile, as an application does
  * @property {"heap" | "rss"} [kind] memory: what counts
+ * @property {"connection" | "stream"} [each] memory: of what; of a connection by default
  * @property {number} [times] broadcasts: how many messages
  * @property {boolean} [oneByOne] broadcasts: the next message is sent when everybody has the last
  */
@@ -76,13 +77,23 @@ import { tools } from "./machine.mjs";
  * @property {number} scale for connections, and for what is measured by count
  * @property {number} rounds
  * @property {boolean} wrk whether wrk may make the load
+ * @property {boolean} h2load the same
  * @property {boolean} keep whether a server serves more than one case
  */
 
+const loads = { wrk: tools.wrk, h2load: tools.h2load };
 /** @type {Extent} */
-export const full = { warmUpMs: 600, runMs: 2000, scale: 1, rounds: 5, wrk: tools.wrk, keep: false };
+export const full = { warmUpMs: 600, runMs: 2000, scale: 1, rounds: 5, ...loads, keep: false };
 /** @type {Extent} */
-export const smoke = { warmUpMs: 20, runMs: 60, scale: 0.02, rounds: 1, wrk: false, keep: true };
+export const smoke = {
+  warmUpMs: 20,
+  runMs: 60,
+  scale: 0.02,
+  rounds: 1,
+  wrk: false,
+  h2load: false,
+  keep: true,
+};
 
 /**
  * @template Result
@@ -107,11 +118,12 @@ async function withLoad(server, job, extent, use) {
  * Runs until the server's code is compiled, which takes longer on a busy machine.
  *
  * @param {() => Promise<RunResult>} run
- * @param {PreparedJob} job
+ * @param {PreparedJob & { unitsPerAnswer?: number }} job
  * @param {Extent} extent
  */
-async function warmUp(run, { batch, perBatch }, extent) {
-  const least = batch.length / perBatch < 4096 ? 20_000 * extent.scale : 0;
+async function warmUp(run, { batch, perBatch, unitsPerAnswer = 1 }, extent) {
+  const small = batch.length / perBatch < 4096 && unitsPerAnswer === 1;
+  const least = small ? 20_000 * extent.scale : 0;
   let count = 0;
   for (let i = 0; i < 10 && (i === 0 || count < least); i++) count += (await run()).count;
 }
@@ -135,10 +147,12 @@ function limits(job, extent) {
  * @returns {Promise<Figure>}
  */
 export async function cpuPerUnit(server, job, extent) {
-  if (extent.wrk && job.wrk) return wrkPerUnit(server, job, extent);
+  const tool = job.wrk ? toolFor(server, job, extent) : undefined;
+  if (tool !== undefined) return toolPerUnit(server, job, extent, tool);
   return withLoad(server, job, extent, async (load) => {
     const part = { milliseconds: extent.warmUpMs };
-    await warmUp(() => load.run(part), prepare({ ...job, port: server.port }), extent);
+    const prepared = { ...job, ...prepare({ ...job, port: server.port }) };
+    await warmUp(() => load.run(part), prepared, extent);
     const before = await server.cpuTime();
     const result = await load.run({ ...limits(job, extent), measured: true });
     const after = await server.cpuTime();
@@ -153,35 +167,49 @@ function latency({ p50, p99 }) {
 }
 
 /**
- * The same with wrk's load, while one more connection sends requests now and then and checks the responses.
+ * The program that makes the load of `job`; undefined where it is not installed.
  *
  * @param {ServerProcess} server
  * @param {LoadJob} job
  * @param {Extent} extent
+ * @returns {((milliseconds: number) => Promise<RunResult>) | undefined}
+ */
+function toolFor({ port }, job, extent) {
+  const { connections, tls, inFlight: streams = 1, exchange = "" } = job;
+  if (job.protocol === "http2") {
+    if (!extent.h2load) return undefined;
+    const { path, body, pattern, length = pattern.length } = http2Exchange(exchange);
+    return (milliseconds) => runH2load({ port, tls, connections, streams, path, body, length, milliseconds });
+  }
+  if (!extent.wrk) return undefined;
+  const { batch } = prepare({ ...job, port });
+  return (milliseconds) => runWrk({ port, tls, connections, batch, milliseconds });
+}
+
+/**
+ * The same with another program's load, while one more connection sends requests now and then and checks the responses.
+ *
+ * @param {ServerProcess} server
+ * @param {LoadJob} job
+ * @param {Extent} extent
+ * @param {(milliseconds: number) => Promise<RunResult>} tool
  * @returns {Promise<Figure>}
  */
-async function wrkPerUnit(server, job, extent) {
+async function toolPerUnit(server, job, extent, tool) {
   const checks = { ...job, connections: 1, inFlight: 1, paceMs: 5 };
-  const prepared = prepare({ ...job, port: server.port });
-  /** @param {number} milliseconds */
-  const wrk = (milliseconds) => {
-    const { connections, tls } = job;
-    return runWrk({ port: server.port, tls, connections, batch: prepared.batch, milliseconds });
-  };
   return withLoad(server, checks, extent, async (load) => {
     await load.run({ milliseconds: 20 });
-    await warmUp(() => wrk(extent.warmUpMs), prepared, extent);
+    await warmUp(() => tool(extent.warmUpMs), prepare({ ...job, port: server.port }), extent);
     const before = await server.cpuTime();
     const checked = load.run({ milliseconds: extent.runMs });
-    const result = await wrk(extent.runMs);
+    const result = await tool(extent.runMs);
     const { count } = await checked;
     const after = await server.cpuTime();
     const units = result.count + count;
     return {
       figure: (after - before) / units,
       perSecond: (units / result.ms) * 1000,
-      p50: result.p50,
-      p99: result.p99,
+      ...latency(result),
     };
   });
 }
@@ -208,34 +236,38 @@ const settle = ({ scale }) => new Promise((resolve) => setTimeout(resolve, 300 *
 
 /**
  * What an idle connection holds that has had an answer, in a warm server: `kind` "heap" or "rss", in bytes. As many
- * connections as are measured have been open before and are closed.
+ * connections as are measured have been open before and are closed; for RSS, fewer. With `each: "stream"`, the share of
+ * one of the streams that a connection has in flight.
  *
  * @param {ServerProcess} server
  * @param {LoadJob} job
  * @param {Extent} extent
  * @returns {Promise<Figure>}
  */
-export async function memoryPerConnection(server, { kind = "heap", ...job }, extent) {
-  const { connections } = job;
+export async function memoryPerConnection(server, { kind = "heap", each = "connection", ...job }, extent) {
+  const { connections, inFlight = 1 } = job;
   /**
    * @template Result
+   * @param {number} number
    * @param {() => Promise<Result>} use
    */
-  const open = (use) =>
-    withLoad(server, job, extent, async (load) => {
-      await load.run({ messages: connections });
+  const open = (number, use) =>
+    withLoad(server, { ...job, connections: number }, extent, async (load) => {
+      await load.run({ messages: number * inFlight });
       return use();
     });
-  await open(async () => {});
+  // Memory that was freed stays with the process, so that RSS would not grow a second time.
+  await open(kind === "rss" ? Math.ceil(connections / 20) : connections, async () => {});
   await settle(extent);
   const before = await server.ask("memory");
-  const after = await open(async () => {
+  const after = await open(connections, async () => {
     await settle(extent);
     return server.ask("memory");
   });
+  const count = each === "stream" ? connections * inFlight : connections;
   /** @param {"heap" | "rss"} what */
-  const each = (what) => (after[what] - before[what]) / connections;
-  return { figure: each(kind), heap: each("heap"), rss: each("rss") };
+  const share = (what) => (after[what] - before[what]) / count;
+  return { figure: share(kind), heap: share("heap"), rss: share("rss") };
 }
 
 /**

@@ -1,4 +1,5 @@
-// The load process as its parent sees it, and wrk, which makes the load of plain HTTP where it is installed.
+// The load process as its parent sees it, and the programs that make the load where they are installed: wrk that of
+// HTTP/1.1, h2load that of HTTP/2.
 
 /** @import { ChildProcess } from "node:child_process" */
 /** @import { LoadJob } from "./figures.mjs" */
@@ -96,6 +97,61 @@ export class LoadProcess {
       this.#child.send({ command, ...more });
     });
   }
+}
+
+/**
+ * Runs h2load against a port; throws if a response is not 2xx or fails. Responses are counted by their bytes, so that
+ * those under way at the end count for what has come of them.
+ *
+ * @param {{ port: number, tls?: boolean | undefined, connections: number, streams: number, path: string,
+ *   body?: Buffer | undefined, length: number, milliseconds: number }} load
+ * @returns {Promise<RunResult>}
+ */
+export async function runH2load({
+  port,
+  tls = false,
+  connections,
+  streams,
+  path,
+  body,
+  length,
+  milliseconds,
+}) {
+  const folder = mkdtempSync(join(tmpdir(), "bench-h2load-"));
+  try {
+    const seconds = Math.max(1, Math.round(milliseconds / 1000));
+    const args = ["-t1", `-c${connections}`, `-m${streams}`, `-D${seconds}`];
+    if (body !== undefined) {
+      const file = join(folder, "body");
+      writeFileSync(file, body);
+      args.push("-d", file);
+    }
+    args.push(`${tls ? "https" : "http"}://127.0.0.1:${port}${path}`);
+    const { stdout } = await promisify(execFile)(...pinned(1, "h2load", args));
+    return { count: readH2load(stdout) / length, ms: seconds * 1000 };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/**
+ * The bytes of content that h2load has received.
+ *
+ * @param {string} output
+ */
+function readH2load(output) {
+  const done = output.match(/ (\d+) done, (\d+) succeeded, 0 failed, 0 errored/);
+  const good = output.match(/status codes: (\d+) 2xx/);
+  const bytes = output.match(/\((\d+)\) data/);
+  if (
+    done === null ||
+    good === null ||
+    bytes === null ||
+    done[1] !== done[2] ||
+    Number(good[1]) < Number(done[1])
+  )
+    throw new Error(`h2load says:\n${output}`);
+  return Number(bytes[1]);
 }
 
 /** @type {Record<string, number>} */

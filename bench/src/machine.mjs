@@ -29,9 +29,13 @@ function tell(command, ...args) {
 export const tools = {
   taskset: availableParallelism() > 1 && tell("taskset", "--version") !== undefined,
   wrk: tell("wrk", "-v") !== undefined,
+  h2load: tell("h2load", "--version") !== undefined,
+  nghttpd: tell("nghttpd", "--version") !== undefined,
   // Debian keeps it where only root looks.
   nginx: ["nginx", "/usr/sbin/nginx"].find((command) => tell(command, "-v") !== undefined),
   openssl: tell("openssl", "version") !== undefined,
+  redis: tell("redis-server", "--version") !== undefined,
+  nats: tell("nats-server", "--version") !== undefined,
 };
 
 /**
@@ -92,7 +96,9 @@ export function describeMachine() {
     ws: packageVersion("ws"),
     "uWebSockets.js": packageVersion("uWebSockets.js"),
     nginx: tools.nginx && tell(tools.nginx, "-v")?.match(/nginx\/([\d.]+)/)?.[1],
+    nghttpd: tools.nghttpd ? tell("nghttpd", "--version")?.match(/[\d.]+$/)?.[0] : undefined,
     wrk: tools.wrk ? tell("wrk", "-v")?.match(/[\d.]+/)?.[0] : undefined,
+    h2load: tools.h2load ? tell("h2load", "--version")?.match(/[\d.]+$/)?.[0] : undefined,
   };
   return {
     processor: cpus()[0]?.model ?? process.arch,

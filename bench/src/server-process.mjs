@@ -42,9 +42,10 @@ export class ServerProcess {
    * @param {string[]} args
    * @param {number} port
    * @param {() => Promise<void>} ready
+   * @param {number} [core]
    */
-  static async startForeign(command, args, port, ready) {
-    const [pinnedCommand, argv] = pinned(0, command, args);
+  static async startForeign(command, args, port, ready, core = 0) {
+    const [pinnedCommand, argv] = pinned(core, command, args);
     const server = new ServerProcess(pinnedCommand, argv);
     server.port = port;
     await ready();

@@ -8,13 +8,19 @@
  * @param {Machine} machine
  * @param {Extent} extent
  */
-export function machineLines({ processor, cores, memoryGiB, system, pinned, versions }, { rounds, wrk }) {
+export function machineLines(
+  { processor, cores, memoryGiB, system, pinned, versions },
+  { rounds, ...loads },
+) {
+  const tools = [...(loads.wrk ? ["wrk"] : []), ...(loads.h2load ? ["h2load"] : [])];
   const all = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return [
     `${processor}, ${cores} cores, ${memoryGiB} GiB, ${system}`,
     all.join(", "),
     `${rounds} interleaved rounds, medians; ${pinned ? "server and load on a core each" : "not pinned to cores"}; ${
-      wrk ? "HTTP load by wrk and a checking client" : "load by our own client"
+      tools.length === 0
+        ? "load by our own client"
+        : `HTTP load by ${tools.join(" and ")}, and a checking client`
     }`,
   ];
 }

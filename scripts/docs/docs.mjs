@@ -1,7 +1,7 @@
 // `pnpm run docs` writes the API reference (docs/api) from the built packages. It is committed, so that a change of the
 // public surface shows in review. `pnpm run docs:check` compares it with the sources. It also finds missing docstrings,
-// types that users meet and cannot import, names in READMEs that do not exist, and broken links between documents, and it
-// type-checks the examples in READMEs and docstrings.
+// types that users meet and cannot import, names in READMEs that do not exist, and broken links between documents. It
+// type-checks the examples in READMEs, guides and docstrings, and runs those that are tests.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -78,7 +78,7 @@ function differences(files) {
 
 async function snippets() {
   const { checkSnippets } = await import("./snippets.mjs");
-  const { count, passed } = await checkSnippets();
-  console.log(`${count} README examples type-checked`);
-  return passed ? [] : ["a README example does not type-check, see above"];
+  const { count, tests, passed } = await checkSnippets();
+  console.log(`${count} examples of READMEs and guides type-checked, ${tests} of them run as tests`);
+  return passed ? [] : ["an example of a README or a guide fails, see above"];
 }

@@ -1,5 +1,5 @@
-// Finds broken links between the documents of the repository: the file must exist, and the heading in it. A package's
-// README also appears on its package page, where links out of the package's folder are broken.
+// Finds broken links between the documents of the repository: the file must exist, and the heading in it. Packing makes the
+// relative links of package READMEs absolute, for the package pages.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -14,7 +14,7 @@ export function brokenLinks() {
     return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, target = ""]) => target)
       .filter((target) => !/^[a-z]+:/.test(target))
-      .filter((target) => leavesPackage(document, target) || !leadsSomewhere(document, target))
+      .filter((target) => !leadsSomewhere(document, target))
       .map((target) => `${document}: the link to ${target} is broken`);
   });
 }
@@ -30,15 +30,6 @@ function documents(folder) {
     if (entry.isDirectory()) return documents(path);
     return entry.name.endsWith(".md") ? [path] : [];
   });
-}
-
-/**
- * @param {string} document
- * @param {string} target
- */
-function leavesPackage(document, target) {
-  const folder = /^packages\/[^/]+(?=\/README\.md$)/.exec(document)?.[0];
-  return folder !== undefined && !join(folder, target).startsWith(folder);
 }
 
 /**

@@ -13,6 +13,7 @@ import { after as afterAll, test } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import * as glisten from "@x/glisten";
 import * as mist from "@x/mist";
+import { virtualClock } from "@x/mist/testing";
 import * as mug from "@x/mug";
 import { app, quiet } from "./app.mjs";
 
@@ -370,6 +371,23 @@ check("mist: WebSocket, with the runtime's client", async () => {
   same((await closed).code, 1000);
 });
 
+check("mist: HTTP/2, GET", async () => {
+  const server = use(await app().start());
+  const peer = use(await http2Peer(server.port));
+  await peer.open(1, { ":method": "GET", ":scheme": "http", ":path": "/", ":authority": "x" }, true);
+  same(await peer.body(1, 11), "hello, mist");
+});
+
+check("mist: HTTP/2, WebSocket", async () => {
+  const server = use(await app().start());
+  const peer = use(await http2Peer(server.port));
+  /** @type {Record<string, string>} */
+  const connect = { ":method": "CONNECT", ":protocol": "websocket", ":scheme": "http", ":path": "/ws" };
+  await peer.open(1, { ...connect, ":authority": "x", "sec-websocket-version": "13" }, false);
+  await peer.data(1, Buffer.concat([Buffer.from([0x81, 0x80 | 5, 0, 0, 0, 0]), Buffer.from("hello")]));
+  same(await peer.body(1, 7), "\x81\x05hello");
+});
+
 check("mist: over TLS", async () => {
   const server = use(await app().withTls(tls).start());
   const socket = use(
@@ -401,6 +419,24 @@ check("mist: a slow head meets its deadline", async () => {
   );
 });
 
+check("mist: 75 seconds of virtual time", async () => {
+  const clock = virtualClock();
+  try {
+    const server = await app().start();
+    const socket = await mug.new("127.0.0.1", { port: server.port }).connect();
+    await socket.send("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    await socket.receiveUntil("hello, mist");
+    await clock.advance(74_999);
+    same(await code(socket.receive({ timeout: 0 })), "timeout");
+    await clock.advance(201);
+    same(await code(socket.receive({ timeout: 2_000 })), "closed");
+    await socket.close();
+    await clock.until(server.stop());
+  } finally {
+    clock[Symbol.dispose]();
+  }
+});
+
 check("mist: a cluster of two", async () => {
   // In a process of its own, because a test command cannot be forked.
   const [command, ...args] = JSON.parse(process.env.RUN ?? "[]");
@@ -418,6 +454,55 @@ check("mist: stop finishes requests in progress", async () => {
   same(await response.text(), "first, last");
   same((await stopped).killed, 0);
 });
+
+/**
+ * A client of HTTP/2's that knows the frames it needs, because not every runtime's does extended CONNECT.
+ *
+ * @param {number} port
+ */
+async function http2Peer(port) {
+  const socket = await mug.new("127.0.0.1", { port }).connect();
+  /** @type {(type: number, flags: number, id: number, payload: Uint8Array) => Promise<void>} */
+  const send = async (type, flags, id, payload) => {
+    const head = Buffer.alloc(9);
+    head.writeUIntBE(payload.length, 0, 3);
+    head.writeUInt8(type, 3);
+    head.writeUInt8(flags, 4);
+    head.writeUInt32BE(id, 5);
+    await socket.send(Buffer.concat([head, payload]));
+  };
+  /** @param {string} text */
+  const literal = (text) => Buffer.concat([Buffer.from([text.length]), Buffer.from(text)]);
+  await socket.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  await send(4, 0, 0, Buffer.alloc(0));
+  return {
+    /** @type {(id: number, fields: Record<string, string>, ended: boolean) => Promise<void>} */
+    open: (id, fields, ended) => {
+      const lines = Object.entries(fields).map(([name, value]) =>
+        Buffer.concat([Buffer.from([0]), literal(name), literal(value)]),
+      );
+      return send(1, ended ? 5 : 4, id, Buffer.concat(lines));
+    },
+    /** @type {(id: number, payload: Uint8Array) => Promise<void>} */
+    data: (id, payload) => send(0, 0, id, payload),
+    /**
+     * The first `length` bytes of the stream's DATA.
+     *
+     * @type {(id: number, length: number) => Promise<string>}
+     */
+    async body(id, length) {
+      let body = "";
+      while (body.length < length) {
+        const head = await socket.receiveExact(9, { timeout: 2_000 });
+        const size = head.readUIntBE(0, 3);
+        const payload = size === 0 ? Buffer.alloc(0) : await socket.receiveExact(size, { timeout: 2_000 });
+        if (head.readUInt8(3) === 0 && head.readUInt32BE(5) === id) body += payload.toString("latin1");
+      }
+      return body;
+    },
+    [Symbol.asyncDispose]: () => socket[Symbol.asyncDispose](),
+  };
+}
 
 function echoServer() {
   return glisten.new(

@@ -7,22 +7,29 @@ import { createHash } from "node:crypto";
 import * as requests from "../requests.mjs";
 import { AnswerReader, Expected } from "./answer-reader.mjs";
 import { EchoReader } from "./echo-reader.mjs";
-import { answers, frame, handshake, MessageReader } from "./websocket.mjs";
+import { Http2Talker } from "./http2.mjs";
+import { answers, eventChunks, frame, handshake, MessageReader } from "./websocket.mjs";
 
 /**
- * Checks what comes: `push` returns how many answers the bytes complete, and throws if they are wrong.
+ * Checks what comes: `push` returns how many answers the bytes complete, and throws if they are wrong. Where batches
+ * differ, `batch` makes the next.
  *
- * @typedef {{ push(bytes: Buffer): number }} Reader
+ * @typedef {{ push(bytes: Buffer): number, batch?(): Buffer }} Reader
  */
 
-/** @typedef {{ request: string, check: (head: string) => void }} Handshake */
+/**
+ * What a client says first, what looks at the answer, the last of the answer (by default an empty line), and what follows.
+ *
+ * @typedef {{ request: string, check: (head: string) => void, last?: RegExp, next?: Handshake }} Handshake
+ */
 
 /**
  * What the connections of one job send and how they check the answers.
  *
  * @typedef {object} Conversation
- * @property {Buffer} batch what a connection sends at a time; empty for connections that only listen
- * @property {() => Reader} reader
+ * @property {Buffer} batch what a connection sends at a time, or as much; empty for connections that only listen
+ * @property {(write: (bytes: Buffer) => void) => Reader} reader `write`: for what it has to say between batches
+ * @property {string} [alpn] the protocol to ask for over TLS; HTTP/1.1 by default
  * @property {() => Handshake} [handshake]
  */
 
@@ -56,6 +63,36 @@ const exchanges = {
   },
 };
 
+const largeUpload = Buffer.alloc(10 * 1024 * 1024, "x");
+
+/**
+ * HTTP/2: the same.
+ *
+ * @type {Record<string, { path: string, body?: Buffer, held?: boolean, pattern: Buffer, length?: number }>}
+ */
+const http2Exchanges = {
+  get: { path: "/", pattern: requests.hello },
+  "post-echo": { path: "/echo", body: requests.kibi, pattern: requests.kibi },
+  "post-held": { path: "/echo", body: requests.kibi, held: true, pattern: requests.kibi },
+  "large-upload": {
+    path: "/count",
+    body: largeUpload,
+    pattern: Buffer.from(String(largeUpload.length)),
+  },
+  download: {
+    path: "/download",
+    pattern: requests.chunk,
+    length: requests.chunk.length * requests.chunkCount,
+  },
+};
+
+/** @param {string} name */
+export function http2Exchange(name) {
+  const known = http2Exchanges[name];
+  if (known === undefined) throw new Error(`there is no exchange "${name}"`);
+  return known;
+}
+
 /**
  * @param {Buffer} bytes
  * @param {number} times
@@ -74,6 +111,16 @@ function http({ exchange = "", inFlight = 1 }) {
     batch: repeat(request, inFlight),
     reader: () => new AnswerReader({ expected, length, together: inFlight }),
   };
+}
+
+/** @param {LoadJob} job */
+function http2({ exchange = "", inFlight = 1, tls = false }) {
+  const { pattern, length = pattern.length, ...request } = http2Exchange(exchange);
+  const expected = new Expected(pattern);
+  const described = { ...request, expected, length, tls };
+  /** @param {(bytes: Buffer) => void} write */
+  const reader = (write) => new Http2Talker(described, inFlight, write);
+  return { batch: reader(() => {}).batch(), reader, alpn: "h2" };
 }
 
 /**
@@ -105,9 +152,46 @@ function websocket({ payload, size = 0, inFlight = 1, path = "/", deflate = fals
   };
 }
 
+/**
+ * Events that all listeners get, each in a chunk of its own.
+ *
+ * @param {LoadJob} job
+ */
+function events({ size = 0, inFlight = 1, path = "/" }) {
+  const frames = eventChunks(Buffer.alloc(size, "x"), inFlight);
+  /** @param {string} head */
+  const check = (head) => {
+    if (!head.startsWith("HTTP/1.1 200 ") || !/^content-type: text\/event-stream$/im.test(head))
+      throw new Error(`no event stream: ${head}`);
+  };
+  return {
+    batch: Buffer.alloc(0),
+    handshake: () => ({ request: `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`, check }),
+    reader: () => new MessageReader({ frames, payload: Buffer.alloc(0), deflate: false }),
+  };
+}
+
+/**
+ * Socket.IO 4 on a WebSocket from the start, in its default namespace; a message is the event `m`.
+ *
+ * @param {LoadJob} job
+ */
+function socketIo({ size = 0, inFlight = 1 }) {
+  const data = Buffer.from(`42${JSON.stringify(["m", "x".repeat(size)])}`);
+  const connect = frame(1, Buffer.from("40")).toString("latin1");
+  // It ignores what comes with the handshake.
+  const next = { request: connect, check: () => {}, last: /40\{"sid":"[^"]+"\}/ };
+  return {
+    batch: Buffer.alloc(0),
+    handshake: () => ({ ...handshake("/socket.io/?EIO=4&transport=websocket"), next }),
+    reader: () => new MessageReader({ frames: answers(1, data, inFlight), payload: data, deflate: false }),
+  };
+}
+
 /** @type {Record<LoadJob["protocol"], (job: LoadJob) => Conversation>} */
 const protocols = {
   http,
+  http2,
   echo: ({ size = 0, inFlight = 1 }) => echoed(requests.content(size), inFlight),
   websocket,
   // The same frames from a server that accepts anything as a handshake.
@@ -115,6 +199,8 @@ const protocols = {
     ...websocket(job),
     handshake: () => ({ request: "hello\r\n\r\n", check: () => {} }),
   }),
+  events,
+  "socket.io": socketIo,
   // The same frames to a server that sends back what it receives.
   "frame-echo": ({ size = 0, inFlight = 1 }) => echoed(frame(2, requests.content(size)), inFlight),
 };

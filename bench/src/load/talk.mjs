@@ -1,7 +1,7 @@
 // One connection of the load: it sends its batch, waits for every answer, and sends the batch again.
 
 /** @import { Socket } from "node:net" */
-/** @import { PreparedJob } from "./jobs.mjs" */
+/** @import { Handshake, PreparedJob } from "./jobs.mjs" */
 
 import { connect as netConnect } from "node:net";
 import { connect as tlsConnect } from "node:tls";
@@ -15,13 +15,10 @@ const shared = Buffer.alloc(256 * 1024);
  * @param {() => void} onConnect
  * @returns {Socket}
  */
-function open({ port, tls }, onBytes, onConnect) {
+function open({ port, tls, alpn = "http/1.1" }, onBytes, onConnect) {
   const where = { port, host: "127.0.0.1" };
   if (tls) {
-    const socket = tlsConnect(
-      { ...where, rejectUnauthorized: false, ALPNProtocols: ["http/1.1"] },
-      onConnect,
-    );
+    const socket = tlsConnect({ ...where, rejectUnauthorized: false, ALPNProtocols: [alpn] }, onConnect);
     socket.setNoDelay(true);
     socket.on("data", onBytes);
     return socket;
@@ -44,8 +41,8 @@ export class Talk {
   #since = 0;
   #closing = false;
   #head = "";
-  /** @type {(head: string) => void} */
-  #check = () => {};
+  /** @type {Handshake} */
+  #handshake = { request: "", check: () => {} };
   /** @type {(() => void) | undefined} */
   #onOpen;
   /** Resolves when the connection is ready for a batch. */
@@ -60,7 +57,7 @@ export class Talk {
     this.#job = job;
     this.#onBatch = onBatch;
     this.#onFailure = onFailure;
-    this.#reader = job.reader();
+    this.#reader = job.reader((bytes) => this.#socket.write(bytes));
     let resolve = () => {};
     this.opened = new Promise((/** @type {(value?: undefined) => void} */ settle) => {
       resolve = settle;
@@ -70,13 +67,12 @@ export class Talk {
       (bytes) => this.#receive(bytes),
       () => {
         if (job.handshake === undefined) return resolve();
-        const { request, check } = job.handshake();
-        this.#check = check;
+        this.#handshake = job.handshake();
         this.#onOpen = () => {
           this.#onOpen = undefined;
           resolve();
         };
-        this.#socket.write(request, "latin1");
+        this.#socket.write(this.#handshake.request, "latin1");
       },
     );
     this.#socket.on("error", (error) => this.#closing || onFailure(error));
@@ -86,7 +82,8 @@ export class Talk {
   say() {
     this.#waiting += this.#job.perBatch;
     this.#since = performance.now();
-    if (this.#job.batch.length > 0) this.#socket.write(this.#job.batch);
+    const batch = this.#reader.batch?.() ?? this.#job.batch;
+    if (batch.length > 0) this.#socket.write(batch);
   }
 
   /** @param {Buffer} bytes */
@@ -111,11 +108,18 @@ export class Talk {
   /** @param {Buffer} bytes */
   #answerToHandshake(bytes) {
     this.#head += bytes.toString("latin1");
-    const end = this.#head.indexOf("\r\n\r\n");
-    if (end < 0) return undefined;
-    this.#check(this.#head.slice(0, end));
+    for (;;) {
+      const { check, last = /\r\n\r\n/, next } = this.#handshake;
+      const end = last.exec(this.#head);
+      if (end === null) return undefined;
+      check(this.#head.slice(0, end.index));
+      this.#head = this.#head.slice(end.index + end[0].length);
+      if (next === undefined) break;
+      this.#handshake = next;
+      this.#socket.write(next.request, "latin1");
+    }
     this.#onOpen?.();
-    return Buffer.from(this.#head.slice(end + 4), "latin1");
+    return Buffer.from(this.#head, "latin1");
   }
 
   /**

@@ -75,6 +75,19 @@ export function answers(opcode, payload, together) {
 }
 
 /**
+ * Server-sent events as a server answers with them over HTTP/1.1, each in a chunk of its own: one, and as many as arrive
+ * at once.
+ *
+ * @param {Buffer} data
+ * @param {number} together
+ */
+export function eventChunks(data, together) {
+  const event = Buffer.concat([Buffer.from("data: "), data, Buffer.from("\n\n")]);
+  const one = Buffer.concat([Buffer.from(`${event.length.toString(16)}\r\n`), event, Buffer.from("\r\n")]);
+  return { one, many: Buffer.concat(Array.from({ length: together }, () => one)) };
+}
+
+/**
  * Reads unmasked messages. An uncompressed frame must be the expected head and payload. Compressed frames differ as the
  * server's window fills: the first must inflate to `payload`, and each must be complete.
  */

@@ -1,52 +1,27 @@
-// A chat room that spans processes: each serves its own WebSockets, and what is said travels through a broker, so
-// that everyone hears it in one order. Without a broker the people of one process still hear each other.
+// A chat room that spans processes: each serves its own WebSockets, and what is said travels through a broker, NATS or
+// Redis. Without a broker the people of one process still hear each other. When it is back they are one room again, and
+// Redis, which keeps messages, brings what was said meanwhile.
 
-import { type Subject, start } from "@x/glisten/actor";
+import { subscribe } from "node:diagnostics_channel";
 import * as mist from "@x/mist";
-import { link, type News } from "./link.ts";
+import { nats } from "@x/mist/relay/nats";
+import { redis } from "@x/mist/relay/redis";
+import { createClient } from "redis";
 import { PAGE } from "./page.ts";
-
-type Member = Subject<mist.PreparedFrame>;
-type Event =
-  | { type: "join"; member: Member; name: string }
-  | { type: "leave"; member: Member }
-  | { type: "say"; member: Member; text: string }
-  | News;
 
 const broker = new URL(process.env["BROKER"] ?? "nats://localhost:4222");
 
-const room = await start({
-  init: () => new Map<Member, string>(),
-  loop(members, event: Event) {
-    const tell = (text: string) => {
-      const frame = mist.prepareFrame(text);
-      for (const member of members.keys()) member.send(frame);
-    };
-    /** To the rooms of all processes, or to ours alone. */
-    const announce = (text: string) => {
-      if (!bus.publish(text)) tell(`${text} (only here)`);
-    };
-    switch (event.type) {
-      case "join":
-        members.set(event.member, event.name);
-        return announce(`* ${event.name} joined`);
-      case "leave":
-        announce(`* ${members.get(event.member)} left`);
-        members.delete(event.member);
-        return;
-      case "say":
-        return announce(`${members.get(event.member)}: ${event.text}`);
-      case "heard":
-        return tell(event.text);
-      case "linked":
-        return console.log(`linked to the broker on ${broker.host}`);
-      case "unlinked":
-        return console.log(`no broker on ${broker.host}: ${event.error}`);
-    }
-  },
+subscribe("mist:topics:state", (event) => {
+  const { state, cause } = event as mist.TopicsStateEvent;
+  if (state === "connected") console.log(`linked to the broker on ${broker.host}`);
+  if (state === "disconnected") console.log(`no broker on ${broker.host}: ${cause}`);
 });
 
-const bus = link(broker.hostname, Number(broker.port || 4222), (news) => room.subject.send(news));
+const relay =
+  broker.protocol === "redis:"
+    ? redis(createClient({ url: broker.href }), { streams: true })
+    : nats({ servers: broker.host });
+const topics = mist.topics({ relay });
 
 const server = await mist
   .new((request) => {
@@ -62,23 +37,20 @@ for (const signal of ["SIGINT", "SIGTERM"])
   process.once(signal, async () => {
     // Our people leave first, and the others hear of it.
     await server.stop({ deadlineMs: 5_000 });
-    await bus.stop();
-    await room.stop();
+    await topics.close();
   });
 
 function join(request: mist.Request): mist.ServerResponse {
   const name = new URLSearchParams(request.query).get("name")?.slice(0, 20) || "someone";
   return mist.websocket({
     request,
-    onInit(conn: mist.WebSocket<mist.PreparedFrame>) {
-      room.subject.send({ type: "join", member: conn.subject, name });
-      return conn.subject;
+    onInit(conn) {
+      topics.join(conn, "room");
+      topics.publish("room", `* ${name} joined`);
     },
-    async handler(member, message, conn) {
-      if (message.type === "text")
-        room.subject.send({ type: "say", member, text: message.data.slice(0, 500) });
-      if (message.type === "user") await conn.sendPrepared(message.message);
+    handler(_state, message) {
+      if (message.type === "text") topics.publish("room", `${name}: ${message.data.slice(0, 500)}`);
     },
-    onClose: (member) => room.subject.send({ type: "leave", member }),
+    onClose: () => void topics.publish("room", `* ${name} left`),
   });
 }

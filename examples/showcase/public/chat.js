@@ -6,6 +6,7 @@ const log = element("chat-log");
 const people = element("chat-people");
 const name = element("chat-name");
 const text = element("chat-text");
+const say = element("chat-form").querySelector("[type=submit]");
 
 const ANIMALS = ["Otter", "Heron", "Lynx", "Moth", "Seal", "Wren", "Hare", "Newt", "Crane", "Vole"];
 name.value = `${ANIMALS[Math.floor(Math.random() * ANIMALS.length)]} ${Math.floor(Math.random() * 90) + 10}`;
@@ -19,10 +20,13 @@ function connect() {
   );
   socket.addEventListener("open", () => {
     attempts = 0;
+    say.disabled = false;
   });
   socket.addEventListener("message", ({ data }) => receive(JSON.parse(data)));
   socket.addEventListener("close", ({ code }) => {
-    people.textContent = code === 1001 ? "the server has stopped" : "not connected";
+    const why = code === 1001 ? "the server has stopped" : "not connected";
+    people.textContent = `${why}; trying again`;
+    say.disabled = true;
     attempts++;
     setTimeout(connect, Math.min(500 * 2 ** attempts, 10_000));
   });

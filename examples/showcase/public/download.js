@@ -1,6 +1,6 @@
 // Reads an answer of unknown length piece by piece, as it comes. "Stop" hangs up, and the server stops working.
 
-import { bytes, element, number, rate, show } from "./page.js";
+import { bytes, element, fill, number, rate, show } from "./page.js";
 
 const answer = element("download-answer");
 const progress = element("download-progress");
@@ -21,7 +21,7 @@ form.addEventListener("submit", async (event) => {
     if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
     for await (const piece of pieces(response)) {
       add(tally, piece);
-      progress.value = tally.lines / count;
+      fill(progress, tally.lines / count);
       report(tally, "…");
     }
     report(tally, `\nthe last one: ${tally.last}`);

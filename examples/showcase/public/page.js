@@ -11,6 +11,12 @@ export function show(output, text, { failed = false } = {}) {
   output.classList.toggle("failed", failed);
 }
 
+/** Moves a bar of progress, and the percentage beside it. */
+export function fill(progress, fraction) {
+  progress.value = fraction;
+  progress.nextElementSibling.textContent = `${Math.floor(fraction * 100)} %`;
+}
+
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /** 1536 → "1.5 KiB" */

@@ -1,7 +1,7 @@
 // A streamed upload. The bar shows what the server has received, as it says itself over Server-Sent Events;
 // at the end its SHA-256 is compared with the one worked out here.
 
-import { bytes, element, rate, show } from "./page.js";
+import { bytes, element, fill, rate, show } from "./page.js";
 
 const MIB = 1024 * 1024;
 /** Beyond this, the file is not read into memory to hash it here. */
@@ -30,12 +30,12 @@ async function upload(content) {
   cancel.disabled = false;
   sample.disabled = true;
   cancel.onclick = () => control.abort();
-  progress.value = 0;
+  fill(progress, 0);
   try {
     await reports.opened;
     const sent = fetch(`/upload?id=${id}`, { method: "PUT", body: content, signal: control.signal });
     const [result, here] = await Promise.all([sent.then(read), hash(content)]);
-    progress.value = 1;
+    fill(progress, 1);
     conclude(content, result, here);
   } catch (error) {
     show(answer, control.signal.aborted ? "Cancelled. The server threw away what it had." : error.message, {
@@ -54,7 +54,7 @@ function watch(id, size) {
   const feed = new EventSource(`/upload/progress?id=${id}`);
   feed.addEventListener("progress", (event) => {
     const { received } = JSON.parse(event.data);
-    progress.value = size === 0 ? 1 : received / size;
+    fill(progress, size === 0 ? 1 : received / size);
     show(answer, `the server has ${bytes(received)} of ${bytes(size)}`);
   });
   const opened = new Promise((resolve, reject) => {

@@ -9,11 +9,17 @@ export interface Figures {
   readonly uptimeSeconds: number;
   readonly requests: number;
   readonly connections: number;
+  /** Requests over HTTP/2 that are being answered, WebSockets and event streams included. */
+  readonly streams: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly memory: number;
   readonly processorPercent: number;
 }
+
+/** Readings that are kept for pages that open, one a second. */
+const KEPT = 61;
+const history: Figures[] = [];
 
 const listeners = new Set<(figures: Figures) => void>();
 const readings = {
@@ -37,8 +43,9 @@ export function watch(server: mist.Server): () => void {
     const busyMs = (now.usage.user + now.usage.system - before.usage.user - before.usage.system) / 1_000;
     const processorPercent = Math.round((busyMs / (now.at - before.at)) * 100);
     before = now;
-    if (listeners.size === 0) return;
     const figures = read(server, processorPercent);
+    history.push(figures);
+    if (history.length > KEPT) history.shift();
     for (const listener of listeners) listener(figures);
   }, 1_000);
   return () => clearInterval(timer);
@@ -51,6 +58,7 @@ function read(server: mist.Server, processorPercent: number): Figures {
     uptimeSeconds: process.uptime(),
     requests,
     connections: info.connections,
+    streams: info.streams,
     bytesIn: info.bytesRead,
     bytesOut: info.bytesWritten,
     memory: process.memoryUsage.rss(),
@@ -58,11 +66,14 @@ function read(server: mist.Server, processorPercent: number): Figures {
   };
 }
 
-/** An event stream of the readings. */
+/** An event stream of the readings. It begins with those of the last minute, so that a new page has a full chart. */
 export function live(request: mist.Request): mist.ServerResponse {
   return mist.serverSentEvents({
     request,
-    init: () => [undefined, selector<Figures>().select(readings)],
+    init: (stream) => {
+      stream.sendEvent(mist.event(JSON.stringify(history)).eventName("history"));
+      return [undefined, selector<Figures>().select(readings)];
+    },
     // A page that does not keep up misses readings; it never piles them up here.
     maxMailbox: 1,
     overflow: "drop-oldest",

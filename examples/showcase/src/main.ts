@@ -1,4 +1,5 @@
-// The showcase: one page that uses everything mist does. PORT chooses the port, 0 a free one.
+// The showcase: one page that uses everything mist does. PORT chooses the port, 0 a free one. With CERT and KEY, PEM files,
+// it is served over TLS, and browsers speak HTTP/2 with it; the top of echo-tls says how to make them.
 
 import * as mist from "@x/mist";
 import { watch } from "./figures.ts";
@@ -8,7 +9,11 @@ const port = readPort(process.env["PORT"] ?? "4000");
 
 try {
   const routes = await createRoutes();
-  const server = await mist.new(routes.handler).port(port).withIpv6().afterStart(greet).start();
+  const { CERT: certfile, KEY: keyfile } = process.env;
+  const builder = mist.new(routes.handler).port(port).withIpv6().afterStart(greet);
+  const secure =
+    certfile === undefined || keyfile === undefined ? builder : builder.withTls({ certfile, keyfile });
+  const server = await secure.start();
   const unwatch = watch(server);
   const stop = async () => {
     unwatch();
@@ -19,8 +24,8 @@ try {
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);
 } catch (error) {
-  if (!(error instanceof mist.StartError)) throw error;
-  console.error(explain(error));
+  if (!(error instanceof mist.StartError || error instanceof mist.CertificateError)) throw error;
+  console.error(error instanceof mist.StartError ? explain(error) : error.message);
   process.exitCode = 1;
 }
 
@@ -38,7 +43,7 @@ function explain(error: mist.StartError): string {
 }
 
 function greet(address: mist.ServerAddress): void {
-  const url = `http://localhost:${address.port}`;
+  const url = `${address.scheme}://localhost:${address.port}`;
   console.log(`
   The showcase is on ${url}
 

@@ -1,14 +1,25 @@
-// The page in a real browser: every card does what it says.
+// The page in a real browser: every card does what it says, and over TLS the live ones do it over HTTP/2.
 
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Program, startProgram } from "../../program.ts";
 import { executablePath, openBrowser } from "./chromium.ts";
 
 const VIEWPORT = { width: 1180, height: 900 };
+
+/** What axe finds on a page. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  return page.evaluate(async () => {
+    const { violations } = await (window as unknown as { axe: typeof axe }).axe.run();
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+  });
+}
 
 describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
   const faults: string[] = [];
@@ -52,6 +63,33 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
     expect(Number(await page.locator("#requests").textContent())).toBeGreaterThan(5);
   });
 
+  test("a page that opens has the chart of the time before it", async () => {
+    const points = (tab: Page) =>
+      tab.evaluate(() => document.querySelector(".chart-line")!.getAttribute("d")!.split("L").length);
+    await expect.poll(() => points(page), { timeout: 15_000 }).toBeGreaterThan(2);
+    const other = await open();
+    await other.locator(".chart-line[d^=M]").waitFor({ state: "attached" });
+    expect(await points(other)).toBeGreaterThan(2);
+    expect(await other.locator(".mark").allTextContents()).toEqual(["1 KiB/s", "1 MiB/s", "1 GiB/s"]);
+    await other.close();
+  });
+
+  test("has one h1, and the source of each card", async () => {
+    expect(await page.locator("h1").allTextContents()).toEqual(["mist"]);
+    const hrefs = await page
+      .locator(".route a")
+      .evaluateAll((links) => links.map((link) => link.getAttribute("href")!));
+    expect(hrefs.length).toBe(await page.locator(".card").count());
+    for (const href of hrefs) {
+      const response = await page.request.get(`${program.url}${href}`);
+      expect([href, response.status()]).toEqual([href, 200]);
+    }
+  });
+
+  test("came over HTTP/1.1, as cleartext does", async () => {
+    expect(await answer("protocol", /./)).toBe("http/1.1");
+  });
+
   test("echoes what is posted", async () => {
     await page.fill("#echo-text", "Ahoj 👋");
     await page.click("#echo-form button");
@@ -78,6 +116,7 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
     await page.locator("#upload-answer .good").waitFor();
     const seen = await page.evaluate(() => (window as unknown as { seen: number[] }).seen);
     expect(seen.filter((value) => value > 0 && value < 1).length).toBeGreaterThan(0);
+    expect(await page.locator("#upload-progress + .percent").textContent()).toBe("100 %");
   });
 
   test("streams an answer of unknown length, and stops when told to", async () => {
@@ -119,6 +158,11 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
     await page.locator("#chat-log", { hasText: "Ada left" }).waitFor();
   });
 
+  test.each(["light", "dark"] as const)("is accessible, %s", async (colorScheme) => {
+    await page.emulateMedia({ colorScheme });
+    expect(await violations(page)).toEqual([]);
+  });
+
   test("fits a phone without scrolling sideways", async () => {
     await page.setViewportSize({ width: 390, height: 844 });
     const [content, screen] = await page.evaluate(() => [
@@ -131,5 +175,110 @@ describe.skipIf(executablePath === undefined)("the page, in Chromium", () => {
 
   test("and none of it leaves a fault in the console", () => {
     expect(faults).toEqual([]);
+  });
+});
+
+describe.skipIf(executablePath === undefined)("the page when the server goes, in Chromium", () => {
+  test("says that its figures are old", async () => {
+    const program = await startProgram("showcase");
+    const browser = await openBrowser();
+    try {
+      const page = await browser.newPage({ viewport: VIEWPORT });
+      page.setDefaultTimeout(20_000);
+      await page.goto(program.url);
+      await page.locator("#clock", { hasText: /^\d/ }).waitFor();
+      expect(await page.locator("#live-stale").isVisible()).toBe(false);
+      await program.stop();
+      await page.locator("#live-state[data-state=lost]").waitFor();
+      expect(await page.locator("#live-stale").textContent()).toMatch(/^Connection lost. As of \d/);
+      await page.locator("#chat-form [type=submit]:disabled").waitFor();
+      expect(await violations(page)).toEqual([]);
+    } finally {
+      await browser.close();
+      await program.stop();
+    }
+  });
+});
+
+describe.skipIf(executablePath === undefined)("the page over TLS, in Chromium", () => {
+  const faults: string[] = [];
+  let folder: string;
+  let program: Program;
+  let browser: Browser;
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "showcase-tls-"));
+    const [CERT, KEY] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+    const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+    const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+    execFileSync("openssl", ["req", "-x509", ...curve, ...names, "-keyout", KEY, "-out", CERT], {
+      stdio: "ignore",
+    });
+    program = await startProgram("showcase", { CERT, KEY });
+    browser = await openBrowser("--ignore-certificate-errors");
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await program?.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  async function open(): Promise<Page> {
+    const tab = await browser.newPage({ viewport: VIEWPORT, ignoreHTTPSErrors: true });
+    tab.setDefaultTimeout(20_000);
+    tab.on("pageerror", (error) => faults.push(error.message));
+    tab.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+    await tab.goto(`https://localhost:${program.port}`);
+    return tab;
+  }
+
+  test("came over HTTP/2, and so do its event stream and its WebSocket: one connection for all", async () => {
+    const page = await open();
+    expect(await page.locator("#protocol", { hasText: /./ }).textContent()).toBe("h2");
+    await page.locator("#live-state[data-state=live]").waitFor();
+    await page.locator("#chat-people", { hasText: await page.inputValue("#chat-name") }).waitFor();
+    await page.locator("#connections", { hasText: /^1$/ }).waitFor();
+    await page.locator("#streams", { hasText: /^2$/ }).waitFor();
+    await page.context().close();
+  });
+
+  test("two tabs chat", async () => {
+    const [one, other] = [await open(), await open()];
+    await other.fill("#chat-name", "Ada");
+    await other.press("#chat-name", "Tab");
+    await one.locator("#chat-people", { hasText: "Ada" }).waitFor();
+    await one.fill("#chat-text", "is there anybody out there?");
+    await one.press("#chat-text", "Enter");
+    await other.locator("#chat-log", { hasText: "is there anybody out there?" }).waitFor();
+    await other.close();
+    await one.locator("#chat-log", { hasText: "Ada left" }).waitFor();
+  });
+
+  test("a WebSocket closes cleanly, whoever closes it", async () => {
+    const page = await open();
+    const closed = await page.evaluate(async () => {
+      const socket = new WebSocket(`${location.origin.replace("http", "ws")}/chat?name=Bob`);
+      await new Promise((resolve) => socket.addEventListener("open", resolve));
+      const over = new Promise<CloseEvent>((resolve) => socket.addEventListener("close", resolve));
+      socket.close(4000, "enough");
+      const { code, reason, wasClean } = await over;
+      return { code, reason, wasClean };
+    });
+    // What the server answered: the code, without the reason.
+    expect(closed).toEqual({ code: 4000, reason: "", wasClean: true });
+
+    const told = page.evaluate(async () => {
+      const socket = new WebSocket(`${location.origin.replace("http", "ws")}/chat?name=Bob`);
+      await new Promise((resolve) => socket.addEventListener("open", resolve));
+      document.title = "open";
+      const over = new Promise<CloseEvent>((resolve) => socket.addEventListener("close", resolve));
+      const { code, reason, wasClean } = await over;
+      return { code, reason, wasClean };
+    });
+    await page.waitForFunction(() => document.title === "open");
+    expect(faults).toEqual([]);
+    expect(await program.stop()).toBe(0);
+    expect(await told).toEqual({ code: 1001, reason: "the server is stopping", wasClean: true });
   });
 });

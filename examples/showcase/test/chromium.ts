@@ -22,7 +22,7 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-/** A browser with an empty profile. */
-export function openBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: executablePath ?? "", args: FLAGS });
+/** A browser with an empty profile. `flags` of its command line join those for every test. */
+export function openBrowser(...flags: readonly string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: executablePath ?? "", args: [...FLAGS, ...flags] });
 }

@@ -87,16 +87,17 @@ test.each([
   expect(response.status).toBe(status);
 });
 
-test("a live feed brings figures", async () => {
+test("a live feed brings the figures of the last minute, then new ones", async () => {
   const control = new AbortController();
   const response = await fetch(`${program.url}/live`, { signal: control.signal });
   let text = "";
   for await (const piece of response.body!) {
     text += new TextDecoder().decode(piece);
-    if (text.includes("\n\n")) break;
+    if (text.split("\n\n").length > 2) break;
   }
   control.abort();
-  const figures = JSON.parse(/^data: ?(.*)$/m.exec(text)?.[1] ?? "{}");
+  const [history, figures] = [...text.matchAll(/^data: ?(.*)$/gm)].map(([, data]) => JSON.parse(data!));
+  expect(history).toBeInstanceOf(Array);
   expect(figures).toMatchObject({ connections: expect.any(Number), bytesIn: expect.any(Number) });
   expect(figures.requests).toBeGreaterThan(0);
 });

@@ -28,13 +28,19 @@ async function join(name: string): Promise<{ socket: WebSocket; hear(): Promise<
   };
 }
 
-test("all in the room hear who comes, what is said, and who goes; then the server says goodbye", async () => {
+test("all in the room hear who comes, what is said, and who goes, in whatever process they are", async () => {
+  // Connections go to the two processes in turn.
   const ada = await join("Ada");
-  expect(await ada.hear()).toBe("* Ada joined, 1 here");
+  expect(await ada.hear()).toBe("* Ada joined");
   const bob = await join("Bob");
-  expect([await ada.hear(), await bob.hear()]).toEqual(["* Bob joined, 2 here", "* Bob joined, 2 here"]);
+  expect([await ada.hear(), await bob.hear()]).toEqual(["* Bob joined", "* Bob joined"]);
   ada.socket.send("good morning 🌫️");
   expect([await ada.hear(), await bob.hear()]).toEqual(["Ada: good morning 🌫️", "Ada: good morning 🌫️"]);
+  // Names come with what is said.
+  for (const member of [ada, bob]) {
+    member.socket.send("/who");
+    expect(await member.hear()).toBe("* here: Ada, Bob");
+  }
   bob.socket.close();
   expect(await ada.hear()).toBe("* Bob left");
   const closed = once(ada.socket, "close");

@@ -4,6 +4,7 @@
 // inside Node, such as those of the name lookup.
 
 import { performance } from "node:perf_hooks";
+import { setImmediate as turn } from "node:timers";
 import { UsageError } from "./errors.ts";
 
 /** A timer that has been set. */
@@ -24,14 +25,19 @@ export interface Clock {
   clearTimer(timer: Timer | undefined): void;
   /** Calls `run` once the event loop has polled the sockets, as `setImmediate` does. */
   nextTurn(run: () => void): void;
+  /** Settles as `promise` does. A clock that stands still goes on meanwhile: what is disposed of must not wait for ever. */
+  until<Value>(promise: Promise<Value>): Promise<Value>;
 }
 
-const realClock: Clock = {
+/** The clock of the machine, whatever clock is in use: for work that the machine is to be spared. */
+export const realClock: Clock = {
   now: () => performance.now(),
   wallTime: () => Date.now(),
   setTimer: (run, ms) => setTimeout(run, ms),
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
-  nextTurn: (run) => void setImmediate(run),
+  // Not the global: test runners replace that to fake time, and a turn is none.
+  nextTurn: (run) => void turn(run),
+  until: (promise) => promise,
 };
 
 let current: Clock = realClock;
@@ -44,6 +50,7 @@ export const clock: Clock = {
   setTimer: (run, ms) => current.setTimer(run, ms),
   clearTimer: (timer) => current.clearTimer(timer),
   nextTurn: (run) => current.nextTurn(run),
+  until: (promise) => current.until(promise),
 };
 
 /** Resolves in the next turn of the event loop. */

@@ -174,3 +174,6 @@ export class ProxyProtocolError extends TransportError {
     this.reason = reason;
   }
 }
+
+/** Hears of what fails and does nothing: for what is told in another way, or concerns nobody. */
+export function ignore(): void {}

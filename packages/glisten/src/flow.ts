@@ -18,7 +18,7 @@ interface Waiting {
 export class Flow {
   #blocked = false;
   #waiting: Waiting | undefined = undefined;
-  #end: { readonly error: unknown } | undefined = undefined;
+  #makeError: (() => unknown) | undefined = undefined;
 
   /** True from {@link block} until {@link open}: more is not welcome. */
   get blocked(): boolean {
@@ -27,12 +27,12 @@ export class Flow {
 
   /** True once {@link abandon} was called. */
   get abandoned(): boolean {
-    return this.#end !== undefined;
+    return this.#makeError !== undefined;
   }
 
   /** The consumer takes less than it is given. */
   block(): void {
-    if (this.#end === undefined) this.#blocked = true;
+    if (this.#makeError === undefined) this.#blocked = true;
   }
 
   /** The consumer has caught up: resolves the promise that producers wait for. */
@@ -44,14 +44,17 @@ export class Flow {
     waiting?.resolve();
   }
 
-  /** The consumer is gone: present and later waits reject with `error`. */
-  abandon(error: unknown): void {
-    if (this.#end !== undefined) return;
-    this.#end = { error };
+  /**
+   * The consumer is gone: present and later waits reject with what `makeError` returns. It is called for those who wait
+   * only: an error captures its stack, and at most ends nobody does.
+   */
+  abandon(makeError: () => unknown): void {
+    if (this.#makeError !== undefined) return;
+    this.#makeError = makeError;
     this.#blocked = false;
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    waiting?.reject(error);
+    waiting?.reject(makeError());
   }
 
   /**
@@ -59,7 +62,7 @@ export class Flow {
    * share one promise, which may be ignored.
    */
   whenRoom(): Promise<void> {
-    if (this.#end !== undefined) return quietRejection(this.#end.error);
+    if (this.#makeError !== undefined) return quietRejection(this.#makeError());
     if (!this.#blocked) return roomNow;
     this.#waiting ??= newWaiting();
     return this.#waiting.promise;

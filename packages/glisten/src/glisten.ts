@@ -142,7 +142,7 @@ export class Builder {
 
   /**
    * After `close`: for how long to read and discard until the peer hangs up (default: 2000 ms), and how long a peer
-   * may then take nothing of what is left to send (default: 10 000 ms).
+   * may then take nothing of what is left to send (default: 60 000 ms).
    */
   withLinger(linger: {
     readonly lingerMs?: number | undefined;

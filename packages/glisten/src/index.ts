@@ -10,8 +10,9 @@ export {
   type ClusterPrimary,
   type ClusterWorker,
   cluster,
+  type WorkerFigures,
 } from "./cluster/cluster.ts";
-export type { WorkerAddress, WorkerFigures } from "./cluster/messages.ts";
+export type { WorkerAddress } from "./cluster/messages.ts";
 export type { ClusterMember } from "./cluster/worker.ts";
 export {
   type Connection,

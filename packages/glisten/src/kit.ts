@@ -9,6 +9,7 @@ export {
   DeadlineError,
   describeError,
   HandlerError,
+  ignore,
   ProxyProtocolError,
   type SocketReason,
   StartError,
@@ -19,3 +20,6 @@ export {
 export { Flow, quietRejection } from "./flow.ts";
 export { placeNames, targetOf } from "./listen-place.ts";
 export { checkFunction, checkFunctions, checkNames, shown } from "./option-names.ts";
+export { switches } from "./performance/switch.ts";
+export { unmapIpAddress } from "./transport/address.ts";
+export { type TrustedPeers, trustedPeers } from "./transport/proxy-protocol.ts";

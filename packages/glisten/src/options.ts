@@ -166,7 +166,8 @@ const table: { readonly [Name in keyof ServerOptions]: Row<ServerOptions[Name]> 
   handshakeTimeoutMs: { default: 15_000, check: milliseconds },
   initTimeoutMs: { default: 10_000, check: milliseconds },
   lingerMs: { default: 2_000, check: milliseconds },
-  stallMs: { default: 10_000, check: milliseconds },
+  // As `sendMs`: progress is seen in steps of 64 KiB and more, and a reader of 3 KB/s takes up to 42 seconds for one.
+  stallMs: { default: 60_000, check: milliseconds },
   sendMs: { default: 90_000, check: millisecondsOrInfinity },
   minSendRate: { default: 240, check: integer(0, 1_073_741_824) },
   stopDeadlineMs: { default: 10_000, check: integer(0, longestTimerMs) },

@@ -5,10 +5,11 @@
 //   GET  /            Hello, world!
 //   POST /echo        the request body
 //   POST /hash        the SHA-256 of the request body, in hexadecimal
+//   POST /count       how many bytes the request body has
 //   GET  /file/1m     a file of 1 MiB; /file/4k one of 4 KiB
 //   GET  /download    100 MiB in chunks
 //   /ws, /ws-deflate  WebSocket echo, without and with permessage-deflate
-//   /room             WebSocket that receives what `globalThis.benchTasks.publish` sends
+//   /room, /events    WebSocket and event stream that receive what `globalThis.benchTasks.publish` sends
 
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -24,7 +25,7 @@ writeFileSync(join(folder, "4k"), Buffer.alloc(4096, "x"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 
 const chunk = Buffer.alloc(65_536, "x");
-const room = mist.broadcast();
+const topics = mist.topics();
 
 /**
  * @param {mist.Request} request
@@ -59,6 +60,16 @@ async function hash(request) {
     .setBody(mist.bytes(digest.digest("hex")));
 }
 
+/** @param {mist.Request} request */
+async function count(request) {
+  let length = 0;
+  for await (const piece of mist.stream(request)) length += piece.length;
+  return mist
+    .response(200)
+    .setHeader("content-type", "text/plain")
+    .setBody(mist.bytes(String(length)));
+}
+
 function* chunks() {
   for (let i = 0; i < 1600; i++) yield chunk;
 }
@@ -72,6 +83,8 @@ function handle(request) {
       return echo(request);
     case "/hash":
       return hash(request);
+    case "/count":
+      return count(request);
     case "/file/1m":
     case "/file/4k":
       return mist.sendFile(join(folder, request.path.slice("/file/".length)), { request });
@@ -82,14 +95,20 @@ function handle(request) {
     case "/ws-deflate":
       return echoSocket(request, true);
     case "/room":
-      return echoSocket(request, false, (socket) => void room.join(socket));
+      return echoSocket(request, false, (socket) => void topics.join(socket, "room"));
+    case "/events":
+      return mist.serverSentEvents({
+        request,
+        init: (stream) => void topics.join(stream, "room"),
+        loop: () => undefined,
+      });
     default:
       return mist.response(404);
   }
 }
 
 // The probe asks for it: a message to everybody in the room.
-if (globalThis.benchTasks) globalThis.benchTasks.publish = (data) => void room.publish(data);
+if (globalThis.benchTasks) globalThis.benchTasks.publish = (data) => void topics.publish("room", data);
 
 const builder = mist.new(handle).bind("127.0.0.1").port(Number(port));
 const server = await (certfile === undefined ? builder : builder.withTls({ certfile, keyfile })).start();

@@ -1,4 +1,6 @@
-// Runs the Autobahn test suite against mist's WebSocket: pnpm conformance:autobahn [CASE …]
+// Runs the Autobahn test suite against mist's WebSocket: pnpm conformance:autobahn [--http2] [CASE …]
+//
+// With `--http2` the suite, which speaks HTTP/1.1, is led over HTTP/2 (RFC 8441) by bridge.mjs.
 //
 // Runs the service `autobahn` of docker-compose.yml with Docker, or a local `wstest` that AUTOBAHN_WSTEST names. CASEs such
 // as `6.*` restrict the run; a full run must have all 517 cases. The suite's report stays in
@@ -17,7 +19,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, "..", "..", "..");
 const reports = join(here, "reports");
 const wstest = process.env.AUTOBAHN_WSTEST;
-const chosen = process.argv.slice(2);
+const http2 = process.argv[2] === "--http2";
+const chosen = process.argv.slice(http2 ? 3 : 2);
 
 const spec = JSON.parse(readFileSync(join(here, "fuzzingclient.json"), "utf8"));
 const port = new URL(spec.servers[0].url).port;
@@ -25,20 +28,29 @@ const port = new URL(spec.servers[0].url).port;
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
 
-const server = await startServer();
+const programs = [];
 try {
+  if (http2) {
+    const behind = String(Number(port) + 1);
+    programs.push(await startProgram("server.mjs", behind));
+    programs.push(await startProgram("bridge.mjs", port, `http://127.0.0.1:${behind}`));
+  } else programs.push(await startProgram("server.mjs", port));
   await (wstest === undefined ? runDocker() : runLocally(wstest));
 } finally {
-  server.kill("SIGTERM");
+  for (const program of programs) program.kill("SIGTERM");
 }
 process.exitCode = judge() ? 0 : 1;
 
-async function startServer() {
-  const child = spawn(process.execPath, [join(here, "server.mjs"), port], {
+/**
+ * @param {string} name
+ * @param {string[]} args
+ */
+async function startProgram(name, ...args) {
+  const child = spawn(process.execPath, [join(here, name), ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   await new Promise((/** @type {(value?: undefined) => void} */ resolve, reject) => {
-    child.once("exit", (code) => reject(new Error(`the server exited with ${code}; is the package built?`)));
+    child.once("exit", (code) => reject(new Error(`${name} exited with ${code}; is the package built?`)));
     child.stdout.on("data", (chunk) => {
       if (chunk.toString().includes("Listening on")) resolve();
     });

@@ -74,6 +74,11 @@ export class VirtualTime {
     this.#add(0, run, true);
   }
 
+  /** Time goes on by itself here. */
+  until<Value>(promise: Promise<Value>): Promise<Value> {
+    return promise;
+  }
+
   /** A timer of the simulation's own. */
   after(ms: number, run: () => void): VirtualTimer {
     return this.#add(Math.max(0, ms), run, false);

@@ -1,7 +1,9 @@
 // Several processes that serve one address: glisten's cluster, given mist's builders.
 
+import nodeCluster from "node:cluster";
 import * as glisten from "@x/glisten";
 import { Builder } from "./mist.ts";
+import { theHub } from "./relay/cluster/hub.ts";
 import type { Server } from "./running-server.ts";
 
 /**
@@ -20,7 +22,9 @@ import type { Server } from "./running-server.ts";
 export function cluster(
   build: () => Builder | Promise<Server>,
   options?: glisten.ClusterOptions,
-): Promise<glisten.ClusterPrimary | glisten.ClusterWorker<Server>> {
+): Promise<glisten.ClusterPrimary<Server> | glisten.ClusterWorker<Server>> {
+  // Workers may have topics with `clusterRelay` although the primary has none.
+  if (!nodeCluster.isWorker) theHub();
   return glisten.cluster(async () => {
     const built = await build();
     return built instanceof Builder ? built.start() : built;

@@ -12,10 +12,12 @@ export {
   type ClusterPrimary,
   type ClusterWorker,
   type ConnectionInfo,
+  type ConnectOptions,
   continue,
   type IpAddress,
   ipAddressToString,
   type ListenPlace,
+  type MemorySocket,
   type Overrides,
   type ProxyProtocolOptions,
   type ServerTls,
@@ -41,6 +43,10 @@ export {
   selector,
   subject,
 } from "@x/glisten/actor";
+export type { FetchedResponse } from "./client/answer.ts";
+export type { WebSocketClientOptions } from "./client/client.ts";
+export type { FetchInit } from "./client/outgoing.ts";
+export type { WebSocketClient } from "./client/websocket-client.ts";
 export { cluster } from "./cluster.ts";
 export {
   BodyError,
@@ -64,8 +70,10 @@ export {
 } from "./http/conditional.ts";
 export type { ContentCoding } from "./http/content-negotiation.ts";
 export type { Field, Fields, FieldsOption } from "./http/fields.ts";
+export type { ForwardedHeaders } from "./http/forwarded.ts";
 export { HttpError, type HttpErrorOptions } from "./http/http-error.ts";
 export type { Request, RequestBody } from "./http/request.ts";
+export type * from "./http/request-context.ts";
 export {
   type EmptyBody,
   type Response,
@@ -73,6 +81,7 @@ export {
   response,
   type Trailers,
 } from "./http/response.ts";
+export type { CookieOptions } from "./http/set-cookie.ts";
 export type { Http1Limits } from "./http1/limits.ts";
 export type { Http2Limits } from "./http2/limits.ts";
 export {
@@ -84,6 +93,8 @@ export {
   type ServerSpecification,
 } from "./mist.ts";
 export { type Deadlines, defaultDeadlines, defaultLimits, type Http2Sizes, type Limits } from "./options.ts";
+export type { Undelivered } from "./relay/outbox.ts";
+export type { Relay, RelaySink } from "./relay/relay.ts";
 export type { Server, ServerAddress, ServerInfo, StopReport } from "./running-server.ts";
 export { type ServeOptions, type ServerOptions, serve } from "./serve.ts";
 export type { BodySource } from "./server/body/body-source.ts";
@@ -98,9 +109,13 @@ export {
   type ServerResponse,
   type SourceBody,
   type UpgradeBody,
+  type UpgradeHost,
 } from "./server/body/response-body.ts";
 export type { ResponseStream } from "./server/body/response-stream.ts";
 export { type CompressOptions, compress } from "./server/compression/compress.ts";
+export type { ServerEventMap } from "./server/events.ts";
+export type { ByteStream } from "./server/exchange/byte-stream.ts";
+export type { ForwardedOptions } from "./server/exchange/forwarded.ts";
 export {
   type BodyPart,
   type BodyReader,
@@ -108,6 +123,7 @@ export {
   readBody,
   stream,
 } from "./server/exchange/request-body.ts";
+export type { RequestIdOptions } from "./server/exchange/request-id.ts";
 export { getConnectionInfo, sendInformational, waitUntil } from "./server/exchange/request-services.ts";
 export type { ErrorReport, FailureHandler, Handler } from "./server/exchange/service.ts";
 export type {
@@ -115,7 +131,9 @@ export type {
   RequestErrorEvent,
   RequestRefusedEvent,
   RequestStartEvent,
+  RequestTrace,
 } from "./server/exchange/telemetry.ts";
+export { type DownloadOptions, download } from "./server/files/download.ts";
 export { type SendFileOptions, sendFile } from "./server/files/file.ts";
 export type { DotfilesPolicy } from "./server/files/file-path.ts";
 export {
@@ -131,13 +149,25 @@ export {
   serverSentEvents,
 } from "./server/streams/event-stream.ts";
 export type { StreamActor, StreamHandler } from "./server/streams/stream-actor.ts";
+export type { SlowClientPolicy } from "./server/topics/member.ts";
+export type { Content as TopicContent, FrameMaker, TopicMessage } from "./server/topics/message.ts";
+export type { ReplayOptions, TopicsOptions, UnsentOptions } from "./server/topics/options.ts";
+export type { TopicMember } from "./server/topics/outlet.ts";
+export type { PresenceEvent } from "./server/topics/presence.ts";
+export type {
+  TopicsDroppedEvent,
+  TopicsErrorEvent,
+  TopicsState,
+  TopicsStateEvent,
+} from "./server/topics/telemetry.ts";
 export {
-  type Broadcast,
-  type BroadcastOptions,
-  broadcast,
-  type Listener,
-  type SlowClientPolicy,
-} from "./server/websocket/broadcast.ts";
+  type Joined,
+  type JoinOptions,
+  type PublishOptions,
+  type Replay,
+  type Topics,
+  topics,
+} from "./server/topics/topics.ts";
 export type { CompressionOptions, WebSocketTuning } from "./server/websocket/options.ts";
 export { type PreparedFrame, prepareFrame } from "./server/websocket/prepared-frame.ts";
 export type {
@@ -153,4 +183,8 @@ export {
   type WebSocketOptions,
   websocket,
 } from "./server/websocket/websocket.ts";
+export { type CorsOptions, cors } from "./server/wrappers/cors.ts";
+export { type EtagOptions, etag } from "./server/wrappers/etag.ts";
 export { event, type ServerSentEvent } from "./sse/event.ts";
+export { test } from "./test.ts";
+export type { CloseStatus } from "./websocket/close-code.ts";

@@ -3,15 +3,27 @@
 import type { Buffer } from "node:buffer";
 import * as glisten from "@x/glisten";
 import type { ChildSpecification } from "@x/glisten/actor";
-import { checkFunction, checkNames, shown } from "@x/glisten/kit";
+import { callUser, checkFunction, checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "./errors.ts";
 import type { RequestBody } from "./http/request.ts";
 import { type BytesBody, type EmptyBody, Response } from "./http/response.ts";
 import { type Deadlines, defaultDeadlines, defaultLimits, type Limits, withOverrides } from "./options.ts";
 import { Server, type ServerAddress } from "./running-server.ts";
 import type { ServerResponse } from "./server/body/response-body.ts";
+import { serverEvents } from "./server/events.ts";
+import { currentContext } from "./server/exchange/async-context.ts";
 import { BackgroundWork } from "./server/exchange/background-work.ts";
+import {
+  type ForwardedOptions,
+  type ForwardedSettings,
+  forwardedSettings,
+} from "./server/exchange/forwarded.ts";
 import { checkedLimit, readBody } from "./server/exchange/request-body.ts";
+import {
+  type RequestIdOptions,
+  type RequestIdSettings,
+  requestIdSettings,
+} from "./server/exchange/request-id.ts";
 import type { ErrorReport, FailureHandler, Handler, Service } from "./server/exchange/service.ts";
 import { StreamCount } from "./server/exchange/stream-count.ts";
 import { httpProtocol } from "./server/negotiation.ts";
@@ -45,6 +57,8 @@ interface Settings {
   readonly onFailure: FailureHandler | undefined;
   readonly limits: Limits;
   readonly deadlines: Deadlines;
+  readonly forwarded: ForwardedSettings | undefined;
+  readonly requestId: RequestIdSettings | undefined;
   readonly secure: boolean;
   /** Undefined: on, as the default has it. */
   readonly http2: boolean | undefined;
@@ -128,6 +142,32 @@ export class Builder<in Body = RequestBody> {
   /** Expects the PROXY protocol in front of every connection of a trusted peer. */
   withProxyProtocol(options: glisten.ProxyProtocolOptions): Builder<Body> {
     return this.#below((builder) => builder.withProxyProtocol(options));
+  }
+
+  /**
+   * Believes what the proxies in the list say of their clients: `getConnectionInfo(request)`, and `scheme`, `host` and `port` of
+   * requests, are those of the nearest hop that is not in the list. Of anybody else the fields are ignored, and a chain
+   * that is malformed leaves everything as the connection says. Default: off.
+   *
+   * @throws UsageError for an unknown or missing option, and for an entry that is no address, subnet or `"unix"`.
+   *
+   * @example
+   * ```ts
+   * mist.new(handler).withForwarded({ trustedPeers: ["10.0.0.0/8"], headers: "x-forwarded" });
+   * ```
+   */
+  withForwarded(options: ForwardedOptions): Builder<Body> {
+    return this.#with({ forwarded: forwardedSettings(options) });
+  }
+
+  /**
+   * Takes the id of a request (`request.id`) from a field, if what stands there is well-formed, and makes one otherwise.
+   * Default: ids are made, whatever clients send.
+   *
+   * @throws UsageError for an unknown option, a `header` that is no field name, or a `make` that is no function.
+   */
+  withRequestId(options: RequestIdOptions = {}): Builder<Body> {
+    return this.#with({ requestId: requestIdSettings(options) });
   }
 
   /** The maximum number of connections; further ones are closed at once and counted. Default 16 384. */
@@ -267,7 +307,9 @@ export class Builder<in Body = RequestBody> {
     const { secure, afterStart } = this.#settings;
     const service = this.#service();
     const running = await this.#transport(service).supervised(target).start(signal);
-    const server = new Server(running, secure ? "https" : "http", service);
+    const check = ({ alpnProtocols }: glisten.TlsOptions): void =>
+      checkProtocols({ ...this.#settings, alpnProtocols });
+    const server = new Server(running, secure ? "https" : "http", service, check);
     try {
       await afterStart(server.address);
     } catch (error) {
@@ -280,15 +322,21 @@ export class Builder<in Body = RequestBody> {
 
   /** What the connections of one run share. */
   #service(): Service {
-    const { handler, limits, deadlines, onError, onFailure } = this.#settings;
+    const { handler, limits, deadlines, forwarded, requestId, onError, onFailure } = this.#settings;
     const background = new BackgroundWork();
+    const onFault = (error: unknown): void =>
+      void callUser(onError, { error, request: undefined, during: "listener" });
     return {
       handler,
       limits,
       deadlines,
+      forwarded,
+      requestId,
       background,
       streams: new StreamCount(),
       refusedBy: {},
+      events: serverEvents(onFault),
+      outside: currentContext(),
       onError,
       onFailure,
     };
@@ -357,6 +405,8 @@ export function create<Body = RequestBody>(handler: Handler<Body>): Builder<Body
     onFailure: undefined,
     limits: defaultLimits,
     deadlines: defaultDeadlines,
+    forwarded: undefined,
+    requestId: undefined,
     secure: false,
     http2: undefined,
     alpnProtocols: undefined,

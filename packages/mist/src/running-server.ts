@@ -2,6 +2,12 @@
 
 import * as glisten from "@x/glisten";
 import type { Child, ExitReason, Supervisor } from "@x/glisten/actor";
+import { clock } from "@x/glisten/kit";
+import type { FetchedResponse } from "./client/answer.ts";
+import type { Client, WebSocketClientOptions } from "./client/client.ts";
+import type { FetchInit } from "./client/outgoing.ts";
+import type { WebSocketClient } from "./client/websocket-client.ts";
+import { listen, type ServerEventMap } from "./server/events.ts";
 import type { Service } from "./server/exchange/service.ts";
 
 /** Where a server listens. */
@@ -32,7 +38,10 @@ export interface StopReport extends glisten.StopReport {
   readonly streams: glisten.StopCount;
 }
 
-/** A running HTTP server. `await using` stops it. It can be a child of a supervisor. */
+/**
+ * A running HTTP server. It can be a child of a supervisor. `await using` breaks off what is left of `fetch` and
+ * `websocket`, and stops it.
+ */
 export class Server implements Child, AsyncDisposable {
   /**
    * Resolves when the server has ended, and the work given to `waitUntil` with it: `shutdown`, `killed`, or `abnormal`
@@ -41,18 +50,22 @@ export class Server implements Child, AsyncDisposable {
   readonly closed: Promise<ExitReason>;
   readonly #server: glisten.Server;
   readonly #scheme: "http" | "https";
-  readonly #service: Pick<Service, "background" | "streams" | "refusedBy">;
+  readonly #service: Pick<Service, "background" | "streams" | "refusedBy" | "events">;
+  readonly #checkTls: (options: glisten.TlsOptions) => void;
   #connectionsEnded = false;
+  #client: Promise<Client> | undefined = undefined;
 
   /** @internal */
   constructor(
     server: glisten.Server,
     scheme: "http" | "https",
-    service: Pick<Service, "background" | "streams" | "refusedBy">,
+    service: Pick<Service, "background" | "streams" | "refusedBy" | "events">,
+    checkTls: (options: glisten.TlsOptions) => void,
   ) {
     this.#server = server;
     this.#scheme = scheme;
     this.#service = service;
+    this.#checkTls = checkTls;
     this.closed = this.#end();
   }
 
@@ -61,9 +74,19 @@ export class Server implements Child, AsyncDisposable {
     return this.#server.supervisor;
   }
 
-  /** Its certificates: `server.tls.update(…)`. @throws UsageError without TLS. */
+  /**
+   * Its certificates: `server.tls.update(…)`, which also rejects for `alpnProtocols` that contradict `withHttp2`.
+   *
+   * @throws UsageError without TLS.
+   */
   get tls(): glisten.ServerTls {
-    return this.#server.tls;
+    const { tls } = this.#server;
+    return {
+      update: async (options, verification) => {
+        if (typeof options === "object" && options !== null) this.#checkTls(options);
+        await tls.update(options, verification);
+      },
+    };
   }
 
   /** The port it listens on. @throws UsageError on a unix socket and on memory. */
@@ -82,6 +105,47 @@ export class Server implements Child, AsyncDisposable {
     return this.#server.connect(options);
   }
 
+  /**
+   * Sends a request in memory, and gives the response as `fetch` does: through connection, protocol and handler, with no
+   * network. Bodies are streamed both ways, and `init.signal` aborts. Interim responses are ignored, redirects are not
+   * followed. Each request has a connection of its own, whatever host the URL names; TLS certificates are not verified.
+   *
+   * @param input a path such as `"/books?page=2"`, a URL or a `Request`.
+   * @throws TypeError (rejects) where `fetch` does, with the failure as its `cause`; the reason of the signal;
+   *   UsageError for a wrong option.
+   *
+   * @example
+   * ```ts
+   * const response = await server.fetch("/books", { method: "POST", body: JSON.stringify({ title: "Emma" }) });
+   * ```
+   */
+  async fetch(input: string | URL | globalThis.Request, init: FetchInit = {}): Promise<FetchedResponse> {
+    return await (await this.#loadClient()).fetch(input, init);
+  }
+
+  /**
+   * Opens a WebSocket in memory, and gives the client's end.
+   *
+   * @param path a path such as `"/chat"`, or a URL.
+   * @throws TypeError (rejects) when the server answers with anything but 101; its `cause` is the `Response`. UsageError
+   *   for a wrong option.
+   *
+   * @example
+   * ```ts
+   * await using socket = await server.websocket("/echo");
+   * await socket.send("hello");
+   * console.log(await socket.receive()); // hello
+   * ```
+   */
+  async websocket(path: string | URL, options: WebSocketClientOptions = {}): Promise<WebSocketClient> {
+    return await (await this.#loadClient()).websocket(path, options);
+  }
+
+  #loadClient(): Promise<Client> {
+    this.#client ??= import("./client/client.ts").then(({ Client }) => new Client(this));
+    return this.#client;
+  }
+
   /** Scheme, host and port; of a unix socket, its path. */
   get address(): ServerAddress {
     return addressOf(this.#server, this.#scheme);
@@ -97,6 +161,28 @@ export class Server implements Child, AsyncDisposable {
     const refusedBy = { ...this.#service.refusedBy };
     const refused = Object.values(refusedBy).reduce((sum, count) => sum + count, 0);
     return { ...this.#server.info(), streams: this.#service.streams.open, refused, refusedBy };
+  }
+
+  /**
+   * Has `listener` called with one kind of this server's events, the same that the channel `mist:<event>` of
+   * `node:diagnostics_channel` tells for all servers. Free while nobody listens. What a listener throws, or rejects with, is
+   * told to `onError`.
+   *
+   * @returns a function that takes the listener off again.
+   * @throws UsageError for an unknown event, and unless `listener` is a function.
+   *
+   * @example
+   * ```ts
+   * const off = server.on("request:end", ({ request, status, durationMs }) => {
+   *   console.log(request.method, request.path, status, durationMs);
+   * });
+   * ```
+   */
+  on<Name extends keyof ServerEventMap>(
+    event: Name,
+    listener: (event: ServerEventMap[Name]) => unknown,
+  ): () => void {
+    return listen(this.#service.events, event, listener);
   }
 
   /** The same promise under the name a supervisor looks for. */
@@ -147,7 +233,8 @@ export class Server implements Child, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    (await this.#client)?.close();
+    await clock.until(this.stop());
   }
 }
 

@@ -11,6 +11,8 @@ import type { BytesBody, EmptyBody, Response } from "./http/response.ts";
 import { type AfterStart, type Builder, create, type ReadRequestBodyOptions } from "./mist.ts";
 import type { Deadlines, Limits } from "./options.ts";
 import type { Server } from "./running-server.ts";
+import type { ForwardedOptions } from "./server/exchange/forwarded.ts";
+import type { RequestIdOptions } from "./server/exchange/request-id.ts";
 import type { ErrorReport, FailureHandler, Handler } from "./server/exchange/service.ts";
 
 /** The options of a server: each is the builder's method of that name, with or without `with`. */
@@ -27,6 +29,10 @@ export interface ServerOptions {
   readonly clientVerification?: glisten.ClientVerificationOptions | undefined;
   /** Expects the PROXY protocol in front of every connection of a trusted peer. Default: off. */
   readonly proxyProtocol?: glisten.ProxyProtocolOptions | undefined;
+  /** Believes what the proxies in the list say of client, scheme, host and port. Default: off. */
+  readonly forwarded?: ForwardedOptions | undefined;
+  /** Takes the id of a request from a field, if it is well-formed. Default: ids are made. */
+  readonly requestId?: RequestIdOptions | undefined;
   /** The maximum number of connections; further ones are closed at once and counted. Default 16 384. */
   readonly maxConnections?: number | undefined;
   /** What a connection over `maxConnections` is answered before it is closed, with a status from 500. Default: nothing. */
@@ -39,7 +45,7 @@ export interface ServerOptions {
   readonly limits?: glisten.Overrides<Limits> | undefined;
   /** Deadlines in place of the defaults, in milliseconds. */
   readonly deadlines?: glisten.Overrides<Deadlines> | undefined;
-  /** Called when the server listens. Default: prints the address. */
+  /** Called when the server listens. Default: prints the address, unless it is memory. */
   readonly afterStart?: AfterStart | undefined;
   /** Called with every failure of a handler or of what produces a body. Default: prints it to stderr. */
   readonly onError?: ((report: ErrorReport) => void) | undefined;
@@ -68,6 +74,8 @@ const steps: Steps = {
   http2: (builder, wanted) => builder.withHttp2(wanted),
   clientVerification: (builder, options) => builder.withClientVerification(options),
   proxyProtocol: (builder, options) => builder.withProxyProtocol(options),
+  forwarded: (builder, options) => builder.withForwarded(options),
+  requestId: (builder, options) => builder.withRequestId(options),
   maxConnections: (builder, count) => builder.withMaxConnections(count),
   refusal: (builder, refusal) => builder.withRefusal(refusal),
   poolSize: (builder, size) => builder.withPoolSize(size),

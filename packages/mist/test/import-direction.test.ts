@@ -78,7 +78,9 @@ describe("mist", () => {
     websocket: ["websocket", "http", "performance"],
     http2: ["http2", "http"],
     sse: ["sse", "http"],
-    server: ["server", "sse", "websocket", "http2", "http1", "http", "performance"],
+    client: ["client", "websocket", "http1", "http"],
+    relay: ["relay"],
+    server: ["server", "relay", "sse", "websocket", "http2", "http1", "http", "performance"],
   };
 
   test.each(Object.entries(layers))("%s imports only from %j", (folder, below) => {
@@ -97,7 +99,7 @@ describe("mist", () => {
   });
 
   test("the adapters stand on top: nothing imports them, index.ts or, from below, mist.ts", () => {
-    const adapters = ["fetch"];
+    const adapters = ["fetch", "opentelemetry"];
     const isAdapter = (path: string) => adapters.some((name) => path.startsWith(`${name}/`));
     const layers = mist.filter((file) => !isAdapter(file.path) && file.path !== "index.ts");
     expect(breaches(layers, (specifier) => specifier !== "index.ts" && !isAdapter(specifier))).toEqual([]);
@@ -111,38 +113,54 @@ describe("mist", () => {
       "@x/glisten/actor",
       "@x/glisten/kit",
       "@x/glisten/tcp",
+      "@x/glisten/testing",
       "@x/glisten/tls",
+      "content-disposition",
+      "cookie",
       "mrmime",
       "negotiator",
     ];
     const allowed = (specifier: string) =>
       isOwn(specifier) || isNode(specifier) || libraries.includes(specifier);
-    const isFrameworks = (path: string) => frameworks.some((name) => path.startsWith(`fetch/${name}`));
+    const hasPeer = (path: string) => Object.keys(peers).some((folder) => path.startsWith(folder));
     expect(
       breaches(
-        mist.filter(({ path }) => !isFrameworks(path)),
+        mist.filter(({ path }) => !hasPeer(path)),
         allowed,
       ),
     ).toEqual([]);
   });
 
-  const frameworks = ["hono", "crossws"];
+  test("what is for tests is on its own", () => {
+    const others = mist.filter(({ path }) => !/^(relay\/)?testing\//.test(path));
+    const isForTests = (specifier: string) => /(^|\/)testing(\/|$)/.test(specifier);
+    expect(breaches(others, (specifier) => !isForTests(specifier))).toEqual([]);
+  });
 
-  test.each(frameworks)("%s, an optional peer, is known to its own entry point only", (name) => {
-    const isEntry = (path: string) => path.startsWith(`fetch/${name}`);
+  /** Optional peers, and where each is known. */
+  const peers = {
+    "fetch/hono": "hono",
+    "fetch/crossws": "crossws",
+    opentelemetry: "@opentelemetry/api",
+    "relay/nats": "@nats-io/transport-node",
+    "relay/redis": "redis",
+  };
+
+  test.each(Object.entries(peers))("only %s knows %s, an optional peer", (folder, name) => {
+    const isEntry = (path: string) => path.startsWith(folder);
     const own = mist.filter(({ path }) => isEntry(path));
     const others = mist.filter(({ path }) => !isEntry(path));
-    const isFramework = (specifier: string) => specifier === name || specifier.startsWith(`${name}/`);
+    const isPeer = (specifier: string) => specifier === name || specifier.startsWith(`${name}/`);
     const allowed = (specifier: string) =>
-      isOwn(specifier) || isNode(specifier) || isFramework(specifier) || specifier === "@x/glisten";
+      isOwn(specifier) || isNode(specifier) || isPeer(specifier) || /^@x\/glisten(\/kit)?$/.test(specifier);
     expect(breaches(own, allowed)).toEqual([]);
-    expect(breaches(others, (specifier) => !isEntry(specifier) && !isFramework(specifier))).toEqual([]);
+    expect(breaches(others, (specifier) => !isEntry(specifier) && !isPeer(specifier))).toEqual([]);
   });
 
   const sansIo = ["http", "http1", "http2", "websocket", "sse"].flatMap((folder) => under(mist, folder));
 
   test("the sans-IO folders touch no input or output", () => {
-    const pure = ["@x/glisten/kit", "node:buffer", "node:crypto", "mrmime", "negotiator"];
+    const pure = ["@x/glisten/kit", "node:buffer", "node:crypto", "cookie", "mrmime", "negotiator"];
     expect(breaches(sansIo, (specifier) => isOwn(specifier) || pure.includes(specifier))).toEqual([]);
   });
 
@@ -185,6 +203,11 @@ test("time is read and timers are set by the clocks alone, so that a virtual one
     "glisten/cluster/worker-process.ts",
     "glisten/cluster/worker.ts",
     "glisten/testing/virtual-clock.ts",
+    // Nor do brokers.
+    "mist/relay/nats/nats.ts",
+    "mist/relay/redis/pub-sub.ts",
+    "mist/relay/testing/recording-sink.ts",
+    "mist/relay/testing/testing.ts",
     "mug/clock.ts",
   ]);
 });

@@ -12,6 +12,22 @@ const wantsUint8Array = (request: mist.Request<Uint8Array>) => answer.setBody(re
 const takesAny = (request: mist.Request<unknown>) => mist.text(request.path);
 const limit = { bytesLimit: 1024 };
 
+declare module "@x/mist" {
+  interface RequestContext {
+    user?: string;
+  }
+}
+
+/** What users declare of a request's context is known, and nothing else. */
+export function context(request: mist.Request): string | undefined {
+  request.context.user = "ada";
+  // @ts-expect-error: a name has no length in metres
+  request.context.user = 7;
+  // @ts-expect-error: nobody has declared it
+  request.context.team = "a";
+  return request.setPath("/").context.user;
+}
+
 /** A handler of bodies that have been read needs `readRequestBody`, and a handler of incoming bodies must not have it. */
 export function bodies(): void {
   void mist.new(readsItself).start();
@@ -73,7 +89,19 @@ export function undefinedOptions(): void {
   });
   mist.new(readsItself).withLimits({ maxHead: nothing }).withDeadlines({ sendMs: nothing });
   mist.response(200, { headers: { "x-a": nothing }, body: nothing });
-  mist.broadcast({ maxQueue: nothing, slowClient: nothing });
+  const topics = mist.topics({
+    relay: nothing,
+    replay: { messages: nothing, bytes: nothing, totalBytes: nothing, keepMs: nothing },
+    maxQueue: nothing,
+    slowClient: nothing,
+    maxTopics: nothing,
+    maxTopicsPerMember: nothing,
+    maxMessageBytes: nothing,
+    frame: nothing,
+    presence: nothing,
+    unsent: { bytes: nothing, maxAgeMs: nothing },
+  });
+  topics.publish("a", "b", { except: nothing });
 }
 
 /** What only the package may do. */

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { defaultDeadlines, defaultLimits, defaultMaxMailbox } from "../src/options.ts";
+import { topicsSettings } from "../src/server/topics/options.ts";
 import { websocketDefaults, websocketSettings } from "../src/server/websocket/options.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
@@ -59,4 +60,25 @@ test("compression of a WebSocket", () => {
   expect(told("`level`, `memLevel`")).toBe(`${compression.level}, ${compression.memLevel}`);
   expect(told("`maxInflateRatio`")).toBe(String(compression.maxInflateRatio));
   expect(told("`synchronous`")).toBe(`\`${compression.synchronous}\``);
+});
+
+test("topics", () => {
+  const topics = topicsSettings({ replay: {} });
+  const replay = topics.replay!;
+  expect(readme).toContain(`\`{ messages: ${replay.messages}, bytes, totalBytes, keepMs }\``);
+  expect(told("`replay.bytes`, `replay.totalBytes`")).toBe(
+    `${bytes(replay.bytes)}, ${bytes(replay.totalBytes)}`,
+  );
+  expect(told("`replay.keepMs`")).toBe(grouped(replay.keepMs));
+  expect(told("`maxQueue`")).toBe(grouped(topics.maxQueue));
+  expect(told("`slowClient`")).toBe(`\`"${topics.slowClient}"\``);
+  const { maxTopics, maxTopicsPerMember, maxMessageBytes, unsent } = topics;
+  expect(told("`maxTopics`, `maxTopicsPerMember`")).toBe(
+    `${grouped(maxTopics)}, ${grouped(maxTopicsPerMember)}`,
+  );
+  expect(told("`maxMessageBytes` of topics")).toBe(grouped(maxMessageBytes));
+  expect(told("`unsent.bytes`, `unsent.maxAgeMs`")).toBe(
+    `${bytes(unsent.bytes)}, ${grouped(unsent.maxAgeMs)}`,
+  );
+  expect(told("`presence`")).toBe(`\`${topics.presence}\``);
 });

@@ -15,7 +15,7 @@ test("every method of the builder is an option, and the other way round", () => 
   const methods = Object.getOwnPropertyNames(Builder.prototype)
     .filter((name) => !["constructor", "start", "supervised"].includes(name))
     .map((name) => name.replace(/^with(.)/, (_, first: string) => first.toLowerCase()));
-  const places = ["path", "everyone", "fd", "systemd"]; // of `start`
+  const places = ["path", "everyone", "fd", "systemd", "memory"]; // of `start`
   expect([...serveOptionNames].sort()).toEqual([...methods, ...places, "handler"].sort());
 });
 

@@ -2,6 +2,7 @@
 // glisten's clocks have this shape: one of them can drive both.
 
 import { performance } from "node:perf_hooks";
+import { setImmediate as turn } from "node:timers";
 import { UsageError } from "./errors.ts";
 
 /** A timer that has been set. */
@@ -20,13 +21,17 @@ export interface Clock {
   clearTimer(timer: Timer | undefined): void;
   /** Calls `run` once the event loop has polled the sockets, as `setImmediate` does. */
   nextTurn(run: () => void): void;
+  /** Settles as `promise` does. A clock that stands still goes on meanwhile: what is disposed of must not wait for ever. */
+  until<Value>(promise: Promise<Value>): Promise<Value>;
 }
 
 const realClock: Clock = {
   now: () => performance.now(),
   setTimer: (run, ms) => setTimeout(run, ms),
   clearTimer: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
-  nextTurn: (run) => void setImmediate(run),
+  // Not the global: test runners replace that to fake time, and a turn is none.
+  nextTurn: (run) => void turn(run),
+  until: (promise) => promise,
 };
 
 let current: Clock = realClock;
@@ -37,6 +42,7 @@ export const clock: Clock = {
   setTimer: (run, ms) => current.setTimer(run, ms),
   clearTimer: (timer) => current.clearTimer(timer),
   nextTurn: (run) => current.nextTurn(run),
+  until: (promise) => current.until(promise),
 };
 
 /**
@@ -45,10 +51,8 @@ export const clock: Clock = {
  * while another clock is in use.
  *
  * ```ts
- * import { virtualClock } from "@x/glisten/testing";
- *
- * using clock = virtualClock();
- * using _ = useClock(clock);
+ * using clock = virtualClock(); // of @x/glisten/testing
+ * using driven = useClock(clock);
  * const answer = socket.receive({ timeout: 30_000 });
  * await clock.advance(30_000); // takes no time
  * await assert.rejects(answer, { code: "timeout" });

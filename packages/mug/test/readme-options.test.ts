@@ -36,8 +36,3 @@ test.each([
 ])("%s defaults to %s", (name, value) => {
   expect(readme).toContain(`| ${name} | ${value} |`);
 });
-
-test("no link of the README leads out of the package", () => {
-  const targets = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, target]) => target!);
-  expect(targets.filter((target) => !/^(#|https:)/.test(target))).toEqual([]);
-});

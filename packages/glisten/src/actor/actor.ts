@@ -141,7 +141,7 @@ class ActorCell<State, Message> implements ActorRef<Message>, LoopHost<State, Me
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await clock.until(this.stop());
   }
 
   /** Runs `init` and, when it is done, the loop. */

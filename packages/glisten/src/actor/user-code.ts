@@ -4,7 +4,7 @@
 // {@link callUser}: a throw or a rejection is reported once, and nothing else happens.
 
 import { inspect } from "node:util";
-import { UsageError } from "../errors.ts";
+import { ignore, UsageError } from "../errors.ts";
 
 /** Whether a value is a promise, or anything else with a `then`. Throws only what a getter named `then` throws. */
 export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
@@ -73,5 +73,3 @@ export function raiseUncaught(error: unknown): void {
     throw error;
   });
 }
-
-function ignore(): void {}

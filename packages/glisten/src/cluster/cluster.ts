@@ -24,7 +24,7 @@ import { checkFunction, checkFunctions, checkNames, shown } from "../option-name
 import { stopTimes } from "../server/drain.ts";
 import type { StopCount, StopOptions } from "../server/server-interface.ts";
 import { Fleet, type FleetSettings } from "./fleet.ts";
-import type { WorkerAddress, WorkerFigures } from "./messages.ts";
+import type { WorkerAddress } from "./messages.ts";
 import { type ClusterMember, runWorker, type WorkerSettings } from "./worker.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 
@@ -52,19 +52,25 @@ export interface ClusterOptions {
   readonly onGiveUp?: ((error: Error) => void | Promise<void>) | undefined;
 }
 
+/** What the `info` of a server tells beside where it listens. */
+export type WorkerFigures<Member extends ClusterMember = ClusterMember> = Pick<
+  ReturnType<Member["info"]>,
+  keyof ReturnType<Member["info"]>
+>;
+
 /** Figures of all workers together. */
-export interface ClusterInfo extends WorkerFigures {
+export type ClusterInfo<Member extends ClusterMember = ClusterMember> = WorkerFigures<Member> & {
   /** Where the workers listen. */
   readonly address: WorkerAddress;
   /** Process ids of the workers that run, those included that drain behind their successors. */
   readonly workers: readonly number[];
-}
+};
 
 /** A cluster in its primary process. */
-export interface ClusterPrimary extends AsyncDisposable {
+export interface ClusterPrimary<Member extends ClusterMember = ClusterMember> extends AsyncDisposable {
   readonly role: "primary";
-  /** The sum over all workers that answer. */
-  info(): Promise<ClusterInfo>;
+  /** The sum over all workers that answer, of everything that their servers count. */
+  info(): Promise<ClusterInfo<Member>>;
   /**
    * Replaces the workers one after the other: each new one listens before its predecessor is drained. Rejects with a
    * StartError if a new worker does not start, or the cluster is stopped; the rest then stays as it was. While a
@@ -106,14 +112,14 @@ export interface ClusterWorker<Member> {
 export async function cluster<Member extends ClusterMember>(
   start: () => Promise<Member>,
   options: ClusterOptions = {},
-): Promise<ClusterPrimary | ClusterWorker<Member>> {
+): Promise<ClusterPrimary<Member> | ClusterWorker<Member>> {
   checkFunction("start", start);
   const checked = checkOptions(options);
-  if (!nodeCluster.isWorker) return Primary.start(checked);
+  if (!nodeCluster.isWorker) return Primary.start<Member>(checked);
   return { role: "worker", server: await runWorker(start, checked) };
 }
 
-class Primary implements ClusterPrimary {
+class Primary<Member extends ClusterMember> implements ClusterPrimary<Member> {
   readonly role = "primary";
   readonly closed: Promise<ExitReason>;
   readonly #supervisor: Supervisor;
@@ -138,7 +144,7 @@ class Primary implements ClusterPrimary {
     });
   }
 
-  static async start(options: CheckedOptions): Promise<Primary> {
+  static async start<Member extends ClusterMember>(options: CheckedOptions): Promise<Primary<Member>> {
     const { workers, intensity, onGiveUp } = options;
     const fleet = new Fleet(options);
     const slots = new Map<string, WorkerSlot>();
@@ -165,9 +171,9 @@ class Primary implements ClusterPrimary {
     }
   }
 
-  async info(): Promise<ClusterInfo> {
+  async info(): Promise<ClusterInfo<Member>> {
     const { address, pids: workers } = this.#fleet;
-    return { ...(await this.#fleet.figures()), address, workers };
+    return { ...((await this.#fleet.figures()) as unknown as WorkerFigures<Member>), address, workers };
   }
 
   reload(): Promise<void> {

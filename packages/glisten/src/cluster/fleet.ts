@@ -1,7 +1,7 @@
 // All worker processes: those that hold a place, and those that still drain behind their successors.
 
 import type { StopCount } from "../server/server-interface.ts";
-import { sumOf, type WorkerAddress, type WorkerFigures } from "./messages.ts";
+import { type Counters, sumOf, type WorkerAddress } from "./messages.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 /** How workers are started and stopped, in milliseconds. */
@@ -15,6 +15,7 @@ export class Fleet {
   readonly settings: FleetSettings;
   readonly #workers: Set<WorkerProcess> = new Set();
   #address: WorkerAddress | undefined = undefined;
+  #zero: Counters = {};
 
   constructor(settings: FleetSettings) {
     this.settings = settings;
@@ -34,14 +35,15 @@ export class Fleet {
     const worker = await WorkerProcess.start(this.settings.startTimeoutMs, signal);
     this.#workers.add(worker);
     this.#address = worker.address;
+    this.#zero = worker.zero;
     void worker.exited.then(() => this.#workers.delete(worker));
     return worker;
   }
 
-  /** The sum over all workers that answer. */
-  async figures(): Promise<WorkerFigures> {
+  /** The sum over all workers that answer; all at 0 when none does. */
+  async figures(): Promise<Counters> {
     const answers = await Promise.all(Array.from(this.#workers, (worker) => worker.info()));
-    return sumOf(answers.filter((answer) => answer !== undefined));
+    return sumOf([this.#zero, ...answers.filter((answer) => answer !== undefined)]);
   }
 
   /** All drain at the same time; resolves when the last has ended. */

@@ -2,20 +2,34 @@
 
 import type { ServerInfo, StopReport } from "../server/server-interface.ts";
 
-/** The counters of `ServerInfo`. */
-const counters = ["connections", "accepted", "rejected", "bytesRead", "bytesWritten"] as const;
+/** What a server's `info` tells beside where it listens. */
+export type Counters = Readonly<Record<string, number | Readonly<Record<string, number>>>>;
 
-/** A server's figures without its address. */
-export type WorkerFigures = Pick<ServerInfo, (typeof counters)[number] | "states">;
+const places = ["port", "ipAddress", "path", "memory"];
 
-/** The sum over servers; of one server, its figures. */
-export function sumOf(all: readonly WorkerFigures[]): WorkerFigures {
-  const states: Record<string, number> = {};
-  for (const figures of all) {
-    for (const [state, count] of Object.entries(figures.states)) states[state] = (states[state] ?? 0) + count;
+/** The figures of one server: everything it counts, whatever was built on glisten. */
+export function countersOf(info: ServerInfo): Counters {
+  const counted = Object.entries(info).filter(([name]) => !places.includes(name));
+  return Object.fromEntries(counted) as Counters;
+}
+
+/** The sum over servers, those groups included that not all of them have. */
+export function sumOf(all: readonly Counters[]): Counters {
+  const sum: Record<string, number | Record<string, number>> = {};
+  for (const [name, count] of all.flatMap((counters) => Object.entries(counters))) {
+    if (typeof count === "number") sum[name] = ((sum[name] as number | undefined) ?? 0) + count;
+    else sum[name] = sumOf([(sum[name] as Counters | undefined) ?? {}, count]) as Record<string, number>;
   }
-  const sums = counters.map((name) => [name, all.reduce((sum, figures) => sum + figures[name], 0)]);
-  return { ...Object.fromEntries(sums), states } as WorkerFigures;
+  return sum;
+}
+
+/** The same counters, at 0. */
+export function zeroOf(counters: Counters): Counters {
+  const zeros = Object.entries(counters).map(([name, count]) => [
+    name,
+    typeof count === "number" ? 0 : zeroOf(count),
+  ]);
+  return Object.fromEntries(zeros);
 }
 
 /** From the primary. */
@@ -26,16 +40,13 @@ export type Order =
 
 /** From a worker. */
 export type Answer =
-  | { readonly glisten: "ready"; readonly address: WorkerAddress }
+  | { readonly glisten: "ready"; readonly address: WorkerAddress; readonly figures: Counters }
   | { readonly glisten: "failed"; readonly message: string }
-  | { readonly glisten: "info"; readonly id: number; readonly figures: WorkerFigures }
+  | { readonly glisten: "info"; readonly id: number; readonly figures: Counters }
   | { readonly glisten: "stopped"; readonly report: Pick<StopReport, "drained" | "killed"> };
 
-/** Where the workers listen; `memory`: on nothing, each can be connected to by itself only. */
-export type WorkerAddress =
-  | { readonly port: number; readonly host: string }
-  | { readonly path: string }
-  | { readonly memory: true };
+/** Where the workers listen. */
+export type WorkerAddress = { readonly port: number; readonly host: string } | { readonly path: string };
 
 /** Whether a message on the channel is one of ours. */
 export function isOurs(message: unknown): message is { readonly glisten: string } {

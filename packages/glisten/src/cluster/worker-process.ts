@@ -2,31 +2,36 @@
 
 import cluster, { type Worker } from "node:cluster";
 import { abnormalExit, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
-import { StartError } from "../errors.ts";
+import { ignore, StartError } from "../errors.ts";
 import type { StopCount } from "../server/server-interface.ts";
 import { closeUnclaimed } from "./handovers.ts";
-import { type Answer, isOurs, type Order, type WorkerAddress, type WorkerFigures } from "./messages.ts";
+import { type Answer, type Counters, isOurs, type Order, type WorkerAddress, zeroOf } from "./messages.ts";
 
 /** How much longer than its stop deadline a worker may live: for its cleanup, and to report how its server stopped. */
 const graceMs = 2_000;
 const infoTimeoutMs = 2_000;
 
+type Ready = Answer & { readonly glisten: "ready" };
+
 /** A forked worker whose server listens. */
 export class WorkerProcess {
   readonly address: WorkerAddress;
+  /** What its server counts, all at 0. */
+  readonly zero: Counters;
   /** Resolves when the process has ended. */
   readonly exited: Promise<ExitReason>;
   /** What its server reported when it stopped; undefined if it ended in another way. */
   report: StopCount | undefined = undefined;
   readonly #worker: Worker;
-  readonly #questions = new Map<number, (figures: WorkerFigures) => void>();
+  readonly #questions = new Map<number, (figures: Counters) => void>();
   #lastQuestion = 0;
   #stopAt = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined = undefined;
 
-  private constructor(worker: Worker, address: WorkerAddress, exited: Promise<ExitReason>) {
+  private constructor(worker: Worker, ready: Ready, exited: Promise<ExitReason>) {
     this.#worker = worker;
-    this.address = address;
+    this.address = ready.address;
+    this.zero = zeroOf(ready.figures);
     this.exited = exited;
     worker.on("message", (message: unknown) => {
       if (isOurs(message)) this.#hear(message as Answer);
@@ -54,7 +59,7 @@ export class WorkerProcess {
         if (answer.glisten === "failed") give(startError(answer.message));
         if (answer.glisten !== "ready") return;
         settle();
-        resolve(new WorkerProcess(worker, answer.address, exited));
+        resolve(new WorkerProcess(worker, answer, exited));
       };
       const gone = (code: number | null, by: string | null): void =>
         give(startError(`it ended with ${by ?? `code ${code}`} before it listened`));
@@ -108,11 +113,11 @@ export class WorkerProcess {
   }
 
   /** The figures of the worker's server; undefined if it does not answer. */
-  info(): Promise<WorkerFigures | undefined> {
+  info(): Promise<Counters | undefined> {
     this.#lastQuestion += 1;
     const id = this.#lastQuestion;
     return new Promise((resolve) => {
-      const answered = (figures: WorkerFigures | undefined): void => {
+      const answered = (figures: Counters | undefined): void => {
         clearTimeout(timer);
         this.#questions.delete(id);
         resolve(figures);
@@ -146,8 +151,6 @@ function exitOf(worker: Worker): Promise<ExitReason> {
     });
   });
 }
-
-function ignore(): void {}
 
 function startError(why: string): StartError {
   return new StartError("acceptor-failed", { message: `A worker could not start: ${why}` });

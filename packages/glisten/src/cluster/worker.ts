@@ -6,9 +6,10 @@
 
 import nodeCluster from "node:cluster";
 import process from "node:process";
+import { ignore, UsageError } from "../errors.ts";
 import type { ServerInfo, StopOptions, StopReport } from "../server/server-interface.ts";
 import { ipAddressToString } from "../transport/address.ts";
-import { type Answer, isOurs, type Order, sumOf, type WorkerAddress } from "./messages.ts";
+import { type Answer, countersOf, isOurs, type Order, type WorkerAddress } from "./messages.ts";
 
 /** What a cluster needs of the server that each worker runs; glisten's and mist's servers are such. */
 export interface ClusterMember {
@@ -40,13 +41,15 @@ export async function runWorker<Member extends ClusterMember>(
   process.on("SIGINT", ignore);
   process.on("SIGTERM", ignore);
   let member: Member;
+  let address: WorkerAddress;
   try {
     member = await start();
+    address = addressOf(member.info());
   } catch (error) {
     tell({ glisten: "failed", message: error instanceof Error ? error.message : String(error) });
     throw error;
   }
-  new WorkerLife(member, settings).begin();
+  new WorkerLife(member, settings).begin(address);
   return member;
 }
 
@@ -63,7 +66,7 @@ class WorkerLife {
     this.#settings = settings;
   }
 
-  begin(): void {
+  begin(address: WorkerAddress): void {
     process.on("message", (message) => {
       if (isOurs(message)) this.#obey(message as Order);
     });
@@ -74,13 +77,13 @@ class WorkerLife {
       else this.#stop(this.#settings.stopDeadlineMs, 0);
     });
     void this.#member.closed.then(() => this.#ended());
-    tell({ glisten: "ready", address: addressOf(this.#member.info()) });
+    tell({ glisten: "ready", address, figures: countersOf(this.#member.info()) });
   }
 
   #obey(order: Order): void {
     if (order.glisten === "stop") this.#stop(order.deadlineMs, order.delayMs);
     else if (order.glisten === "info") {
-      tell({ glisten: "info", id: order.id, figures: sumOf([this.#member.info()]) });
+      tell({ glisten: "info", id: order.id, figures: countersOf(this.#member.info()) });
     }
     // "leave". The primary may have handed us a connection before it knew that we no longer listen. The channel keeps
     // its order: by now we have given every such connection back.
@@ -137,13 +140,12 @@ class WorkerLife {
   }
 }
 
-function ignore(): void {}
-
 function tell(answer: Answer): void {
   if (process.connected) process.send?.(answer);
 }
 
 function addressOf(info: ServerInfo): WorkerAddress {
-  if ("memory" in info) return { memory: true };
+  if ("memory" in info)
+    throw new UsageError("the workers of a cluster need an address to share: memory is none");
   return "path" in info ? { path: info.path } : { port: info.port, host: ipAddressToString(info.ipAddress) };
 }

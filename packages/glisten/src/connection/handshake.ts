@@ -66,7 +66,7 @@ interface ProxyTold {
 /** Reads up to the end of the header. The socket is unread (paused, no "data" listener) before and after. */
 function readProxyHeader(raw: Socket, { trusted, maxHeaderBytes }: ProxySettings): Promise<ProxyTold> {
   return new Promise((resolve, reject) => {
-    if (!trusted.trusts(raw.remoteAddress)) {
+    if (isGone(raw) || !trusted.trusts(raw.remoteAddress)) {
       reject(new ProxyProtocolError("untrusted", "PROXY header: this peer is not trusted to send one."));
       return;
     }
@@ -94,4 +94,9 @@ function readProxyHeader(raw: Socket, { trusted, maxHeaderBytes }: ProxySettings
     raw.on("close", onGone);
     raw.resume();
   });
+}
+
+/** A peer that reset the connection has no address either, and must not pass for one on a unix socket. */
+function isGone(raw: Socket): boolean {
+  return raw.remoteAddress === undefined && (raw.destroyed || raw.localAddress !== undefined);
 }

@@ -4,7 +4,8 @@
 // Never reads from them. One connection too many is closed at once and counted.
 
 import type { Socket } from "node:net";
-import { TransportError, UsageError } from "../errors.ts";
+import { clock } from "../clock.ts";
+import { ignore, TransportError, UsageError } from "../errors.ts";
 import type { BoundAddress } from "../transport/address.ts";
 import { defaultBacklog, interfaceOf, type TcpOptions, unixPathOf } from "../transport/socket-options.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
@@ -63,7 +64,7 @@ export class PassiveListener<S> {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await clock.until(this.close());
   }
 }
 
@@ -149,5 +150,3 @@ function targetOf(port: number, options: TcpOptions): ListenTarget {
   if (path !== undefined) return { path };
   return { port, interface: interfaceOf(options), ipv6: options.ipv6 ?? false };
 }
-
-function ignore(): void {}

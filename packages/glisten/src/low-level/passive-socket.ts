@@ -286,6 +286,6 @@ export class PassiveSocket {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await clock.until(this.close());
   }
 }

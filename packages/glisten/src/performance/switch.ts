@@ -6,9 +6,11 @@
 /** The names that `GLISTEN_WITHOUT` knows. */
 export type Trick = "push" | "weight" | "buffers";
 
-const without: readonly string[] = (process.env.GLISTEN_WITHOUT ?? "").split(",");
-
 /** Whether to do it. */
-export function isOn(trick: Trick): boolean {
-  return !without.includes(trick);
+export const isOn: (trick: Trick) => boolean = switches("GLISTEN_WITHOUT");
+
+/** Tells which tricks are on: all but those that `variable` names, separated by commas, in the environment. */
+export function switches<Trick extends string>(variable: string): (trick: Trick) => boolean {
+  const without = (process.env[variable] ?? "").split(",");
+  return (trick) => !without.includes(trick);
 }

@@ -4,59 +4,35 @@
 // for a database. As long as `init` answers synchronously the first idle acceptor does everything on the spot and
 // nothing waits. A connection that fails never ends an acceptor.
 
-import {
-  abnormalExit,
-  type Child,
-  type ChildSpecification,
-  type ExitReason,
-  killedExit,
-  type Supervisor,
-  shutdownExit,
-  supervisor,
-} from "../actor/index.ts";
+import { abnormalExit, type ChildSpecification, type Supervisor, supervisor } from "../actor/index.ts";
 import type { Arrival, ArrivalQueue, Taker } from "./arrivals.ts";
+import { Part } from "./part.ts";
 
-class Acceptor implements Child, Taker {
-  readonly exited: Promise<ExitReason>;
+class Acceptor extends Part implements Taker {
   readonly #queue: ArrivalQueue;
   readonly #free: () => void;
-  #alive = true;
-  #tell!: (reason: ExitReason) => void;
 
   constructor(queue: ArrivalQueue) {
+    super();
     this.#queue = queue;
-    this.exited = new Promise((resolve) => {
-      this.#tell = resolve;
-    });
     this.#free = () => {
-      if (this.#alive) this.#queue.ready(this);
+      if (this.alive) this.#queue.ready(this);
     };
     queue.ready(this);
   }
 
   take(arrival: Arrival): boolean {
     try {
-      return arrival.open(this.#free) && this.#alive;
+      return arrival.open(this.#free) && this.alive;
     } catch (error) {
       arrival.drop();
-      this.#exit(abnormalExit(error));
+      this.exit(abnormalExit(error));
       return false;
     }
   }
 
-  stop(): Promise<ExitReason> {
-    this.#exit(shutdownExit);
-    return this.exited;
-  }
-
-  kill(): void {
-    this.#exit(killedExit);
-  }
-
-  #exit(reason: ExitReason): void {
-    this.#alive = false;
+  protected release(): void {
     this.#queue.leave(this);
-    this.#tell(reason);
   }
 }
 

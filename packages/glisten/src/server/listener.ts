@@ -6,7 +6,7 @@
 // to this process cannot be opened again: they stay open and go from one listener to the next.
 
 import type { Socket } from "node:net";
-import { abnormalExit, type Child, type ExitReason, killedExit, shutdownExit } from "../actor/index.ts";
+import { abnormalExit, type ExitReason } from "../actor/index.ts";
 import { clock, type Timer } from "../clock.ts";
 import { type SocketReason, toSocketReason } from "../errors.ts";
 import type { Rejection } from "../events.ts";
@@ -15,6 +15,7 @@ import { type ConnectOptions, MemoryListener } from "../transport/memory.ts";
 import type { MemorySocket } from "../transport/memory-socket.ts";
 import { type ListenTarget, type OpenListener, openListener } from "../transport/transport.ts";
 import { DescriptorReserve } from "./descriptor-reserve.ts";
+import { Part } from "./part.ts";
 
 const shortestBackoffMs = 100;
 const longestBackoffMs = 1_000;
@@ -77,26 +78,21 @@ function isInherited(target: ListenTarget): boolean {
 }
 
 /** The listening sockets as a supervised child. */
-export class Listener implements Child {
-  readonly exited: Promise<ExitReason>;
+export class Listener extends Part {
   readonly #owner: ListenerOwner;
   readonly #inheritance: Inheritance;
   /** Undefined: no descriptors are needed. */
   readonly #reserve: DescriptorReserve | undefined;
   #sockets: OpenListener | undefined = undefined;
   #memory: MemoryListener | undefined = undefined;
-  #alive = true;
   #backoffMs = 0;
   #timer: Timer | undefined = undefined;
-  #tell!: (reason: ExitReason) => void;
 
   private constructor(target: ListenTarget, owner: ListenerOwner, inheritance: Inheritance) {
+    super();
     this.#reserve = "memory" in target ? undefined : new DescriptorReserve();
     this.#owner = owner;
     this.#inheritance = inheritance;
-    this.exited = new Promise((resolve) => {
-      this.#tell = resolve;
-    });
   }
 
   /**
@@ -150,7 +146,7 @@ export class Listener implements Child {
   }
 
   #accepted(socket: Socket): void {
-    if (!this.#alive) {
+    if (!this.alive) {
       this.#owner.refused(socket, "stopping");
       return;
     }
@@ -162,12 +158,12 @@ export class Listener implements Child {
   /** An error of `accept`, or of the listening socket itself. */
   failed(error: unknown): void {
     const fault = faultOf(error);
-    if (fault === "listener") this.#exit(abnormalExit(error));
+    if (fault === "listener") this.exit(abnormalExit(error));
     else if (fault === "machine") this.#backOff();
   }
 
   #backOff(): void {
-    if (!this.#alive || this.#timer !== undefined) return;
+    if (!this.alive || this.#timer !== undefined) return;
     // With the reserve let go the kernel's queue can be emptied, one socket after the other. Else the listening
     // socket would stay readable, and the process would do nothing but fail to accept.
     this.#reserve?.release();
@@ -188,22 +184,10 @@ export class Listener implements Child {
     this.#memory?.close();
   }
 
-  stop(): Promise<ExitReason> {
-    this.#exit(shutdownExit);
-    return this.exited;
-  }
-
-  kill(): void {
-    this.#exit(killedExit);
-  }
-
-  #exit(reason: ExitReason): void {
-    if (!this.#alive) return;
-    this.#alive = false;
+  protected release(reason: ExitReason): void {
     clock.clearTimer(this.#timer);
     this.#reserve?.release();
     this.#memory?.close();
     if (reason.type !== "abnormal" || this.#inheritance.sockets === undefined) this.close();
-    this.#tell(reason);
   }
 }

@@ -6,6 +6,7 @@
 
 import type { Socket } from "node:net";
 import { clock } from "../clock.ts";
+import { ignore } from "../errors.ts";
 
 const mostAtOnce = 256;
 
@@ -43,5 +44,3 @@ export class Refusals {
     for (const socket of this.#sockets) socket.destroy();
   }
 }
-
-function ignore(): void {}

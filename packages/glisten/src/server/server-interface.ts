@@ -72,7 +72,8 @@ export interface ServerTls {
   /**
    * Replaces certificates, keys, names and client authorities at once, for new connections; none is dropped.
    * Reads and checks everything first: if the promise rejects (CertificateError, UsageError) nothing has changed.
-   * Without `verification` that of the server stays as it is.
+   * Without `verification` that of the server stays as it is, and so do `alpnProtocols`, `minVersion` and `ciphers`
+   * that are not named.
    */
   update(options: TlsOptions, verification?: ClientVerification): Promise<void>;
 }

@@ -21,6 +21,7 @@ import {
   supervisor,
 } from "../actor/index.ts";
 import { callUser } from "../actor/user-code.ts";
+import { clock } from "../clock.ts";
 import type { ConnectionHost, ConnectionSettings, HostedConnection } from "../connection/connection-host.ts";
 import { LiveConnection } from "../connection/live/live-connection.ts";
 import { countByState } from "../connection/live/phase.ts";
@@ -304,7 +305,7 @@ export class RunningServer implements Server, ConnectionHost, ListenerOwner, Arr
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await clock.until(this.stop());
   }
 
   // ---- introspection -------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 // two of them the event loop turns, so that promises settle and what the sockets of this process have sent arrives. The
 // loop's turns are real ones: sockets and virtual time mix.
 
-import { setImmediate as realTurn } from "node:timers";
+import { setTimeout as realTimeout, setImmediate as realTurn } from "node:timers";
 import { type Clock, type Timer, useClock } from "../clock.ts";
 import { UsageError } from "../errors.ts";
 import { shown } from "../option-names.ts";
@@ -74,6 +74,11 @@ export interface VirtualClock extends Clock, Disposable {
    * after `withinMs`, which is a day by default: a heartbeat never ends.
    */
   runUntilIdle(withinMs?: number): Promise<number>;
+  /**
+   * Lets time pass until `promise` settles, and settles as it does: `await clock.until(server.stop())`. Disposing of a
+   * server, an actor or a socket of mug's does so by itself.
+   */
+  until<Value>(promise: Promise<Value>): Promise<Value>;
   /**
    * Goes to the instant at which the next timer is due, and runs that one timer. Returns false when none waits. The event
    * loop does not turn: see `settle`.
@@ -189,6 +194,21 @@ class ManualClock implements VirtualClock {
     return true;
   }
 
+  async until<Value>(promise: Promise<Value>): Promise<Value> {
+    let waiting = true;
+    const settled = (): void => {
+      waiting = false;
+    };
+    promise.then(settled, settled);
+    while (waiting) {
+      await this.#rest(Number.POSITIVE_INFINITY);
+      if (!waiting) break;
+      // With nothing to run it is the outside world that is waited for.
+      if (this.#advancing || !this.runNext()) await new Promise((resolve) => realTimeout(resolve, 1));
+    }
+    return promise;
+  }
+
   settle(): Promise<void> {
     return this.#turn(longTurns);
   }
@@ -204,8 +224,7 @@ class ManualClock implements VirtualClock {
     this.#advancing = true;
     try {
       for (;;) {
-        const leap = (this.nextTimerAt ?? end) - this.#now;
-        await this.#turn(leap > longLeapMs ? longTurns : shortTurns);
+        await this.#rest(end);
         const next = this.nextTimerAt; // another one, perhaps
         if (next === undefined || next > end) break;
         this.runNext();
@@ -214,6 +233,12 @@ class ManualClock implements VirtualClock {
     } finally {
       this.#advancing = false;
     }
+  }
+
+  /** What comes before time goes on, to `end` if no timer is due. */
+  #rest(end: number): Promise<void> {
+    const leap = (this.nextTimerAt ?? end) - this.#now;
+    return this.#turn(leap > longLeapMs ? longTurns : shortTurns);
   }
 
   /** Lets the event loop turn until nobody has asked for it `quiet` times in a row. */
@@ -240,9 +265,9 @@ class ManualClock implements VirtualClock {
   }
 }
 
-/** The first line of the stack outside of clocks. */
+/** The first line of the stack beyond the functions that pass a timer on. */
 function callerIn(error: Error): string {
   const lines = error.stack?.split("\n").slice(1) ?? [];
-  const line = lines.find((one) => !/[\\/](virtual-)?clock\.[jt]s/.test(one));
+  const line = lines.find((one) => !/\bat (\w+\.)?(setTimer|after|within)\b/.test(one));
   return line?.trim().replace(/^at /, "") ?? "unknown";
 }

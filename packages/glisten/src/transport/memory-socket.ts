@@ -5,7 +5,8 @@
 // order. Two ends that keep writing to each other and wait for nothing else therefore keep the event loop from turning.
 //
 // An end offers what this package asks of a `net.Socket`. As with TCP, an end that is destroyed with bytes unread resets
-// the other one, and so does writing to an end that is gone.
+// the other one, and so does writing to an end that is gone. A reset is noticed behind the bytes that came before it: an
+// end that does not read them learns of it when it writes.
 
 import { isIPv6, type Socket } from "node:net";
 import { Duplex } from "node:stream";
@@ -57,7 +58,7 @@ export class MemorySocket extends Duplex {
   #read = 0;
   #written = 0;
 
-  /** Two connected ends. `highWaterMark`: bytes that an end holds unread before the other one has to wait. */
+  /** Two connected ends. `highWaterMark`: bytes that an end holds unread before the other has to wait. @internal */
   static pair(
     near: MemoryEndpoint,
     far: MemoryEndpoint,
@@ -84,7 +85,8 @@ export class MemorySocket extends Duplex {
   /** @internal */
   override _read(): void {
     this.#wanted = true;
-    if (this.#arrivedBytes > 0 || this.#peer.#writing !== undefined) this.#schedule();
+    const isAwaited = this.#peer.#writing !== undefined || this.#ending !== undefined;
+    if (this.#arrivedBytes > 0 || isAwaited) this.#schedule();
   }
 
   /** The stream's own buffer counts, too. A stream that asks for more may have put bytes back into it. */
@@ -109,11 +111,10 @@ export class MemorySocket extends Duplex {
     }
     if (this.destroyed) return;
     this.#peer.#transfer();
+    if (this.#ending === undefined || this.#arrivedBytes > 0) return;
     if (this.#ending === "reset") this.destroy(systemError("ECONNRESET", "read"));
-    else if (this.#ending === "fin" && this.#arrivedBytes === 0) {
-      this.#ending = undefined;
-      this.push(null);
-    }
+    else this.push(null);
+    this.#ending = undefined;
   }
 
   /** Nothing comes behind what has arrived. */
@@ -148,7 +149,7 @@ export class MemorySocket extends Duplex {
     const peer = this.#peer;
     if (peer.destroyed) {
       writing.at = bytes.length;
-      this.#end("reset");
+      defer(() => this.destroy(systemError("ECONNRESET", "write")));
     }
     for (let room = peer.#room; room > 0 && writing.at < bytes.length; room = peer.#room) {
       const chunk = Buffer.allocUnsafeSlow(Math.min(room, chunkBytes, bytes.length - writing.at));

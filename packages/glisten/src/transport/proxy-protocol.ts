@@ -193,9 +193,9 @@ function header(
 
 // ── Who may send one ────────────────────────────────────────────────────────────────────────────────────────
 
-/** Peers whose PROXY header is believed. */
+/** Peers that are believed when they speak for others. */
 export interface TrustedPeers {
-  /** `remoteAddress` is what the raw socket says; undefined means a unix socket. */
+  /** `remoteAddress` is the text of an IP address; undefined means a unix socket. */
   trusts(remoteAddress: string | undefined): boolean;
 }
 

@@ -111,6 +111,18 @@ function sessionIdContext(
   return hash.digest("hex").slice(0, 32);
 }
 
+/** The options with the rules of `before` where they have none of their own. */
+export function withRules(options: TlsOptions, before: TlsOptions): TlsOptions {
+  if (typeof options !== "object" || options === null) return options; // to be refused
+  const { alpnProtocols, minVersion, ciphers } = before;
+  return {
+    ...options,
+    alpnProtocols: options.alpnProtocols ?? alpnProtocols,
+    minVersion: options.minVersion ?? minVersion,
+    ciphers: options.ciphers ?? ciphers,
+  };
+}
+
 function serverOptions(options: TlsOptions, verification: ClientVerification | undefined): NodeTlsOptions {
   return {
     requestCert: verification !== undefined,

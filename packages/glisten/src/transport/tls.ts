@@ -12,7 +12,7 @@ import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
-import { describeError, TransportError, toSocketReason } from "../errors.ts";
+import { describeError, ignore, TransportError, toSocketReason } from "../errors.ts";
 import { longestTimerMs } from "../option-values.ts";
 import { parseClientHello } from "./client-hello.ts";
 import {
@@ -21,6 +21,7 @@ import {
   lookUpName,
   type TlsMaterial,
   type TlsOptions,
+  withRules,
 } from "./tls-options.ts";
 
 export type { CertificateOptions, ClientVerification, TlsOptions } from "./tls-options.ts";
@@ -39,11 +40,13 @@ interface Offer {
 /** Certificates, keys, authorities and rules in force, and the handshakes under them. */
 export class TlsContext {
   #offer: Offer;
+  readonly #rules: TlsOptions;
   readonly #ticketKeys: Buffer;
   #updates: Promise<unknown> = Promise.resolve();
 
-  private constructor(offer: Offer, ticketKeys: Buffer) {
+  private constructor(offer: Offer, rules: TlsOptions, ticketKeys: Buffer) {
     this.#offer = offer;
+    this.#rules = rules;
     this.#ticketKeys = ticketKeys;
   }
 
@@ -54,17 +57,18 @@ export class TlsContext {
    */
   static async create(options: TlsOptions, verification?: ClientVerification): Promise<TlsContext> {
     const ticketKeys = randomBytes(48);
-    return new TlsContext(await prepare(options, verification, ticketKeys), ticketKeys);
+    return new TlsContext(await prepare(options, verification, ticketKeys), options, ticketKeys);
   }
 
   /**
-   * Replaces everything at once: key, chain, names, client authorities. Loads and checks first: if that fails,
-   * the promise rejects (as {@link create} does) and nothing has changed. Handshakes under way finish as they
+   * Replaces everything at once: key, chain, names, client authorities. ALPN, the lowest version and the ciphers stay
+   * what they were from the start unless `options` name others. Loads and checks first: if that fails, the promise
+   * rejects (as {@link create} does) and nothing has changed. Handshakes under way finish as they
    * began, open connections go on, session tickets stay good unless the client verification changed. Updates
    * take effect in the order they were asked for.
    */
   update(options: TlsOptions, verification?: ClientVerification): Promise<void> {
-    const prepared = prepare(options, verification, this.#ticketKeys);
+    const prepared = prepare(withRules(options, this.#rules), verification, this.#ticketKeys);
     const turn = this.#updates.then(async () => {
       this.#offer = await prepared;
     });
@@ -197,5 +201,3 @@ function whyInWords(error: Error & { readonly reason?: unknown }): string {
   if (typeof error.reason === "string") return error.reason;
   return error.message.split("\n", 1)[0]!.replace(/\.$/, "");
 }
-
-function ignore(): void {}

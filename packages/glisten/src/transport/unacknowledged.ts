@@ -8,7 +8,7 @@
 import { open } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { endianness } from "node:os";
-import { clock } from "../clock.ts";
+import { realClock } from "../clock.ts";
 import { parseIpAddress } from "./address.ts";
 import { isMemory } from "./memory-socket.ts";
 
@@ -44,14 +44,14 @@ async function search(): Promise<void> {
   while (asked.size > 0) {
     const wanted = asked;
     asked = new Map();
-    const began = clock.now();
+    const began = realClock.now();
     for (const path of lists) {
       if (wanted.size > 0) await searchList(path, wanted);
     }
     for (const answer of wanted.values()) answer(undefined);
     if (asked.size > 0) {
-      const tookMs = clock.now() - began;
-      await new Promise<void>((resolve) => clock.setTimer(resolve, tookMs * 10).unref());
+      const tookMs = realClock.now() - began;
+      await new Promise<void>((resolve) => realClock.setTimer(resolve, tookMs * 10).unref());
     }
   }
   searching = false;

@@ -493,6 +493,15 @@ describe("a cluster that cannot start", () => {
     expect(await running.exited).toBe(0);
   });
 
+  it("because its workers have no address to share says so", async () => {
+    const running = await run("{ workers: 2 }", "builder.start({ memory: true })");
+    expect(await running.heard()).toEqual({
+      failed:
+        "StartError: A worker could not start: the workers of a cluster need an address to share: memory is none",
+    });
+    expect(await running.exited).toBe(0);
+  });
+
   it.runIf(onLinux)("because a worker does not listen in time leaves no process behind", async () => {
     const running = await run(
       "{ workers: 2, startTimeoutMs: 1500 }",

@@ -24,11 +24,23 @@ test("abandoning rejects those who wait and those who come later", async () => {
   const flow = new Flow();
   flow.block();
   const waiting = flow.whenRoom();
-  flow.abandon(new Error("gone"));
+  flow.abandon(() => new Error("gone"));
   await expect(waiting).rejects.toThrow("gone");
   await expect(flow.whenRoom()).rejects.toThrow("gone");
   flow.block();
   expect([flow.blocked, flow.abandoned]).toEqual([false, true]);
+});
+
+test("abandoning makes no error as long as nobody waits", async () => {
+  const flow = new Flow();
+  let made = 0;
+  flow.abandon(() => {
+    made += 1;
+    return new Error("gone");
+  });
+  expect(made).toBe(0);
+  await expect(flow.whenRoom()).rejects.toThrow("gone");
+  expect(made).toBe(1);
 });
 
 test("promises nobody looks at do no harm", async () => {
@@ -39,7 +51,7 @@ test("promises nobody looks at do no harm", async () => {
     const flow = new Flow();
     flow.block();
     void flow.whenRoom();
-    flow.abandon(new Error("gone"));
+    flow.abandon(() => new Error("gone"));
     void flow.whenRoom();
     void quietRejection(new Error("refused"));
     await new Promise((resolve) => setImmediate(resolve));

@@ -265,6 +265,7 @@ describe("send", () => {
     peer.socket.write("x");
     await eventually(() => sent === 1);
     expect(rooms).toEqual([true, false]);
+    peer.socket.destroy();
   });
 
   it("rejects when the peer is gone, waiting or not, and may be ignored", async () => {

@@ -7,6 +7,7 @@ import { performance } from "node:perf_hooks";
 import { connect as tlsConnect } from "node:tls";
 import { describe, expect, it } from "vitest";
 import * as glisten from "../../src/index.ts";
+import { virtualClock } from "../../src/testing/index.ts";
 import { testCertificates } from "../certificates.ts";
 import { dial, dialTls, eventually } from "./peer.ts";
 
@@ -40,6 +41,12 @@ function orphaned(server: glisten.Server, peer: Socket): boolean | undefined {
   const port = (value: number): string => `:${value.toString(16).toUpperCase().padStart(4, "0")}`;
   const ours = `${port(server.port)} 0100007F${port(peer.localPort!)} `;
   return readFileSync("/proc/self/net/tcp", "latin1").includes(ours);
+}
+
+/** Resolves when no file is being read: the kernel's count of what a peer has acknowledged is in one. */
+async function answeredBySystem(): Promise<void> {
+  const reading = () => process.getActiveResourcesInfo().some((name) => name.startsWith("FSReq"));
+  while (reading()) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Takes `bytesPerSecond` in small helpings until the socket ends or `total` bytes have come. */
@@ -134,6 +141,31 @@ describe("a peer that takes nothing", () => {
 });
 
 describe("a peer that is slow, but takes bytes", () => {
+  it.skipIf(process.platform !== "linux")("has the whole of what was written before close", async () => {
+    using clock = virtualClock();
+    const { server, written } = await writing((builder) => builder);
+    await using _ = server;
+    const peer = connect(server.port, "127.0.0.1").on("error", nothing).pause();
+    await eventually(() => written.length === 1);
+    const { connection, reasons } = written[0]!;
+    const size = 12 * MiB; // more than the kernel takes
+    connection.write(Buffer.alloc(size));
+    connection.close();
+    let received = 0;
+    for (let second = 0; second < 360; second++) {
+      received += ((peer.read(3072) as Buffer | null) ?? "").length;
+      await clock.advance(1_000);
+      await answeredBySystem();
+    }
+    expect(reasons).toEqual([]);
+    peer.on("data", (chunk: Buffer) => {
+      received += chunk.length;
+    });
+    peer.resume();
+    await once(peer, "close");
+    expect(received).toBe(size);
+  });
+
   // What the kernel has accepted moves in steps of a third of its send buffer: at this rate, one in several seconds.
   it.skipIf(process.platform !== "linux")("is served", { timeout: 30_000 }, async () => {
     const { server, written } = await writing((builder) => builder.withSendDeadline({ sendMs: 1_500 }));

@@ -10,6 +10,7 @@ import {
   supervisor,
 } from "../../src/actor/index.ts";
 import * as glisten from "../../src/index.ts";
+import { virtualClock } from "../../src/testing/index.ts";
 import { testCertificates } from "../certificates.ts";
 import { dial, dialTls, eventually, Peer, reports } from "./peer.ts";
 
@@ -190,6 +191,7 @@ describe("stop", () => {
   });
 
   it("tells protocols, and counts by their kind", async () => {
+    using clock = virtualClock();
     const server = await glisten
       .protocol((connection) => {
         const kind = connection.id === 1 ? "tame" : "wild";
@@ -199,7 +201,7 @@ describe("stop", () => {
     await dial(server);
     await dial(server);
     await eventually(() => server.info().states.open === 2);
-    expect(await server.stop({ deadlineMs: 1_000 })).toEqual({
+    expect(await clock.until(server.stop({ deadlineMs: 60_000 }))).toEqual({
       type: "shutdown",
       drained: 1,
       killed: 1,

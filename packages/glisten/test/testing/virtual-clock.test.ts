@@ -116,6 +116,36 @@ describe("a virtual clock", () => {
     await expect(clock.runUntilIdle(10_000)).rejects.toThrow(/timers still wait after 10000 ms:\n.*beat/);
   });
 
+  test("goes on until a promise settles, as it does", async () => {
+    using clock = virtualClock();
+    const start = clock.now();
+    const after = (ms: number) => new Promise<number>((resolve) => port.setTimer(() => resolve(ms), ms));
+    function beat(): void {
+      port.setTimer(beat, 1_000);
+    }
+    beat();
+    expect(await clock.until(after(7_500))).toBe(7_500);
+    expect(clock.now() - start).toBe(7_500);
+    await expect(clock.until(Promise.reject(new Error("refused")))).rejects.toThrow("refused");
+  });
+
+  test("waits for what no timer ends", async () => {
+    using clock = virtualClock();
+    expect(await clock.until(new Promise((resolve) => setTimeout(resolve, 5, "real")))).toBe("real");
+  });
+
+  test("goes on while what goes by it is disposed of", async () => {
+    using clock = virtualClock();
+    const start = clock.now();
+    {
+      await using it = await supervisor({
+        children: [new Nursery().spec("a", { deaf: true, shutdownMs: 20_000 })],
+      });
+      expect(it.alive).toBe(true);
+    }
+    expect(clock.now() - start).toBe(20_000);
+  });
+
   test("is the only one in use, and gives way to the real one", async () => {
     const real = port.now();
     const clock = virtualClock();
@@ -170,6 +200,7 @@ describe("actors on virtual time", () => {
     const settled = vi.fn();
     const answer = call(actor.subject, (reply) => reply, 5_000);
     answer.catch(settled);
+    expect(clock.pendingTimers).toMatchObject([{ setBy: expect.stringContaining("call.ts") }]);
     await clock.advance(4_999);
     expect(settled).not.toHaveBeenCalled();
     await clock.advance(1);

@@ -148,6 +148,23 @@ it("a reset reaches the other end as ECONNRESET, behind what it is reading", asy
   }
 });
 
+it("an end that does not read notices a reset when it has read, or when it writes", async () => {
+  for (const how of ["reads", "writes"]) {
+    const [near, far] = pair(4);
+    const atNear = collect(near.pause());
+    far.write("more than there is room for");
+    await settled();
+    far.on("error", () => {}).resetAndDestroy();
+    await settled();
+    expect(atNear.events).toEqual([]);
+    if (how === "reads") near.resume();
+    else near.write("anybody there?");
+    await settled();
+    expect(atNear.events).toEqual(["ECONNRESET", "close"]);
+    expect(text(atNear.chunks)).toBe(how === "reads" ? "more" : "");
+  }
+});
+
 it("an end that is destroyed with bytes unread resets the other one, else it sends FIN", async () => {
   const [near, far] = pair();
   const atNear = collect(near);

@@ -249,6 +249,26 @@ describe("an update", () => {
     expect(String((await once(open, "data"))[0])).toBe("still here");
   });
 
+  it("keeps ALPN, the lowest version and the ciphers, unless it names others", async () => {
+    const rules = { alpnProtocols: ["h2", "http/1.1"], minVersion: "TLSv1.3" } as const;
+    const { context, port } = await serve({ ...identity(made.server), ...rules });
+    const agreed = async (maxVersion: "TLSv1.2" | "TLSv1.3") => {
+      const options = { servername: "localhost", ca: made.ca.cert, ALPNProtocols: ["h2"], maxVersion };
+      const peer = connect({ port, host: "127.0.0.1", ...options });
+      const outcome = await once(peer, "secureConnect").then(
+        () => peer.alpnProtocol,
+        () => "refused",
+      );
+      peer.destroy();
+      return outcome;
+    };
+    expect([await agreed("TLSv1.3"), await agreed("TLSv1.2")]).toEqual(["h2", "refused"]);
+    await context.update(identity(made.renewed));
+    expect([await agreed("TLSv1.3"), await agreed("TLSv1.2")]).toEqual(["h2", "refused"]);
+    await context.update({ ...identity(made.renewed), alpnProtocols: ["http/1.1"], minVersion: "TLSv1.2" });
+    expect([await agreed("TLSv1.3"), await agreed("TLSv1.2")]).toEqual(["refused", "refused"]);
+  });
+
   it("that is bad changes nothing", async () => {
     const { context, port } = await serve(identity(made.server), { ca: made.ca.cert });
     const attempts = [

@@ -432,13 +432,13 @@ export const mutants = [
   },
   {
     name: "a stream that has a window again is not scheduled",
-    file: "mist/src/http2/control-frames.ts",
+    file: "mist/src/http2/frames/control-frames.ts",
     search: "      stream.sendWindow += increment;\n      session.sender.windowMoved(stream);",
     replace: "      stream.sendWindow += increment;",
   },
   {
     name: "the window of a stream is not given back",
-    file: "mist/src/http2/flow-control.ts",
+    file: "mist/src/http2/flow/flow-control.ts",
     search: "    this.#owed = 0;\n    this.available += increment;\n    return increment;",
     replace: "    this.#owed = 0;\n    this.available += increment;\n    return 0;",
   },
@@ -462,7 +462,7 @@ export const mutants = [
   },
   {
     name: "small pieces of content overwrite each other",
-    file: "mist/src/http2/content-queue.ts",
+    file: "mist/src/http2/streams/content-queue.ts",
     search: "      this.#used += count;\n      this.#pieces[",
     replace: "      this.#pieces[",
   },

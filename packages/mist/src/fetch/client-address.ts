@@ -12,7 +12,8 @@ export interface ClientAddress {
   readonly port: number;
 }
 
-/** The client's address, the real client's where the PROXY protocol is on; undefined on a unix socket. */
+/** The client's address, the real client's where the PROXY protocol is on or a trusted proxy tells it; undefined on
+ * a unix socket. */
 export function addressOfClient(request: Request): ClientAddress | undefined {
   try {
     const { ipAddress, port } = getConnectionInfo(request);

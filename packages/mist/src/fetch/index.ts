@@ -1,5 +1,6 @@
 // WHATWG fetch handlers on mist: `mist.new(fromFetch(app.fetch))`.
 
+export { sendEarlyHints, setTrailers } from "./beside-response.ts";
 export {
   type FetchContext,
   type FetchEnvironment,

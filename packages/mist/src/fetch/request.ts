@@ -8,12 +8,12 @@ import { Buffer } from "node:buffer";
 import { harmless } from "@x/glisten/kit";
 import { BodyError, RequestTimeoutError } from "../errors.ts";
 import type { Request as MistRequest } from "../http/request.ts";
+import { requestUrl } from "../http/request-url.ts";
 import { reasonPhrase } from "../http/status.ts";
 import { readBody, stream } from "../server/exchange/request-body.ts";
 import { waitUntil } from "../server/exchange/request-services.ts";
 import { addressOfClient } from "./client-address.ts";
 import { toHeaders, toLazyHeaders } from "./request-headers.ts";
-import { requestUrl } from "./request-url.ts";
 
 const NativeRequest = globalThis.Request;
 const NativeResponse = globalThis.Response;

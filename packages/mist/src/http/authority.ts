@@ -77,6 +77,7 @@ export function isIpv6(text: string): boolean {
   return halves.length === 2 ? groups <= 7 : groups === 8;
 }
 
-function isIpv4(text: string): boolean {
+/** Four decimal fields without leading zeros. */
+export function isIpv4(text: string): boolean {
   return /^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}$/.test(text);
 }

@@ -1,6 +1,7 @@
 // Proactive negotiation of content codings (RFC 9110 §12.5.3), and the `vary` field that goes with it (§12.5.5).
 
 import Negotiator from "negotiator";
+import { type Field, type Fields, getField } from "./fields.ts";
 
 /** Content codings this package can make or look for (IANA names). */
 export type ContentCoding = "br" | "zstd" | "gzip" | "deflate";
@@ -41,4 +42,10 @@ export function mergeVary(existing: string | undefined, name: string): string {
   if (existing === undefined || existing.trim() === "") return name;
   const names = existing.split(",").map((part) => part.trim().toLowerCase());
   return names.includes("*") || names.includes(name.toLowerCase()) ? existing : `${existing}, ${name}`;
+}
+
+/** The fields with one `vary` that also names `name`, at the end. */
+export function withVary(fields: Fields, name: string): Field[] {
+  const vary = getField(fields, "vary");
+  return [...fields.filter((field) => field[0] !== "vary"), ["vary", mergeVary(vary, name)]];
 }

@@ -3,18 +3,34 @@
 // Fields, path segments and the query are worked out when they are asked for: many handlers never do.
 
 import { shown } from "@x/glisten/kit";
+import { parseCookie } from "cookie";
 import { UsageError } from "../errors.ts";
-import { type Fields, field, firstFieldLine, getFieldLines } from "./fields.ts";
+import { type Fields, field, firstFieldLine, getField, getFieldLines } from "./fields.ts";
+import type { ForwardedFacts } from "./forwarded.ts";
+import { HttpError } from "./http-error.ts";
+import type { RequestContext } from "./request-context.ts";
+import { requestOrigin, requestUrl } from "./request-url.ts";
 
 /** What the server knows about a request besides its head. Implemented by the server's exchange. */
-export interface RequestContext {
+export interface RequestExchange {
   /** Aborted when the client goes away before its response is complete. */
   readonly signal: AbortSignal;
   /** Aborted when the server begins to stop. */
   readonly stopping: AbortSignal;
   /** `"https"` over TLS, else `"http"`. */
   readonly scheme: "http" | "https";
+  /** What trusted proxies say in place of connection and head. Undefined: they are not asked, or not believed. */
+  readonly forwarded: ForwardedTarget | undefined;
+  /** Host and port of our end, for a client that names none; undefined on a unix socket, and if the client is gone. */
+  readonly ownAuthority: string | undefined;
+  /** What the application keeps about the request. */
+  readonly context: RequestContext;
+  /** Names the request in logs. */
+  readonly id: string;
 }
+
+/** The part of {@link ForwardedFacts} that a {@link Request} shows. */
+export type ForwardedTarget = Pick<ForwardedFacts, "scheme" | "authority" | "port">;
 
 /** The parts of a parsed request head that a {@link Request} shows. */
 export interface RequestParts {
@@ -48,18 +64,21 @@ export interface RequestBody {
 export class Request<Body = RequestBody> {
   readonly #parts: RequestParts;
   /** @internal */
-  readonly context: RequestContext;
+  readonly exchange: RequestExchange;
   /** The body; give the request to `readBody` or `stream` to read an incoming one. */
   readonly body: Body;
 
   /** @internal */
-  constructor(parts: RequestParts, context: RequestContext, body: Body) {
+  constructor(parts: RequestParts, exchange: RequestExchange, body: Body) {
     this.#parts = parts;
-    this.context = context;
+    this.exchange = exchange;
     this.body = body;
   }
 
-  /** The method, as sent; methods are case-sensitive (RFC 9110 §9.1). */
+  /**
+   * The method, as sent; methods are case-sensitive (RFC 9110 §9.1). `"GET"` for a WebSocket handshake over HTTP/2, which is
+   * sent as an extended CONNECT (RFC 8441).
+   */
   get method(): string {
     return this.#parts.method;
   }
@@ -74,22 +93,30 @@ export class Request<Body = RequestBody> {
     return this.#parts.version;
   }
 
-  /** `"https"` if the request came over TLS, else `"http"`. */
+  /** `"https"` if the request came over TLS, else `"http"`; what a trusted proxy says with `forwarded`. */
   get scheme(): "http" | "https" {
-    return this.context.scheme;
+    const { exchange } = this;
+    return exchange.forwarded?.scheme ?? exchange.scheme;
   }
 
-  /** Host of the target URI (RFC 9110 §7.1), without the port; empty if an HTTP/1.0 client named none. */
+  /**
+   * Host of the target URI (RFC 9110 §7.1), without the port; empty if an HTTP/1.0 client named none. What a trusted proxy
+   * says with `forwarded`.
+   */
   get host(): string {
-    return this.#parts.host;
+    return (this.exchange.forwarded?.authority ?? this.#parts).host;
   }
 
-  /** Port of the target URI if one was named. */
+  /** Port of the target URI if one was named; what a trusted proxy says with `forwarded`. */
   get port(): number | undefined {
-    return this.#parts.port;
+    const { forwarded } = this.exchange;
+    return forwarded?.port ?? (forwarded?.authority ?? this.#parts).port;
   }
 
-  /** The path as sent: percent-encoding kept, query left out. `"*"` for `OPTIONS *`. */
+  /**
+   * The path as sent: percent-encoding kept, query left out. `"*"` for `OPTIONS *`. Every `%` has two hexadecimal digits
+   * behind it, but what they encode need not be UTF-8: `decodeURIComponent` may throw.
+   */
   get path(): string {
     return this.#parts.path;
   }
@@ -114,14 +141,55 @@ export class Request<Body = RequestBody> {
     return segments;
   }
 
+  /**
+   * The absolute URL that was asked for (RFC 9110 §7.1): scheme, host and port, path and query. A new one at every access,
+   * so keep it. A client that names no host (HTTP/1.0) has asked for the address it has connected to.
+   *
+   * @throws HttpError (400) for a host that HTTP allows and a URL does not, such as `1.2.3.999`.
+   *
+   * @example `const page = request.url.searchParams.get("page");`
+   */
+  get url(): URL {
+    const origin = requestOrigin(this);
+    if (origin === undefined) throw new HttpError(400, { message: "no URL can have this host" });
+    return new URL(requestUrl(origin, this));
+  }
+
+  /**
+   * The cookies by name (RFC 6265 §5.4), percent-decoded where that makes sense; of several with one name the first. The
+   * record has no prototype. Parsed at every access, so keep it.
+   */
+  get cookies(): Readonly<Record<string, string | undefined>> {
+    return parseCookie(getField(this.headers, "cookie") ?? "");
+  }
+
   /** Fields in the order they came; names lower-cased, duplicates kept. */
   get headers(): Fields {
     return this.#parts.fields;
   }
 
-  /** Aborted when the client goes away before the response is complete; never after a complete one. */
+  /**
+   * What the application keeps about this request: one object that all copies of the request share (`setHeader` and the like
+   * make them), fetch apps find as `context.props`, and events on `node:diagnostics_channel` carry with the request.
+   */
+  get context(): RequestContext {
+    return this.exchange.context;
+  }
+
+  /**
+   * A name for this request in logs: a random UUID, made when it is first asked for. With `withRequestId` the one that the
+   * client or a proxy in front has sent, if it is well-formed.
+   */
+  get id(): string {
+    return this.exchange.id;
+  }
+
+  /**
+   * Aborted when the client goes away before the response is complete; never after a complete one. The reason is a
+   * DOMException named `AbortError`, as in fetch; its `cause` is the TransportError that says what happened.
+   */
   get signal(): AbortSignal {
-    return this.context.signal;
+    return this.exchange.signal;
   }
 
   /**
@@ -129,7 +197,7 @@ export class Request<Body = RequestBody> {
    * of `server.stopping`, one for all requests, so remove listeners that are no longer needed.
    */
   get stopping(): AbortSignal {
-    return this.context.stopping;
+    return this.exchange.stopping;
   }
 
   /**
@@ -179,16 +247,16 @@ export class Request<Body = RequestBody> {
     if (typeof path !== "string" || !path.startsWith("/")) {
       throw new UsageError(`a path must start with "/", got ${shown(path)}`);
     }
-    return new Request({ ...copyParts(this.#parts), path, query: undefined }, this.context, this.body);
+    return new Request({ ...copyParts(this.#parts), path, query: undefined }, this.exchange, this.body);
   }
 
   /** A request with another body. @returns the new request; this one is unchanged. */
   setBody<NewBody>(body: NewBody): Request<NewBody> {
-    return new Request(this.#parts, this.context, body);
+    return new Request(this.#parts, this.exchange, body);
   }
 
   #withFields(fields: Fields): Request<Body> {
-    return new Request({ ...copyParts(this.#parts), fields }, this.context, this.body);
+    return new Request({ ...copyParts(this.#parts), fields }, this.exchange, this.body);
   }
 }
 

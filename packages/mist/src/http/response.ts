@@ -15,6 +15,7 @@ import {
   firstFieldLine,
   getFieldLines,
 } from "./fields.ts";
+import { type CookieOptions, serializeSetCookie } from "./set-cookie.ts";
 
 /** A body of no bytes. */
 export interface EmptyBody {
@@ -100,6 +101,20 @@ export class Response<Body = unknown> {
    */
   appendHeader(name: string, value: string): Response<Body> {
     return new Response(this.status, [...this.headers, field(name, value)], this.body, this.trailers);
+  }
+
+  /**
+   * A response that sets one more cookie (RFC 6265 §4.1). The value is percent-encoded; `request.cookies` decodes it. To
+   * delete a cookie, set it with `maxAge: 0` and the path and domain it has.
+   *
+   * @returns the new response; this one is unchanged.
+   * @throws UsageError for an unknown option, for a name or attribute that cannot be sent, and for what browsers ignore:
+   *   `sameSite: "none"`, `partitioned` and the prefixes `__Secure-` and `__Host-` without `secure`, more than 4096 bytes.
+   *
+   * @example `mist.text("Welcome.").setCookie("session", id, { path: "/", httpOnly: true, secure: true, sameSite: "lax" })`
+   */
+  setCookie(name: string, value: string, options: CookieOptions = {}): Response<Body> {
+    return this.appendHeader("set-cookie", serializeSetCookie(name, value, options));
   }
 
   /** A response without any field of that name. @returns the new response; this one is unchanged. */

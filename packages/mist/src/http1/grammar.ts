@@ -15,6 +15,7 @@ export const DQUOTE = 0x22;
 export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
 export const EQUALS = 0x3d;
+export const PERCENT = 0x25;
 export const QUESTION = 0x3f;
 export const BACKSLASH = 0x5c;
 
@@ -30,8 +31,10 @@ export const FIELD_VALUE: Uint8Array = byteSet(isText);
 export const TARGET: Uint8Array = byteSet((byte) =>
   /[A-Za-z0-9\-._~:/?[\]@!$&'()*+,;=%]/.test(String.fromCharCode(byte)),
 );
-/** TARGET without "?": what comes before the query. */
-export const PATH: Uint8Array = byteSet((byte) => TARGET[byte] === 1 && byte !== QUESTION);
+/** TARGET without "?", which begins the query, and "%", which needs two digits behind it. */
+export const PATH: Uint8Array = byteSet(
+  (byte) => TARGET[byte] === 1 && byte !== QUESTION && byte !== PERCENT,
+);
 /** HEXDIG. */
 export const HEX: Uint8Array = byteSet((byte) => /[0-9A-Fa-f]/.test(String.fromCharCode(byte)));
 /** qdtext (RFC 9110 §5.6.4). */

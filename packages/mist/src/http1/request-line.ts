@@ -7,7 +7,7 @@
 import { LimitError, ProtocolError } from "../errors.ts";
 import { type Authority, parseAuthority } from "../http/authority.ts";
 import { readMethod } from "../http/method.ts";
-import { CR, LF, PATH, QUESTION, SP, TARGET, TCHAR } from "./grammar.ts";
+import { CR, HEX, LF, PATH, PERCENT, QUESTION, SP, TARGET, TCHAR } from "./grammar.ts";
 import type { HttpVersion, TargetForm } from "./request-head.ts";
 
 /** Longer than any method; bounds what the first word can cost. */
@@ -56,6 +56,12 @@ export class RequestLine {
     let queryAt = -1;
     const path = PATH;
     while (i < stop && path[bytes[i] as number] === 1) i++;
+    while (i < stop && bytes[i] === PERCENT) {
+      // RFC 3986 §2.1. A query is not looked at so closely: clients write "?q=100%", and nobody is led astray by it.
+      const end = Math.min(i + 3, stop);
+      while (++i < end) if (HEX[bytes[i] as number] !== 1) throw badEncoding();
+      while (i < stop && path[bytes[i] as number] === 1) i++;
+    }
     if (i < stop && bytes[i] === QUESTION) {
       queryAt = i - targetAt;
       const target = TARGET;
@@ -165,6 +171,10 @@ function badTarget(byte: number, empty: boolean): ProtocolError {
   if (empty) return malformed("the request target is empty");
   if (byte === CR || byte === LF) return malformed("the request line has no HTTP version");
   return malformed("the request target contains a character that must be percent-encoded", "RFC 9112 §3.2");
+}
+
+function badEncoding(): ProtocolError {
+  return malformed('the path contains a "%" without two hexadecimal digits behind it', "RFC 3986 §2.1");
 }
 
 function malformed(message: string, section = "RFC 9112 §3"): ProtocolError {

@@ -19,14 +19,14 @@ import {
   SETTINGS_TIMEOUT,
 } from "./errors.ts";
 import { CLOSED, type Http2Event, NEED_DATA } from "./events.ts";
-import { MAX_WINDOW } from "./flow-control.ts";
+import { MAX_WINDOW } from "./flow/flow-control.ts";
+import { writeSettings } from "./frames/settings.ts";
 import { DEFAULT_LIMITS, type Http2Limits } from "./limits.ts";
+import type { ResponseHead } from "./messages/response-head.ts";
 import { Receiver } from "./receiver.ts";
-import type { ResponseHead } from "./response-head.ts";
-import type { Output } from "./sender.ts";
+import type { Output, TextEncoding } from "./sender.ts";
 import { Session } from "./session.ts";
-import { writeSettings } from "./settings.ts";
-import type { Stream } from "./stream.ts";
+import type { Stream } from "./streams/stream.ts";
 
 export interface Http2Options {
   readonly limits?: Http2Limits | undefined;
@@ -40,7 +40,8 @@ const DRAIN_PING: Buffer = Buffer.from("draining", "latin1");
 export class Http2Connection<Owner = unknown> {
   readonly #session: Session<Owner>;
   readonly #receiver: Receiver<Owner>;
-  readonly #startedAt: number;
+  /** Since when our SETTINGS have waited to be acknowledged, in ms. */
+  #settingsSince: number;
   #closed = false;
   #draining = false;
 
@@ -50,7 +51,7 @@ export class Http2Connection<Owner = unknown> {
     const extendedConnect = options.extendedConnect ?? true;
     this.#session = new Session<Owner>(limits, extendedConnect, now);
     this.#receiver = new Receiver<Owner>(this.#session, now);
-    this.#startedAt = now;
+    this.#settingsSince = now;
     writeSettings(this.#session.sender.frames.control(), limits, extendedConnect);
     this.#session.giveBackConnection();
   }
@@ -145,24 +146,30 @@ export class Http2Connection<Owner = unknown> {
   }
 
   /**
-   * A piece of the body; text as UTF-8. False: no more, please, before the stream's `room` event. The bytes belong to
+   * A piece of the body; text in `encoding`. False: no more, please, before the stream's `room` event. The bytes belong to
    * the core until `onSent`, which `output` hands out; without it, for good. Throws `UsageError` when the body gets
    * longer than declared.
    */
-  sendData(stream: Stream<Owner>, data: string | Uint8Array, onSent?: () => void): boolean {
-    if (!stream.isReset) return this.#session.sender.data(stream, data, onSent);
+  sendData(
+    stream: Stream<Owner>,
+    data: string | Uint8Array,
+    onSent?: () => void,
+    encoding: TextEncoding = "utf8",
+  ): boolean {
+    if (!stream.isReset) return this.#session.sender.data(stream, data, onSent, encoding);
     onSent?.();
     return true;
   }
 
   /**
-   * The end of the body, with trailers if there are any. Throws `UsageError` when fewer bytes were sent than declared,
-   * or a field may not stand in trailers; the stream is then reset.
+   * The end of the body, with trailers if there are any. `output` hands out `onSent` with END_STREAM, or when it will
+   * never leave. Throws `UsageError` when fewer bytes were sent than declared, or a field may not stand in trailers; the
+   * stream is then reset.
    */
-  sendEnd(stream: Stream<Owner>, trailers: Fields = NO_FIELDS): void {
+  sendEnd(stream: Stream<Owner>, trailers: Fields = NO_FIELDS, onSent?: () => void): void {
     if (stream.isReset) return;
     try {
-      this.#session.sender.end(stream, trailers);
+      this.#session.sender.end(stream, trailers, onSent);
     } catch (error) {
       this.reset(stream, INTERNAL_ERROR);
       throw error;
@@ -223,12 +230,9 @@ export class Http2Connection<Owner = unknown> {
     if (this.#closed) return Number.POSITIVE_INFINITY;
     const { limits, sender, acknowledged } = this.#session;
     const since = this.#receiver.waitingSince;
-    let deadline = acknowledged ? Number.POSITIVE_INFINITY : this.#startedAt + limits.settingsAckMs;
+    let deadline = acknowledged ? Number.POSITIVE_INFINITY : this.#settingsSince + limits.settingsAckMs;
     if (since !== -1) deadline = Math.min(deadline, since + limits.headMs);
-    if (sender.queuedBytes > 0) {
-      for (const stream of sender.stalled())
-        deadline = Math.min(deadline, stream.stalledSince + limits.sendMs);
-    }
+    if (sender.queuedBytes > 0) deadline = Math.min(deadline, sender.stalls.since + limits.sendMs);
     return deadline;
   }
 
@@ -242,7 +246,7 @@ export class Http2Connection<Owner = unknown> {
       if (since !== -1 && now >= since + limits.headMs) {
         throw calmDown("a head or frame was not complete in time", "headMs", limits.headMs);
       }
-      if (!acknowledged && now >= this.#startedAt + limits.settingsAckMs) {
+      if (!acknowledged && now >= this.#settingsSince + limits.settingsAckMs) {
         throw connectionFault(SETTINGS_TIMEOUT, "SETTINGS were not acknowledged in time", "RFC 9113 §6.5.3");
       }
       this.#session.resetStalled(now);
@@ -250,6 +254,13 @@ export class Http2Connection<Owner = unknown> {
       if (!(error instanceof ConnectionFault)) throw error;
       this.#fail(error);
     }
+  }
+
+  /** Reading goes on that the shell had stopped: what the peer must do in time may have been done. */
+  resumed(now: number): void {
+    this.#settingsSince = now;
+    this.#receiver.resumed(now);
+    this.#session.sender.stalls.restart(now);
   }
 
   // --- what there is ---------------------------------------------------------------------------
@@ -270,6 +281,11 @@ export class Http2Connection<Owner = unknown> {
 
   /** Bytes to be written that `output` has not given out: control frames and heads, and data that wait. */
   get queuedBytes(): number {
-    return this.#session.sender.bufferedBytes + this.#session.sender.queuedBytes;
+    return this.bufferedBytes + this.#session.sender.queuedBytes;
+  }
+
+  /** Of these, what nothing but reading no more requests can bound: data wait in streams, which are limited. */
+  get bufferedBytes(): number {
+    return this.#session.sender.bufferedBytes;
   }
 }

@@ -2,8 +2,8 @@
 
 import type { ProtocolError } from "../errors.ts";
 import type { Fields } from "../http/fields.ts";
-import type { RequestHead } from "./request-head.ts";
-import type { Stream } from "./stream.ts";
+import type { RequestHead } from "./messages/request-head.ts";
+import type { Stream } from "./streams/stream.ts";
 
 /** A request. Its stream stays open until it is answered. */
 export interface RequestEvent<Owner> {

@@ -26,7 +26,7 @@ export interface Http2Limits {
    * CVE-2025-8671). Streams this server resets of its own accord do not count.
    */
   readonly resetBurst: number;
-  /** How many of these are forgotten again per second. Default 33. */
+  /** How many of these are forgotten again per second. Every response sent whole forgets one, too. Default 33. */
   readonly resetsPerSecond: number;
   /**
    * Frames that carry no request and no data, at once: PING, WINDOW_UPDATE, PRIORITY, unknown ones, empty DATA, and
@@ -45,7 +45,10 @@ export interface Http2Limits {
   readonly connectionWindow: number;
   /** Bytes of all requests that were received and not read; there the connection's window stays shut. Default 8 MiB. */
   readonly maxUnread: number;
-  /** Bytes a stream takes from the application before `sendData` says that there is no room. Default 64 KiB. */
+  /**
+   * Bytes a stream takes from the application before `sendData` says that there is no room, and 128 more for each piece.
+   * Default 64 KiB. What the peer's windows let out at once may be more: 256 KiB for all streams together.
+   */
   readonly maxQueued: number;
   /** Time for our SETTINGS to be acknowledged: GOAWAY with SETTINGS_TIMEOUT. Default 10 s. */
   readonly settingsAckMs: number;

@@ -1,9 +1,6 @@
 // From bytes to events: frames walked where they lie, messages put together (RFC 9113 §6.1, §6.2, §6.10, §8.1).
 
 import { ProtocolError } from "../errors.ts";
-import { ByteSink } from "./byte-sink.ts";
-import { ControlFrames } from "./control-frames.ts";
-import { DataReader } from "./data-reader.ts";
 import {
   calmDown,
   connectionFault,
@@ -13,16 +10,19 @@ import {
   REFUSED_STREAM,
   STREAM_CLOSED,
 } from "./errors.ts";
-import * as frame from "./frame.ts";
-import { readUint31 } from "./frame.ts";
-import { FrameReader } from "./frame-reader.ts";
-import { HeadBlock } from "./head-block.ts";
-import { HeadCache } from "./head-cache.ts";
+import { ByteSink } from "./frames/byte-sink.ts";
+import { ControlFrames } from "./frames/control-frames.ts";
+import { DataReader } from "./frames/data-reader.ts";
+import * as frame from "./frames/frame.ts";
+import { readUint31 } from "./frames/frame.ts";
+import { FrameReader } from "./frames/frame-reader.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
 import { HARD_FACTOR } from "./limits.ts";
-import { RequestHead } from "./request-head.ts";
+import { HeadBlock } from "./messages/head-block.ts";
+import { HeadCache } from "./messages/head-cache.ts";
+import { RequestHead } from "./messages/request-head.ts";
 import type { Session } from "./session.ts";
-import type { Stream } from "./stream.ts";
+import type { Stream } from "./streams/stream.ts";
 
 /** A header block that goes on in CONTINUATION frames. */
 interface OpenBlock {
@@ -30,7 +30,7 @@ interface OpenBlock {
   readonly ended: boolean;
   readonly dependsOnItself: boolean;
   readonly bytes: ByteSink;
-  readonly since: number;
+  since: number;
   continuations: number;
 }
 
@@ -59,6 +59,12 @@ export class Receiver<Owner> {
   /** Since when something has been incomplete that the peer must not take its time with, in ms; -1: nothing is. */
   get waitingSince(): number {
     return this.#open === undefined ? this.#partialSince : this.#open.since;
+  }
+
+  /** Nothing could come for a while: waiting starts anew. */
+  resumed(now: number): void {
+    if (this.#open !== undefined) this.#open.since = now;
+    if (this.#partialSince !== NOT_WAITING) this.#partialSince = now;
   }
 
   /** Bytes held of what is not complete. */
@@ -175,7 +181,8 @@ export class Receiver<Owner> {
   ): void {
     const { streams } = this.#session;
     if (id > streams.lastId) {
-      this.#request(id, ended, dependsOnItself, bytes, start, end);
+      streams.use(id);
+      this.#request(id, ended, dependsOnItself, this.#head(ended, bytes, start, end));
       return;
     }
     const stream = streams.get(id);
@@ -194,6 +201,8 @@ export class Receiver<Owner> {
       session.streamError(stream, STREAM_CLOSED, "HEADERS follows the end of the request");
     } else if (!ended || dependsOnItself) {
       session.streamError(stream, PROTOCOL_ERROR, "trailers do not end the stream");
+    } else if (stream.head?.protocol !== undefined) {
+      session.streamError(stream, PROTOCOL_ERROR, "HEADERS in a tunnel (RFC 9113 §8.5)");
     } else {
       const trailers = this.#block.trailers();
       if (trailers instanceof ProtocolError) {
@@ -208,17 +217,8 @@ export class Receiver<Owner> {
     }
   }
 
-  #request(
-    id: number,
-    ended: boolean,
-    dependsOnItself: boolean,
-    bytes: Buffer,
-    start: number,
-    end: number,
-  ): void {
+  #request(id: number, ended: boolean, dependsOnItself: boolean, head: RequestHead | ProtocolError): void {
     const session = this.#session;
-    session.streams.use(id);
-    const head = this.#head(ended, bytes, start, end);
     if (id > session.acceptsUpTo) {
       session.spendOverhead(1); // RFC 9113 §6.8: the peer knows that it will not be answered.
       return;

@@ -4,18 +4,19 @@
 
 import { Buffer } from "node:buffer";
 import { UsageError } from "../errors.ts";
-import { type Fields, NO_FIELDS } from "../http/fields.ts";
-import { DEFAULT_WINDOW } from "./flow-control.ts";
-import * as frame from "./frame.ts";
-import { writeFrameHeader } from "./frame.ts";
-import { FrameWriter } from "./frame-writer.ts";
+import type { Fields } from "../http/fields.ts";
+import { DEFAULT_WINDOW, MAX_WINDOW } from "./flow/flow-control.ts";
+import { Scheduler } from "./flow/scheduler.ts";
+import { Stalls } from "./flow/stalls.ts";
+import * as frame from "./frames/frame.ts";
+import { writeFrameHeader } from "./frames/frame.ts";
+import { FrameWriter } from "./frames/frame-writer.ts";
+import { PeerSettings } from "./frames/settings.ts";
 import type { Http2Limits } from "./limits.ts";
-import { type ResponseHead, ResponseHeadEncoder } from "./response-head.ts";
-import { Scheduler } from "./scheduler.ts";
-import { PeerSettings } from "./settings.ts";
-import * as state from "./state.ts";
-import { writerStateName } from "./state.ts";
-import type { Queued, Stream } from "./stream.ts";
+import { type ResponseHead, ResponseHeadEncoder } from "./messages/response-head.ts";
+import * as state from "./streams/state.ts";
+import { writerStateName } from "./streams/state.ts";
+import type { Queued, Stream } from "./streams/stream.ts";
 
 /** A body this small is copied behind its head. */
 const MAX_DIRECT = 4096;
@@ -23,8 +24,15 @@ const MAX_DIRECT = 4096;
 const MAX_GATHERED = 64 * 1024;
 /** Pieces this small are copied into the buffer, between larger ones. */
 const MAX_COPIED = 1024;
+/** Bytes that a piece costs while it waits, besides its own: a peer can make a server say many tiny things. */
+const PIECE_COST = 128;
 /** Longer frames than this would make others wait, whatever the peer allows. */
 const MAX_DATA_FRAME = 64 * 1024;
+/**
+ * While less than this waits on the whole connection, a stream may queue what its windows let out at once: it waits for
+ * nobody, and larger writes make a download up to a quarter cheaper.
+ */
+const MAX_AHEAD = 256 * 1024;
 /** A frame is not made smaller than this just because the caller's budget is used up. */
 const MIN_FRAME = 4096;
 
@@ -33,6 +41,9 @@ export interface Output {
   readonly pieces: readonly Uint8Array[];
   readonly onSent: readonly (() => void)[];
 }
+
+/** How text becomes bytes. */
+export type TextEncoding = "utf8" | "latin1";
 
 const NOTHING: Output = Object.freeze({ pieces: [], onSent: [] });
 
@@ -48,6 +59,7 @@ export class Sender<Owner> {
   readonly frames: FrameWriter = new FrameWriter();
   readonly peer: PeerSettings = new PeerSettings();
   readonly scheduler: Scheduler<Owner> = new Scheduler<Owner>();
+  readonly stalls: Stalls<Owner> = new Stalls<Owner>();
   /** What the peer lets us send on all streams together. */
   window: number = DEFAULT_WINDOW;
   /** Bytes of data that wait in their streams. */
@@ -57,8 +69,6 @@ export class Sender<Owner> {
   readonly #owner: SenderOwner<Owner>;
   readonly #limits: Http2Limits;
   readonly #heads: ResponseHeadEncoder = new ResponseHeadEncoder();
-  /** Streams with data that wait. */
-  readonly #waiting = new Set<Stream<Owner>>();
   /** Large pieces, and where in the buffer they belong. */
   #cuts: { at: number; data: Uint8Array }[] = [];
   #onSent: (() => void)[] = [];
@@ -77,7 +87,9 @@ export class Sender<Owner> {
 
   /** The peer's settings have changed: acknowledge them (RFC 9113 §6.5.3). */
   acknowledgeSettings(): void {
-    this.#heads.setMaxTableSize(this.peer.headerTableSize);
+    const { smallestTableSize, headerTableSize } = this.peer;
+    if (smallestTableSize < headerTableSize) this.#heads.setMaxTableSize(smallestTableSize);
+    this.#heads.setMaxTableSize(headerTableSize);
     this.frames.settingsAck();
   }
 
@@ -116,9 +128,14 @@ export class Sender<Owner> {
   }
 
   /** A piece of the body. False: no more before `room`. Throws a `UsageError` when the body is longer than declared. */
-  data(stream: Stream<Owner>, data: string | Uint8Array, onSent: (() => void) | undefined): boolean {
+  data(
+    stream: Stream<Owner>,
+    data: string | Uint8Array,
+    onSent: (() => void) | undefined,
+    encoding: TextEncoding,
+  ): boolean {
     if (stream.writer !== state.W_BODY) throw outOfTurn("body data", stream);
-    const size = typeof data === "string" ? Buffer.byteLength(data) : data.length;
+    const size = typeof data === "string" ? Buffer.byteLength(data, encoding) : data.length;
     if (stream.bodyMode === "length") {
       if (size > stream.bodyLeft) throw new UsageError(`the body is longer than its content-length`);
       stream.bodyLeft -= size;
@@ -128,12 +145,21 @@ export class Sender<Owner> {
       return true;
     }
     if (onSent === undefined && this.#mayWriteDirectly(stream, size)) {
-      this.#writeDirectly(stream, data, size);
+      this.#writeDirectly(stream, data, size, encoding);
       return true;
     }
-    this.#enqueue(stream, typeof data === "string" ? Buffer.from(data) : data, onSent);
-    stream.wantsRoom = stream.queuedBytes >= this.#limits.maxQueued;
+    this.#enqueue(stream, typeof data === "string" ? Buffer.from(data, encoding) : data, onSent);
+    stream.wantsRoom = !this.#hasRoom(stream);
     return !stream.wantsRoom;
+  }
+
+  #hasRoom(stream: Stream<Owner>): boolean {
+    const { queuedBytes, sendWindow } = stream;
+    const { maxQueued } = this.#limits;
+    if (held(stream) < maxQueued) return true;
+    // Many tiny pieces are bounded all the same.
+    if (held(stream) - queuedBytes >= maxQueued) return false;
+    return this.queuedBytes < MAX_AHEAD && queuedBytes < sendWindow && queuedBytes < this.window;
   }
 
   #mayWriteDirectly(stream: Stream<Owner>, size: number): boolean {
@@ -147,12 +173,17 @@ export class Sender<Owner> {
     );
   }
 
-  #writeDirectly(stream: Stream<Owner>, data: string | Uint8Array, size: number): void {
+  #writeDirectly(
+    stream: Stream<Owner>,
+    data: string | Uint8Array,
+    size: number,
+    encoding: TextEncoding,
+  ): void {
     const out = this.frames.sink;
     stream.flagsAt = out.length + 4;
     stream.flagsIn = this.#buffer;
     writeFrameHeader(out, size, frame.DATA, 0, stream.id);
-    if (typeof data === "string") out.length += out.bytes.write(data, out.length, "utf8");
+    if (typeof data === "string") out.length += out.bytes.write(data, out.length, encoding);
     else out.append(data);
     this.#sent(stream, size);
   }
@@ -162,7 +193,7 @@ export class Sender<Owner> {
     stream.queue.push({ data, at: 0, onSent });
     stream.queuedBytes += data.length;
     this.queuedBytes += data.length;
-    this.#waiting.add(stream);
+    this.stalls.add(stream);
     if (stream.sendWindow > 0) this.scheduler.add(stream);
   }
 
@@ -170,15 +201,16 @@ export class Sender<Owner> {
    * The end of the body. Throws a `UsageError` when fewer bytes were sent than declared, or when these can be no
    * trailers.
    */
-  end(stream: Stream<Owner>, trailers: Fields): void {
+  end(stream: Stream<Owner>, trailers: Fields, onSent: (() => void) | undefined): void {
     if (stream.writer !== state.W_BODY) throw outOfTurn("the end of a body", stream);
     if (stream.bodyMode === "length" && stream.bodyLeft > 0) {
       throw new UsageError(`the body is ${stream.bodyLeft} bytes shorter than its content-length`);
     }
-    const sent = stream.bodyMode === "none" ? NO_FIELDS : trailers;
-    if (sent.length > 0) this.#heads.checkTrailers(sent);
+    const hasTrailers = stream.bodyMode !== "none" && trailers.length > 0;
+    const checked = hasTrailers ? this.#heads.checkTrailers(trailers) : undefined;
     stream.write(state.END_QUEUED);
-    stream.endTrailers = sent.length === 0 ? undefined : sent;
+    stream.endTrailers = checked;
+    stream.onEndSent = onSent;
     if (stream.queuedBytes === 0) this.#end(stream);
   }
 
@@ -196,14 +228,30 @@ export class Sender<Owner> {
       writeFrameHeader(out, 0, frame.DATA, frame.END_STREAM, stream.id);
     }
     stream.write(state.END_SENT);
+    this.#tellEndSent(stream);
     this.#owner.responseSent(stream);
+  }
+
+  #tellEndSent(stream: Stream<Owner>): void {
+    const { onEndSent } = stream;
+    if (onEndSent === undefined) return;
+    stream.onEndSent = undefined;
+    this.#onSent.push(onEndSent);
   }
 
   // --- flow control ----------------------------------------------------------------------------
 
+  /** The peer opens the connection's window; false: further than windows go. */
+  openWindow(increment: number): boolean {
+    this.window += increment;
+    this.stalls.noteProgress(this.window);
+    return this.window <= MAX_WINDOW;
+  }
+
   /** The stream's window has moved. */
   windowMoved(stream: Stream<Owner>): void {
     if (stream.queuedBytes === 0) return;
+    stream.noteProgress();
     if (stream.sendWindow > 0) this.scheduler.add(stream);
     else this.scheduler.remove(stream);
   }
@@ -212,27 +260,18 @@ export class Sender<Owner> {
   drop(stream: Stream<Owner>): void {
     this.queuedBytes -= stream.queuedBytes;
     this.scheduler.remove(stream);
-    this.#waiting.delete(stream);
+    this.stalls.remove(stream);
     stream.queuedBytes = 0;
-    stream.stalledSince = 0;
     // Some of it may be on its way: whoever lent the bytes gets them back behind what was handed out before.
     for (const { onSent } of stream.queue ?? []) if (onSent !== undefined) this.#onSent.push(onSent);
     stream.queue = undefined;
+    this.#tellEndSent(stream);
   }
 
   #sent(stream: Stream<Owner>, bytes: number): void {
     stream.sendWindow -= bytes;
     this.window -= bytes;
     this.dataFrames++;
-  }
-
-  /** Streams that flow control holds back. */
-  *stalled(): IterableIterator<Stream<Owner>> {
-    for (const stream of this.#waiting) if (stream.stalledSince !== 0) yield stream;
-  }
-
-  #noticeStalls(now: number): void {
-    for (const stream of this.#waiting) if (this.window <= 0 || stream.sendWindow <= 0) stream.stall(now);
   }
 
   // --- output ----------------------------------------------------------------------------------
@@ -245,7 +284,7 @@ export class Sender<Owner> {
       if (stream === undefined) break;
       left -= this.#dataFrame(stream, Math.max(left, MIN_FRAME));
     }
-    if (this.#waiting.size > 0) this.#noticeStalls(now);
+    if (this.queuedBytes > 0) this.stalls.notice(this.window, now);
     const onSent = this.#onSent;
     if (onSent.length > 0) this.#onSent = [];
     else if (this.frames.sink.length === 0) return NOTHING;
@@ -274,11 +313,12 @@ export class Sender<Owner> {
     stream.progress(size);
     this.scheduler.sent(stream, size);
     if (stream.queuedBytes === 0 || stream.sendWindow <= 0) this.scheduler.remove(stream);
+    this.stalls.progress(size, this.window);
     if (stream.queuedBytes === 0) {
-      this.#waiting.delete(stream);
+      this.stalls.remove(stream);
       if (stream.writer === state.W_ENDING) this.#end(stream);
     }
-    if (stream.wantsRoom && stream.queuedBytes <= this.#limits.maxQueued >> 1) {
+    if (stream.wantsRoom && held(stream) <= this.#limits.maxQueued >> 1) {
       stream.wantsRoom = false;
       if (stream.writer === state.W_BODY) this.#owner.room(stream);
     }
@@ -318,6 +358,11 @@ export class Sender<Owner> {
     this.#cuts = [];
     return pieces;
   }
+}
+
+/** What the stream's data cost while they wait. */
+function held<Owner>({ queue, queuedBytes }: Stream<Owner>): number {
+  return queue === undefined ? queuedBytes : queuedBytes + queue.length * PIECE_COST;
 }
 
 function outOfTurn<Owner>(what: string, stream: Stream<Owner>): UsageError {

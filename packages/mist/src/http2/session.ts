@@ -1,15 +1,15 @@
 // What the two directions of a connection share: its streams, its windows, its budgets, and what is to be told.
 
 import { NO_FIELDS } from "../http/fields.ts";
-import { Budget } from "./budgets.ts";
 import { CANCEL, connectionFault, NO_ERROR, STREAM_CLOSED } from "./errors.ts";
 import type { Http2Event } from "./events.ts";
-import { ConnectionWindow, DEFAULT_WINDOW, StreamWindow } from "./flow-control.ts";
+import { Budget } from "./flow/budgets.ts";
+import { ConnectionWindow, DEFAULT_WINDOW, StreamWindow } from "./flow/flow-control.ts";
 import type { Http2Limits } from "./limits.ts";
-import type { RequestHead } from "./request-head.ts";
+import type { RequestHead } from "./messages/request-head.ts";
 import { Sender, type SenderOwner } from "./sender.ts";
-import { Stream } from "./stream.ts";
-import { StreamTable } from "./stream-table.ts";
+import { Stream } from "./streams/stream.ts";
+import { StreamTable } from "./streams/stream-table.ts";
 
 /** What a DATA frame that we sent, or a request, earns a peer: updates of windows and priorities go with them. */
 const EARNED = 4;
@@ -29,6 +29,8 @@ export class Session<Owner> implements SenderOwner<Owner> {
   /** The opaque data of the PING that drain waits for, and what its acknowledgement does. */
   onPingAck: ((bytes: Uint8Array, at: number) => void) | undefined = undefined;
   readonly #resets: Budget;
+  /** Responses sent since the budget of resets was looked at. */
+  #responses = 0;
   readonly #overhead: Budget;
   /** The event to be told next, and those behind it. */
   #event: Http2Event<Owner> | undefined = undefined;
@@ -80,6 +82,9 @@ export class Session<Owner> implements SenderOwner<Owner> {
 
   /** The peer has reset a stream, or made us do it. Throws a `ConnectionFault` when it does so too often. */
   spendReset(): void {
+    // Who asks for much cancels much, and gains nothing by a response for every reset.
+    this.#resets.earn(this.#responses);
+    this.#responses = 0;
     this.#resets.spend(1, this.now);
   }
 
@@ -155,6 +160,7 @@ export class Session<Owner> implements SenderOwner<Owner> {
   }
 
   responseSent(stream: Stream<Owner>): void {
+    this.#responses++;
     if (stream.requestComplete) this.#ended(stream);
     else if (stream.unwanted) this.resetNoError(stream);
   }
@@ -186,8 +192,7 @@ export class Session<Owner> implements SenderOwner<Owner> {
   /** Streams that have been stalled for too long (CVE-2026-49975) are reset. */
   resetStalled(now: number): void {
     const { sendMs } = this.limits;
-    for (const stream of [...this.sender.stalled()]) {
-      if (now - stream.stalledSince < sendMs) continue;
+    for (const stream of this.sender.stalls.at(now - sendMs)) {
       this.streamError(stream, CANCEL, `the peer took nothing for ${sendMs} ms (sendMs)`);
     }
   }

@@ -3,12 +3,10 @@
 // `MIST_WITHOUT=free,zlib-step` in the environment, read once, turns some of it off: to measure whether it pays, and to
 // rule it out when something is wrong. Nothing but speed and memory may change with it.
 
+import { switches } from "@x/glisten/kit";
+
 /** The names that `MIST_WITHOUT` knows: packets given back by hand (free.ts), zlib's synchronous step (zlib-step.ts). */
 export type Trick = "free" | "zlib-step";
 
-const without: readonly string[] = (process.env.MIST_WITHOUT ?? "").split(",");
-
 /** Whether to do it. */
-export function isOn(trick: Trick): boolean {
-  return !without.includes(trick);
-}
+export const isOn: (trick: Trick) => boolean = switches("MIST_WITHOUT");

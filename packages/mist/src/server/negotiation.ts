@@ -4,7 +4,7 @@
 import { Buffer } from "node:buffer";
 import type { Connection, CreateProtocol, Protocol } from "@x/glisten";
 import { clock } from "@x/glisten/kit";
-import { recognisePreface } from "../http2/frame.ts";
+import { recognisePreface } from "../http2/frames/frame.ts";
 import { http2Limits } from "../options.ts";
 import type { Service } from "./exchange/service.ts";
 import { HttpConnection } from "./http1/connection.ts";
@@ -38,19 +38,12 @@ interface Versions {
 
 const noBytes = Buffer.alloc(0);
 
-const SLASH = 0x2f;
-const LF = 0x0a;
-
 /**
- * Three words without a slash: the form of a preface, and of a request line, but the version of neither. A peer that says
- * this in place of a preface is told by GOAWAY (RFC 9113 §3.4); every other mistake is answered as one in HTTP/1.
+ * Three words and no version: the form of a preface, and of no request line. That peer is told by GOAWAY (RFC 9113 §3.4);
+ * every other mistake is answered in HTTP/1.
  */
-function isWrongPreface(bytes: Buffer): boolean {
-  // The slash of a target or a version comes early: for all but a few connections this is all.
-  const slash = bytes.indexOf(SLASH);
-  const end = slash === -1 ? bytes.indexOf(LF) : bytes.subarray(0, slash).indexOf(LF);
-  return end !== -1 && end < 64 && /^[A-Z]+ [A-Z]+ [A-Z]+\r$/.test(bytes.toString("latin1", 0, end));
-}
+const wrongPreface = /^[A-Z]+ [A-Z]+ [A-Z]+\r\n/;
+const longestPreface = 64;
 
 /** A cleartext connection of which nothing is known: the first bytes tell, and the rest is none of its business. */
 class FirstBytes implements Protocol {
@@ -72,9 +65,9 @@ class FirstBytes implements Protocol {
     const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     this.#held = bytes;
     const found = recognisePreface(bytes);
-    if (found === "http2") this.#become(this.#versions.http2, false);
-    else if (found === "other")
-      this.#become(isWrongPreface(bytes) ? this.#versions.http2 : this.#versions.http1, false);
+    if (found === "incomplete") return;
+    const isHttp2 = found === "http2" || wrongPreface.test(bytes.toString("latin1", 0, longestPreface));
+    this.#become(isHttp2 ? this.#versions.http2 : this.#versions.http1, false);
   }
 
   end(): void {

@@ -61,8 +61,11 @@ export function event(data: string): ServerSentEvent {
   return new ServerSentEvent(data, undefined, undefined, undefined);
 }
 
+/** What an event consists of. */
+export type EventFields = Pick<ServerSentEvent, "data" | "id" | "name" | "retry">;
+
 /** The event as it goes into the stream. */
-export function encodeEvent({ data, id, name, retry }: ServerSentEvent): string {
+export function encodeEvent({ data, id, name, retry }: EventFields): string {
   let text = "";
   if (id !== undefined) text += `id: ${id}\n`;
   if (name !== undefined) text += `event: ${name}\n`;

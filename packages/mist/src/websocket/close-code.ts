@@ -21,6 +21,7 @@ export const maxCloseReasonBytes = 123;
 export interface CloseStatus {
   /** 1005 if the frame had no code. */
   readonly code: number;
+  /** `""` if there is none. */
   readonly reason: string;
 }
 

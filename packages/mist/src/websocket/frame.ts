@@ -7,7 +7,7 @@
 import { Buffer } from "node:buffer";
 import { PROTOCOL_ERROR } from "./close-code.ts";
 import { protocolFailure } from "./failure.ts";
-import { readMaskingKey } from "./mask.ts";
+import { applyMask, readMaskingKey } from "./mask.ts";
 
 export const CONTINUATION = 0x0;
 export const TEXT = 0x1;
@@ -37,26 +37,36 @@ export interface FrameHeader {
  * Reads the header beginning at `offset` into `header`. Consumes nothing.
  *
  * @param rsv1Allowed has an extension claimed RSV1?
+ * @param masked must the frame be masked, as a client's, or not, as a server's?
  * @returns where the payload begins, or -1 if the header is not complete
  * @throws ProtocolError 1002, as soon as the octets there show it
  */
-export function readHeader(bytes: Buffer, offset: number, rsv1Allowed: boolean, header: FrameHeader): number {
+export function readHeader(
+  bytes: Buffer,
+  offset: number,
+  rsv1Allowed: boolean,
+  header: FrameHeader,
+  masked = true,
+): number {
   const available = bytes.length - offset;
   if (available < 2) return -1;
   const first = bytes[offset]!;
   const second = bytes[offset + 1]!;
   // The common case in one test: FIN, no RSV, text or binary, masked.
-  if (!((first === 0x81 || first === 0x82) && second >= 0x80)) checkRules(first, second, rsv1Allowed);
+  if (!((first === 0x81 || first === 0x82) && second >= 0x80 && masked)) {
+    checkRules(first, second, rsv1Allowed, masked);
+  }
   const short = second & 0x7f;
-  const size = short < 126 ? 6 : short === 126 ? 8 : 14;
+  const lengthEnd = short < 126 ? 2 : short === 126 ? 4 : 10;
+  const size = masked ? lengthEnd + 4 : lengthEnd;
   if (available < size) return -1;
   header.first = first;
-  header.length = size === 6 ? short : readLongLength(bytes, offset + 2, size);
-  header.key = readMaskingKey(bytes, offset + size - 4);
+  header.length = short < 126 ? short : readLongLength(bytes, offset + 2, short);
+  header.key = masked ? readMaskingKey(bytes, offset + lengthEnd) : 0;
   return offset + size;
 }
 
-function checkRules(first: number, second: number, rsv1Allowed: boolean): void {
+function checkRules(first: number, second: number, rsv1Allowed: boolean, masked: boolean): void {
   const opcode = first & 0x0f;
   const rsv1 = (first & RSV1) !== 0;
   // §5.2: RSV bits MUST be 0 unless an extension is negotiated that defines them.
@@ -75,12 +85,13 @@ function checkRules(first: number, second: number, rsv1Allowed: boolean): void {
   if (rsv1 && (opcode >= CLOSE || opcode === CONTINUATION)) {
     throw protocolFailure(PROTOCOL_ERROR, "RSV1 is set on a control or continuation frame", "RFC 7692 §6.1");
   }
-  // §5.1: a server MUST close the connection upon receiving a frame that is not masked.
-  if (second < 0x80) throw protocolFailure(PROTOCOL_ERROR, "frame is not masked", "5.1");
+  // §5.1: a server MUST close the connection upon receiving a frame that is not masked, a client one that is.
+  if (second >= 0x80 === masked) return;
+  throw protocolFailure(PROTOCOL_ERROR, masked ? "frame is not masked" : "frame is masked", "5.1");
 }
 
-function readLongLength(bytes: Buffer, offset: number, size: number): number {
-  if (size === 8) {
+function readLongLength(bytes: Buffer, offset: number, short: number): number {
+  if (short === 126) {
     const length = bytes.readUInt16BE(offset);
     // §5.2: the minimal number of bytes MUST be used.
     if (length < 126) throw protocolFailure(PROTOCOL_ERROR, "length is not in its shortest form", "5.2");
@@ -145,5 +156,17 @@ function encodeHeader(first: number, length: number): Buffer {
 export function encodeFrame(first: number, payload: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(headerSize(payload.length) + payload.length);
   frame.set(payload, writeHeader(frame, 0, first, payload.length));
+  return frame;
+}
+
+/** A whole frame of a client's: masked with a key of four octets, which it takes from a source of randomness (§5.3). */
+export function encodeMaskedFrame(first: number, payload: Uint8Array, key: Uint8Array): Buffer {
+  const size = headerSize(payload.length);
+  const frame = Buffer.allocUnsafe(size + 4 + payload.length);
+  writeHeader(frame, 0, first, payload.length);
+  frame[1]! |= 0x80;
+  frame.set(key, size);
+  frame.set(payload, size + 4);
+  applyMask(frame, size + 4, frame.length, readMaskingKey(key, 0));
   return frame;
 }

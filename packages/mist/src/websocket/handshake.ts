@@ -1,5 +1,8 @@
 // The opening handshake (RFC 6455 §4.2): a pure function of a request head.
 //
+// Over HTTP/2 it is an extended CONNECT, shown in the form it has in HTTP/1.1, but without a key and its answer (RFC 8441
+// §5). No other request over HTTP/2 can have an Upgrade field.
+//
 // Refuses what is no WebSocket handshake with 400, another version with 426 and the version we speak (§4.4), an
 // origin that is not welcome with 403 (§4.2.2). The HTTP core has already checked the head itself: Host, field
 // syntax.
@@ -29,7 +32,7 @@ export interface HandshakeOptions {
   readonly checkOrigin?: ((origin: string | undefined) => boolean) | undefined;
   /** The wishes for permessage-deflate; undefined: never negotiated. */
   readonly compression?: DeflateParameters | undefined;
-  /** Further fields for the 101. */
+  /** Further fields of the answer. */
   readonly headers?: Fields | undefined;
 }
 
@@ -63,29 +66,36 @@ export function acceptKey(key: string): string {
 export function judgeHandshake(request: HandshakeRequest, options: HandshakeOptions): Handshake {
   const refusal = refuseRequest(request) ?? refuseVersion(request) ?? refuseOrigin(request, options);
   if (refusal !== undefined) return refusal;
-  const key = onlyValue(request, "sec-websocket-key");
-  // §4.1: a nonce of 16 octets in base64: 22 characters and their padding.
-  if (key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key))
-    return malformed("Sec-WebSocket-Key is not 16 octets in base64");
+  const proof = switching(request);
+  if (proof === undefined) return malformed("Sec-WebSocket-Key is not 16 octets in base64");
   const offered = offeredSubprotocols(request);
   if (offered === undefined) return malformed("Sec-WebSocket-Protocol is malformed");
   const extension = negotiate(request, options.compression);
   if (extension === null) return malformed("Sec-WebSocket-Extensions is malformed");
   const subprotocol = offered.length === 0 ? undefined : options.chooseSubprotocol?.(offered);
-  return accept(key, subprotocol, extension, options.headers ?? []);
+  return accept(proof, subprotocol, extension, options.headers ?? []);
 }
 
-function accept(
-  key: string,
-  subprotocol: string | undefined,
-  extension: DeflateAgreement | undefined,
-  headers: Fields,
-): HandshakeAccepted {
-  const fields: Field[] = [
+/** The fields that prove to the client that it is understood; undefined: its key is malformed. */
+function switching(request: HandshakeRequest): Fields | undefined {
+  if (request.version === "2") return []; // RFC 8441 §5: the status does
+  const key = onlyValue(request, "sec-websocket-key");
+  // §4.1: a nonce of 16 octets in base64: 22 characters and their padding.
+  if (key === undefined || !/^[A-Za-z0-9+/]{22}==$/.test(key)) return undefined;
+  return [
     ["upgrade", "websocket"],
     ["connection", "Upgrade"],
     ["sec-websocket-accept", acceptKey(key)],
   ];
+}
+
+function accept(
+  proof: Fields,
+  subprotocol: string | undefined,
+  extension: DeflateAgreement | undefined,
+  headers: Fields,
+): HandshakeAccepted {
+  const fields: Field[] = [...proof];
   if (subprotocol !== undefined) fields.push(["sec-websocket-protocol", subprotocol]);
   if (extension !== undefined) fields.push(["sec-websocket-extensions", extension.response]);
   fields.push(...headers);
@@ -95,7 +105,8 @@ function accept(
 function refuseRequest(request: HandshakeRequest): HandshakeRejected | undefined {
   // §4.1: GET, and HTTP/1.1 at least; an HTTP/1.0 recipient must ignore Upgrade (RFC 9110 §7.8).
   if (request.method !== "GET") return malformed("a WebSocket handshake is a GET");
-  if (request.version !== "1.1") return malformed("a WebSocket handshake needs HTTP/1.1");
+  if (request.version !== "1.1" && request.version !== "2")
+    return malformed("a WebSocket handshake needs HTTP/1.1");
   if (request.getHeaders("host").length === 0) return malformed("a WebSocket handshake needs Host");
   if (!hasToken(request, "upgrade", "websocket")) return malformed("Upgrade does not name websocket");
   if (!hasToken(request, "connection", "upgrade")) return malformed("Connection does not name Upgrade");

@@ -71,6 +71,7 @@ const noFrame = -1;
 export class FrameReader {
   readonly #limits: WebSocketLimits;
   readonly #compression: boolean;
+  readonly #masked: boolean;
   #chunk: Buffer = empty;
   #offset = 0;
   /** Something that was given out lies in the packet. */
@@ -84,9 +85,13 @@ export class FrameReader {
   #partial: Buffer | undefined;
   #stopped = false;
 
-  /** @param compression whether permessage-deflate has been negotiated */
-  constructor(limits: WebSocketLimits, compression: boolean) {
+  /**
+   * @param compression whether permessage-deflate has been negotiated
+   * @param masked whether the peer is a client, whose frames are masked, or a server
+   */
+  constructor(limits: WebSocketLimits, compression: boolean, masked = true) {
     this.#limits = limits;
+    this.#masked = masked;
     this.#compression = compression;
   }
 
@@ -144,7 +149,7 @@ export class FrameReader {
   #beginFrame(): boolean {
     const payload =
       this.#partial === undefined
-        ? readHeader(this.#chunk, this.#offset, this.#compression, header)
+        ? readHeader(this.#chunk, this.#offset, this.#compression, header, this.#masked)
         : this.#resumeHeader(this.#partial);
     if (payload < 0) {
       this.#keepPartial();
@@ -161,7 +166,7 @@ export class FrameReader {
   /** Reads a header that began in an earlier packet. */
   #resumeHeader(partial: Buffer): number {
     const more = this.#chunk.subarray(this.#offset, this.#offset + maxHeaderBytes - partial.length);
-    const payload = readHeader(Buffer.concat([partial, more]), 0, this.#compression, header);
+    const payload = readHeader(Buffer.concat([partial, more]), 0, this.#compression, header, this.#masked);
     if (payload < 0) return payload;
     this.#partial = undefined;
     return this.#offset + payload - partial.length;

@@ -3,8 +3,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import * as mug from "@x/mug";
 import { Pool } from "undici";
 import { expect, it, onTestFinished } from "vitest";
+import type * as mist from "../../src/index.ts";
 
 const program = `
 import * as mist from "@x/mist";
@@ -14,6 +16,7 @@ const running = await mist.cluster(() => builder, { workers: 2 });
 if (running.role === "primary") {
   process.send(await running.info());
   process.on("message", async (order) => {
+    if (order === "info") process.send(await running.info());
     if (order === "reload") process.send(await running.reload().then(() => "reloaded"));
     if (order === "stop") { process.send(await running.stop()); process.disconnect(); }
   });
@@ -22,6 +25,13 @@ if (running.role === "primary") {
 
 function next(child: ChildProcess): Promise<unknown> {
   return new Promise((resolve) => child.once("message", resolve));
+}
+
+/** Sends what is no request, and waits until it is refused. */
+async function malformedTo(port: number): Promise<void> {
+  await using socket = await mug.connect("127.0.0.1", { port });
+  await socket.send("\0\r\n\r\n");
+  expect(String(await socket.receiveToEnd({ timeout: 5000 }))).toMatch(/^HTTP\/1\.1 400 /);
 }
 
 it("answers every request while its workers are replaced", async () => {
@@ -61,6 +71,10 @@ it("answers every request while its workers are replaced", async () => {
   answered.clear();
   for (let i = 0; i < 4; i++) answered.add(await ask());
   expect([...answered].some((pid) => workers.includes(pid))).toBe(false);
+  for (let i = 0; i < 3; i++) await malformedTo(address.port);
+  child.send("info");
+  const info = (await next(child)) as mist.ClusterInfo<mist.Server>;
+  expect(info).toMatchObject({ refused: 3, refusedBy: { 400: 3 }, streams: 0, rejectedBy: { exhausted: 0 } });
   child.send("stop");
   expect(await next(child)).toMatchObject({ killed: 0 });
   expect(await exited).toBe(0);

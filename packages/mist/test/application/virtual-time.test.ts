@@ -6,8 +6,6 @@ import { expect, test } from "vitest";
 import * as mist from "../../src/index.ts";
 import { readAnswer, serve } from "../server/serve.ts";
 import { stopTime } from "../stop-time.ts";
-import { pong } from "../websocket/client-frames.ts";
-import { connected } from "./websocket-peer.ts";
 
 /** The wheel of deadlines is late by two turns at most. */
 const grainMs = 200;
@@ -58,23 +56,6 @@ test("a head that does not end within its deadline is answered 408", async () =>
   expect(await isClosed(socket)).toBe(false);
   await clock.advance(1 + grainMs);
   expect((await readAnswer(socket)).status).toBe(408);
-});
-
-test("a silent WebSocket client is pinged, and lost when no pong comes", async () => {
-  const clock = stopTime();
-  const { client } = await connected({ pingIntervalMs: 30_000, pongTimeoutMs: 20_000 });
-  for (let i = 0; i < 3; i++) {
-    await clock.advance(30_000 + grainMs);
-    expect((await client.frame()).opcode).toBe(9);
-    await client.send(pong());
-    await clock.settle();
-  }
-  await clock.advance(30_000 + grainMs);
-  expect((await client.frame()).opcode).toBe(9);
-  await clock.advance(20_000 - 1);
-  expect(await isClosed(client.socket)).toBe(false);
-  await clock.advance(1 + grainMs);
-  expect(await isClosed(client.socket)).toBe(true);
 });
 
 test("a quiet event stream sends a comment every 15 seconds", async () => {

@@ -1,11 +1,24 @@
-// A raw WebSocket client on a plain socket, and a server for it to talk to.
+// A raw WebSocket client on a plain socket, or on a stream of HTTP/2, and a server for it to talk to.
 
 import { Buffer } from "node:buffer";
-import type * as mug from "@x/mug";
 import * as mist from "../../src/index.ts";
 import type { Served } from "../server/serve.ts";
 import { serve } from "../server/serve.ts";
 import { readServerFrames, type ServerFrame } from "../websocket/client-frames.ts";
+import { connectStream } from "./websocket-stream-peer.ts";
+
+/** What a client needs of what carries its frames: a mug socket is one. */
+export interface PeerSocket {
+  send(bytes: Buffer): Promise<unknown>;
+  receive(options: { timeout: number }): Promise<Buffer>;
+  receiveToEnd(options: { timeout: number }): Promise<Buffer>;
+  halfClose(): Promise<unknown>;
+  reset(): unknown;
+  close(): Promise<unknown>;
+}
+
+/** Which version `open` speaks. The same tests run over both: see `websocket-http2.test.ts`. */
+export const transport: { version: "1.1" | "2" } = { version: "1.1" };
 
 export const key = "dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -47,26 +60,32 @@ export function echo<State = unknown, Message = never>(
 }
 
 export class RawClient {
-  readonly socket: mug.Socket;
+  readonly socket: PeerSocket;
   readonly head: string;
   #bytes: Buffer = Buffer.alloc(0);
   #frames: ServerFrame[] = [];
 
-  constructor(socket: mug.Socket, head: string) {
+  constructor(socket: PeerSocket, head: string) {
     this.socket = socket;
     this.head = head;
   }
 
-  send(...frames: readonly Buffer[]): Promise<void> {
+  send(...frames: readonly Buffer[]): Promise<unknown> {
     return this.socket.send(Buffer.concat(frames));
   }
 
   /** The next frame. */
   async frame(): Promise<ServerFrame> {
     while (this.#frames.length === 0) {
-      const { frames, rest } = readServerFrames(
-        Buffer.concat([this.#bytes, await this.socket.receive({ timeout: 10_000 })]),
-      );
+      const pieces = [this.#bytes];
+      // A large frame comes in many pieces, which are joined once.
+      const wanted = sizeOfFrame(this.#bytes);
+      for (let have = this.#bytes.length; have < wanted; ) {
+        const piece = await this.socket.receive({ timeout: 10_000 });
+        pieces.push(piece);
+        have += piece.length;
+      }
+      const { frames, rest } = readServerFrames(Buffer.concat(pieces));
       this.#bytes = rest;
       this.#frames = frames;
     }
@@ -95,12 +114,25 @@ export class RawClient {
   }
 }
 
+/** Bytes of the server's frame that begins with `bytes`, as far as they tell. */
+function sizeOfFrame(bytes: Buffer): number {
+  if (bytes.length < 10) return bytes.length + 1;
+  const length = (bytes[1] as number) & 0x7f;
+  if (length < 126) return 2 + length;
+  return length === 126 ? 4 + bytes.readUInt16BE(2) : 10 + Number(bytes.readBigUInt64BE(2));
+}
+
 /** Opens a WebSocket by hand. */
 export async function open(
   served: Served,
   changes: Record<string, string | undefined> = {},
   behind: Buffer = Buffer.alloc(0),
 ): Promise<RawClient> {
+  if (transport.version === "2") {
+    const { socket, head } = await connectStream(served.url, changes, behind);
+    if (!head.startsWith(":status: 200\r\n")) throw new Error(head);
+    return new RawClient(socket, head);
+  }
   const socket = await served.connect();
   await socket.send(Buffer.concat([Buffer.from(handshake(changes)), behind]));
   const head = (await socket.receiveUntil("\r\n\r\n", { timeout: 10_000 })).toString("latin1");

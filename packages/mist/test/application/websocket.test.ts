@@ -5,8 +5,12 @@ import diagnostics_channel from "node:diagnostics_channel";
 import { describe, expect, onTestFinished, test } from "vitest";
 import * as mist from "../../src/index.ts";
 import { readAnswer, serve, statuses } from "../server/serve.ts";
+import { stopTime } from "../stop-time.ts";
 import { binary, clientFrame, close, more, ping, pong, text } from "../websocket/client-frames.ts";
-import { connected, deferred, echo, handshake, open } from "./websocket-peer.ts";
+import { connected, deferred, echo, handshake, open, transport } from "./websocket-peer.ts";
+
+/** What the handshake looks like is a matter of the version: `http2-server/websocket.test.ts` has HTTP/2's. */
+const overHttp1 = test.runIf(transport.version === "1.1");
 
 type Message = mist.WebSocketMessage<string>;
 
@@ -35,7 +39,7 @@ function recorder(answer?: (message: Message, websocket: mist.WebSocket<string>)
 }
 
 describe("handshake", () => {
-  test("is answered with 101 and the accept key, and nothing about content", async () => {
+  overHttp1("is answered with 101 and the accept key, and nothing about content", async () => {
     const { client } = await connected({ headers: { "set-cookie": "a=1" } });
     const head = client.head.toLowerCase();
     expect(head).toContain("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n");
@@ -45,7 +49,7 @@ describe("handshake", () => {
     expect(head).not.toMatch(/content-length|transfer-encoding|sec-websocket-extensions/);
   });
 
-  test.each<[string, Record<string, string | undefined>, string, number]>([
+  overHttp1.each<[string, Record<string, string | undefined>, string, number]>([
     ["version 8", { "Sec-WebSocket-Version": "8" }, "GET / HTTP/1.1", 426],
     ["no Connection token", { Connection: "keep-alive" }, "GET / HTTP/1.1", 400],
     ["no Upgrade", { Upgrade: undefined }, "GET / HTTP/1.1", 400],
@@ -62,13 +66,13 @@ describe("handshake", () => {
     expect(answer.headers.get("sec-websocket-version")).toBe(status === 426 ? "13" : undefined);
   });
 
-  test("an origin that is not welcome gets 403", async () => {
+  overHttp1("an origin that is not welcome gets 403", async () => {
     const served = await serve(echo({ checkOrigin: ["https://app.test"] }));
     expect(statuses(await served.ask(handshake({ Origin: "https://evil.test" })))).toEqual([403]);
     await open(served, { Origin: "https://app.test" });
   });
 
-  test("an upgrade nobody asked for is ignored as HTTP", async () => {
+  overHttp1("an upgrade nobody asked for is ignored as HTTP", async () => {
     const served = await serve(() => mist.response(200).setBody(mist.bytes("plain")));
     expect(await served.ask(handshake())).toMatch(/^HTTP\/1\.1 200 [\s\S]*plain$/);
   });
@@ -84,16 +88,19 @@ describe("handshake", () => {
     expect(subprotocols).toEqual(["chat.v2", undefined]);
   });
 
-  test("choosing a subprotocol nobody offered, or a field of the handshake's own, is a mistake of ours: 500", async () => {
-    const chooser = await serve(echo({ subprotocols: () => "surprise" }));
-    expect(statuses(await chooser.ask(handshake({ "Sec-WebSocket-Protocol": "chat" })))).toEqual([500]);
-    const header = await serve(echo({ headers: { "Sec-WebSocket-Accept": "x" } }));
-    expect(statuses(await header.ask(handshake()))).toEqual([500]);
-    expect([...chooser.reports, ...header.reports].map(({ error }) => (error as Error).name)).toEqual([
-      "UsageError",
-      "UsageError",
-    ]);
-  });
+  overHttp1(
+    "choosing a subprotocol nobody offered, or a field of the handshake's own, is a mistake of ours: 500",
+    async () => {
+      const chooser = await serve(echo({ subprotocols: () => "surprise" }));
+      expect(statuses(await chooser.ask(handshake({ "Sec-WebSocket-Protocol": "chat" })))).toEqual([500]);
+      const header = await serve(echo({ headers: { "Sec-WebSocket-Accept": "x" } }));
+      expect(statuses(await header.ask(handshake()))).toEqual([500]);
+      expect([...chooser.reports, ...header.reports].map(({ error }) => (error as Error).name)).toEqual([
+        "UsageError",
+        "UsageError",
+      ]);
+    },
+  );
 
   test("frames right behind it are not lost", async () => {
     const served = await serve(echo());
@@ -377,45 +384,60 @@ describe("closing", () => {
 
 describe("signs of life", () => {
   test("a silent client is pinged, and kept as long as it answers", async () => {
+    const clock = stopTime();
     const { messages, closed, options } = recorder();
-    const { client } = await connected({ ...options, pingIntervalMs: 100, pongTimeoutMs: 100 });
+    const { client } = await connected({ ...options, pingIntervalMs: 30_000, pongTimeoutMs: 20_000 });
     for (let i = 0; i < 2; i++) {
+      await clock.advance(30_200);
       expect((await client.frame()).opcode).toBe(9);
       await client.send(pong());
+      await clock.settle();
     }
+    await clock.advance(30_200);
     expect((await client.frame()).opcode).toBe(9);
+    await clock.advance(19_999);
+    expect(messages).toEqual([]);
+    await clock.advance(201);
     await closed;
     expect(messages).toMatchObject([{ type: "closed", code: 1006 }]);
   });
 
   test("a client that says nothing but pongs is idle: 1001", async () => {
-    const { client } = await connected({ idleTimeoutMs: 300, pingIntervalMs: 50, pongTimeoutMs: 5000 });
-    for (;;) {
+    const clock = stopTime();
+    const { client } = await connected({
+      idleTimeoutMs: 300_000,
+      pingIntervalMs: 30_000,
+      pongTimeoutMs: 5_000,
+    });
+    for (let pings = 0; ; pings++) {
+      await clock.advance(30_200);
       const { opcode, payload } = await client.frame();
       if (opcode === 9) await client.send(pong());
       else {
         expect([opcode, payload.readUInt16BE(0)]).toEqual([8, 1001]);
+        expect(pings).toBe(9);
         break;
       }
     }
   });
 
   test("a handler that takes long is no sign of a lost client", async () => {
+    const clock = stopTime();
+    const work = deferred();
     const { client } = await connected({
-      pingIntervalMs: 50,
-      pongTimeoutMs: 50,
+      pingIntervalMs: 30_000,
+      pongTimeoutMs: 30_000,
       async handler(_state, message, websocket) {
         if (message.type !== "text") return;
-        await new Promise((resolve) => setTimeout(resolve, 800));
+        await work.promise;
         websocket.sendText("done");
       },
     });
     await client.send(text("go"));
+    await clock.advance(600_000);
+    work.resolve();
     let frame = await client.frame();
-    while (frame.opcode === 9) {
-      await client.send(pong());
-      frame = await client.frame();
-    }
+    while (frame.opcode === 9) frame = await client.frame();
     expect(frame.payload.toString()).toBe("done");
   });
 

@@ -16,11 +16,12 @@ export interface Certificate {
 let made: Promise<Certificate> | undefined;
 
 export function certificate(): Promise<Certificate> {
-  made ??= make();
+  made ??= makeCertificate();
   return made;
 }
 
-async function make(): Promise<Certificate> {
+/** One of its own. */
+export async function makeCertificate(): Promise<Certificate> {
   const directory = await mkdtemp(join(tmpdir(), "mist-cert-"));
   const [certfile, keyfile] = [join(directory, "cert.pem"), join(directory, "key.pem")];
   const names = "subjectAltName=DNS:localhost,IP:127.0.0.1";

@@ -2,6 +2,7 @@
 
 import type { Connection, ConnectionInfo, Protocol, Sendable } from "@x/glisten";
 import { defaultDeadlines, defaultLimits, type Limits } from "../../src/options.ts";
+import { serverEvents } from "../../src/server/events.ts";
 import { BackgroundWork } from "../../src/server/exchange/background-work.ts";
 import type { Handler } from "../../src/server/exchange/service.ts";
 import { StreamCount } from "../../src/server/exchange/stream-count.ts";
@@ -127,8 +128,12 @@ export function pump(handler: Handler, limits: Partial<Limits> = {}): FakeConnec
       limits: { ...defaultLimits, ...limits },
       deadlines: defaultDeadlines,
       background: new BackgroundWork(),
+      forwarded: undefined,
+      requestId: undefined,
       streams: new StreamCount(),
       refusedBy: {},
+      events: serverEvents(() => {}),
+      outside: (run, ...given) => run(...given),
       onError: ({ error }) => {
         connection.failure ??= error;
       },

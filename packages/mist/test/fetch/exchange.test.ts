@@ -4,9 +4,11 @@ import { gzipSync } from "node:zlib";
 import * as undici from "undici";
 import { describe, expect, test } from "vitest";
 import * as mist from "../../src/index.ts";
+import { expectAbortError } from "../server/abort-error.ts";
 import { readAnswer, statuses } from "../server/serve.ts";
 import { deferred, serveFetch } from "./serve-fetch.ts";
 
+const oneTurn = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
 const get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -78,9 +80,9 @@ describe("what leaves", () => {
     ["304", () => new Response(null, { status: 304, headers: { etag: '"a"' } }), 304, { etag: '"a"' }, ""],
     [
       "a stream",
-      () => new Response(new Blob(["ab"]).stream()),
+      () => new Response(source((round) => oneTurn().then(() => ["a", "b"].map(bytes)[round])).stream),
       200,
-      { "transfer-encoding": "chunked" },
+      { "transfer-encoding": "chunked", "content-length": undefined },
       "ab",
     ],
     [
@@ -106,7 +108,7 @@ describe("what leaves", () => {
       "a wrapped response",
       () => new Response(new Response("a").body, new Response(null, { status: 202 })),
       202,
-      { "transfer-encoding": "chunked" },
+      { "transfer-encoding": undefined, "content-length": "1" },
       "a",
     ],
     ["a clone", () => new Response("a", { status: 202 }).clone(), 202, { "content-length": "1" }, "a"],
@@ -164,8 +166,12 @@ describe("what leaves", () => {
   });
 
   test("an HTTP/1.0 client gets a stream until the end of the connection", async () => {
-    const { ask } = await serveFetch(() => new Response(new Blob(["ab"]).stream()));
-    const answer = await ask("GET / HTTP/1.0\r\n\r\n");
+    const { stream } = source((round) => oneTurn().then(() => ["a", "b"].map(bytes)[round]));
+    const { connect } = await serveFetch(() => new Response(stream));
+    const socket = await connect();
+    await socket.send("GET / HTTP/1.0\r\n\r\n");
+    const answer = String(await socket.receiveToEnd({ timeout: 5000 }));
+    await socket.close();
     expect(answer).toMatch(/\r\n\r\nab$/);
     expect(answer.toLowerCase()).not.toContain("transfer-encoding");
   });
@@ -189,12 +195,15 @@ describe("HEAD", () => {
     await socket.close();
   });
 
-  test("cancels a stream that will not be read", async () => {
+  test.each<[string, Record<string, string>, number]>([
+    ["unread if its length is known", { "content-length": "7" }, 0],
+    ["before it is read to its end", {}, 1000],
+  ])("cancels a stream %s", async (_name, headers, most) => {
     const { stream, cancelled, pulls } = source(() => bytes("a"));
-    const { url } = await serveFetch(() => new Response(stream));
+    const { url } = await serveFetch(() => new Response(stream, { headers }));
     expect((await fetch(url, { method: "HEAD" })).status).toBe(200);
     await cancelled;
-    expect(pulls()).toBe(0);
+    expect(pulls()).toBeLessThanOrEqual(most);
   });
 });
 
@@ -230,7 +239,7 @@ describe("streams", () => {
     expect(pulls()).toBeLessThan(1000); // what the kernel and one buffer take, and not the 64 MB that would be
     await socket.reset();
     await cancelled;
-    expect(await aborted.promise).toBeInstanceOf(Error);
+    expectAbortError(await aborted.promise);
   });
 
   test("are cancelled unread if the client has left before them", async () => {
@@ -256,8 +265,8 @@ describe("streams", () => {
   ])("that fail midway break the message off (%s), and are reported", async (_name, known) => {
     const failure = new Error("midway");
     const { stream } = source((round) => {
-      if (round === 1) throw failure;
-      return bytes("part");
+      if (round === 0) return bytes("part");
+      return oneTurn().then(() => Promise.reject(failure));
     });
     const { url, reports } = await serveFetch(
       () => new Response(stream, known ? { headers: { "content-length": "100" } } : {}),
@@ -271,18 +280,51 @@ describe("streams", () => {
     ["too long", "abc"],
     ["too short", "a"],
   ])("that are %s for their length break the message off", async (_name, content) => {
+    const { stream } = source((round) => oneTurn().then(() => [bytes(content)][round]));
     const { url, reports } = await serveFetch(
-      () => new Response(new Blob([content]).stream(), { headers: { "content-length": "2" } }),
+      () => new Response(stream, { headers: { "content-length": "2" } }),
     );
     await expect(fetch(url).then((answer) => answer.text())).rejects.toThrow();
     expect(reports).toHaveLength(1);
   });
 
-  test("of something else than bytes break the message off", async () => {
-    const stream = new ReadableStream({ start: (controller) => controller.enqueue("text") });
+  test.each<[string, unknown, string]>([
+    ["a number", 5, "5"],
+    ["an object", { a: 1 }, "an object"],
+    ["an ArrayBuffer", new ArrayBuffer(1), "an object of class ArrayBuffer"],
+    ["nothing", undefined, "undefined"],
+  ])("of %s fail, and are cancelled", async (_name, piece, shown) => {
+    const message = `the stream of a Response must hold Uint8Arrays or strings, got ${shown}`;
+    for (const turns of [0, 1]) {
+      const { stream, cancelled } = source((round) => {
+        if (round === 0) return bytes("part");
+        return turns === 0 ? (piece as never) : oneTurn().then(() => piece as never);
+      });
+      // `source` ends at undefined.
+      const own =
+        piece === undefined
+          ? stream.pipeThrough(new TransformStream({ flush: (c) => c.enqueue(undefined) }))
+          : stream;
+      const { url, reports } = await serveFetch(() => new Response(own));
+      const answer = await fetch(url)
+        .then((whole) => whole.text())
+        .catch(() => "broken off");
+      expect(answer).toBe(turns === 0 ? "500 Internal Server Error\n" : "broken off");
+      expect(reports.map(({ error }) => error)).toEqual([new TypeError(message)]);
+      if (own === stream) await cancelled;
+    }
+  });
+
+  test("that fail in their first turn are answered 500", async () => {
+    const failure = new Error("at once");
+    const { stream } = source((round) => {
+      if (round === 1) throw failure;
+      return bytes("part");
+    });
     const { url, reports } = await serveFetch(() => new Response(stream));
-    await expect(fetch(url).then((answer) => answer.text())).rejects.toThrow();
-    expect(reports[0]?.error).toBeInstanceOf(TypeError);
+    const answer = await fetch(url);
+    expect([answer.status, await answer.text()]).toEqual([500, "500 Internal Server Error\n"]);
+    expect(reports.map(({ error }) => error)).toEqual([failure]);
   });
 
   test("an echo streams both ways at once", async () => {

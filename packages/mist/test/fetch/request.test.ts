@@ -30,7 +30,7 @@ describe("url", () => {
     ["a list in the query", "GET /?a[]=1&b=%20 HTTP/1.1\r\nhost: a", "http://a/?a[]=1&b=%20"],
     ["quotes", "GET /'?a='b' HTTP/1.1\r\nhost: a", "http://a/'?a=%27b%27"],
     ["two slashes are no host", "GET //evil.org/x HTTP/1.1\r\nhost: a", "http://a//evil.org/x"],
-    ["an escape that is none", "GET /%zz HTTP/1.1\r\nhost: a", "http://a/%zz"],
+    ["a % in the query that encodes nothing", "GET /?%zz HTTP/1.1\r\nhost: a", "http://a/?%zz"],
   ])("%s", async (_name, head, url) => {
     const { ask } = await serveFetch((request) => new Response(request.url));
     const answer = await ask(`${head}\r\nconnection: close\r\n\r\n`);

@@ -18,7 +18,9 @@ const field = fc.tuple(
   token.filter((name) => !own.includes(name.toLowerCase())),
   value,
 );
-const target = fc.stringMatching(/^\/[A-Za-z0-9\-._~:/?[\]@!$&'()*+,;=%]{0,30}$/);
+const target = fc.stringMatching(
+  /^\/(?:[A-Za-z0-9\-._~:/[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2}){0,20}(?:\?[A-Za-z0-9\-._~:/?[\]@!$&'()*+,;=%]{0,15})?$/,
+);
 const ows = fc.constantFrom("", " ", "\t", " \t ");
 
 interface Message {

@@ -86,6 +86,7 @@ function readFields(text: string): [[string, string][], string] {
 function checkTarget(method: string, target: string): void {
   if (method === "CONNECT") throw new Fault();
   if (/[^A-Za-z0-9\-._~:/?[\]@!$&'()*+,;=%]/.test(target)) throw new Fault();
+  if (/%(?![0-9A-Fa-f]{2})/.test(target.replace(/\?.*/, ""))) throw new Fault();
   if (target.startsWith("/")) return;
   if (target === "*" && method === "OPTIONS") return;
   const absolute = /^https?:\/\/([^/?]*)/i.exec(target);

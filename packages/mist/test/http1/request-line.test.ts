@@ -176,6 +176,8 @@ describe("§3.2.1 origin form", () => {
     ["/'*+,;=:@!$&()-._~/?/", "/'*+,;=:@!$&()-._~/", "/"],
     ["/a:b@c;d,e", "/a:b@c;d,e", undefined],
     ["/http://x/", "/http://x/", undefined],
+    ["/%E4%b8%ad/%25zz", "/%E4%b8%ad/%25zz", undefined],
+    ["/%7e?q=100%&%zz&%", "/%7e", "q=100%&%zz&%"],
   ])("%s", (target, path, query) => {
     const request = only(`GET ${target} HTTP/1.1\r\n${HOST}`);
     expect(request).toMatchObject({
@@ -202,6 +204,14 @@ describe("§3.2.1 origin form", () => {
     "",
     "www.example.com",
     "\\a",
+    "/%zz",
+    "/%",
+    "/%4",
+    "/%4?a",
+    "/50%/x",
+    "/%%41",
+    "/%41%g1",
+    "http://a.example/%4x",
   ])("%j is no target: 400", (target) => {
     expect(fault(`GET ${target} HTTP/1.1\r\n${HOST}`)).toBe(400);
   });

@@ -307,6 +307,43 @@ describe("a response", () => {
   });
 });
 
+describe("what was sent before a response breaks off", () => {
+  const size = 30_000;
+  const breaksOff = () =>
+    mist.response(200).setBody(
+      mist.chunked(
+        (async function* () {
+          yield Buffer.alloc(size, "x");
+          throw new Error("no more");
+        })(),
+      ),
+    );
+
+  test("arrives, as far as the client takes it, and then the stream is reset", async () => {
+    const { url } = await serve(breaksOff);
+    const client = await session(url);
+    const stream = client.request({ ":path": "/" });
+    let got = 0;
+    stream.on("data", (piece: Buffer) => {
+      got += piece.length;
+    });
+    await expect(answerOf(stream)).rejects.toThrow("INTERNAL_ERROR");
+    expect(got).toBe(size);
+  });
+
+  test("is given up where the client's window is shut, and nothing is left of the stream", async () => {
+    const { url, server } = await serve(breaksOff);
+    const client = await session(url, { settings: { initialWindowSize: 1000 } });
+    const stream = client.request({ ":path": "/" });
+    stream.on("error", () => {});
+    stream.pause();
+    await new Promise((resolve) => stream.once("close", resolve));
+    expect(stream.rstCode).toBe(2);
+    expect(server.info().streams).toBe(0);
+    expect(await server.stop({ deadlineMs: 5000 })).toMatchObject({ killed: 0 });
+  });
+});
+
 describe("a client that leaves", () => {
   test("a reset aborts that request's signal, and no other", async () => {
     const aborted: string[] = [];

@@ -4,7 +4,7 @@
 import { Buffer } from "node:buffer";
 import { Http2Connection, type Http2Options } from "../../src/http2/connection.ts";
 import type { Http2Event } from "../../src/http2/events.ts";
-import type { Stream } from "../../src/http2/stream.ts";
+import type { Stream } from "../../src/http2/streams/stream.ts";
 import { type Frame, FrameParser, TYPE } from "./frames.ts";
 
 /** What a shell does with an event. */

@@ -19,6 +19,16 @@ export const TYPE = {
   PRIORITY_UPDATE: 16,
 } as const;
 
+// Error codes (RFC 9113 §7), as the tests know them.
+export const NO_ERROR = 0x0;
+export const PROTOCOL_ERROR = 0x1;
+export const FLOW_CONTROL_ERROR = 0x3;
+export const STREAM_CLOSED = 0x5;
+export const FRAME_SIZE_ERROR = 0x6;
+export const REFUSED_STREAM = 0x7;
+export const COMPRESSION_ERROR = 0x9;
+export const ENHANCE_YOUR_CALM = 0xb;
+
 export const ACK = 0x1;
 export const END_STREAM = 0x1;
 export const END_HEADERS = 0x4;

@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ByteSink } from "../../src/http2/byte-sink.ts";
+import { ByteSink } from "../../src/http2/frames/byte-sink.ts";
 import { HpackDecoder } from "../../src/http2/hpack/decoder.ts";
 import { HpackEncoder } from "../../src/http2/hpack/encoder.ts";
 import { decodeHuffman, encodeHuffman, huffmanLength } from "../../src/http2/hpack/huffman.ts";

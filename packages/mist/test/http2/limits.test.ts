@@ -14,6 +14,7 @@ import {
   data,
   END_HEADERS,
   END_STREAM,
+  ENHANCE_YOUR_CALM,
   type FieldList,
   frame,
   GET,
@@ -30,8 +31,6 @@ import {
   uint32,
   windowUpdate,
 } from "./frames.ts";
-
-const ENHANCE_YOUR_CALM = 11;
 
 function failure({ events }: Conversation): FailedEvent | undefined {
   return events.find((event): event is FailedEvent => event.type === "failed");
@@ -312,7 +311,7 @@ describe("what a peer can make the core hold", () => {
     talk.core.sendHead(talk.stream(1), { status: 200, fields: [], length: undefined }, "");
     let pieces = 0;
     while (talk.core.sendData(talk.stream(1), Buffer.alloc(1000))) pieces++;
-    expect(pieces).toBe(65);
+    expect(pieces).toBe(58);
     expect(talk.core.queuedBytes).toBeLessThan(70_000);
   });
 
@@ -376,6 +375,53 @@ describe("honest clients", () => {
     }
     talk.now += 30_000;
     for (let i = 0; i < 900; i++, id += 2) talk.feed(Buffer.concat([headers(id + 2, GET), reset(id + 2)]));
+    talk.take();
+    alive(talk);
+  });
+
+  test("a proxy whose users cancel every fifth request, at ten thousand a second", {
+    timeout: 60_000,
+  }, () => {
+    const talk = new Conversation((event, core) => {
+      if (event.type === "request" && event.stream.id % 10 !== 1) answerComplete(event, core);
+    }).feed(HELLO);
+    for (let id = 1; id < 40_000; id += 10, talk.now += 0.5) {
+      const requests = [0, 2, 4, 6, 8].map((offset) => headers(id + offset, GET));
+      talk.feed(Buffer.concat([...requests, reset(id), windowUpdate(0, 8)]));
+      talk.sent.length = 0;
+      talk.events.length = 0;
+    }
+    alive(talk);
+  });
+
+  test("a connection of a hundred thousand requests, with all that goes with them", {
+    timeout: 60_000,
+  }, () => {
+    const talk = new Conversation((event, core) => {
+      if (event.type === "request" && event.stream.id % 100 !== 1) answerComplete(event, core);
+    }).feed(HELLO);
+    // Five seconds, so that no budget refills by time alone.
+    const before = process.memoryUsage().heapUsed;
+    for (let id = 1; id < 200_000; id += 200, talk.now += 5) {
+      const requests = Array.from({ length: 100 }, (_, n) => headers(id + n * 2, GET));
+      const extra = [reset(id), reset(id + 100), windowUpdate(0, 196), PING, settings([3, 100])];
+      talk.feed(Buffer.concat([...requests, ...extra]));
+      talk.sent.length = 0;
+      talk.events.length = 0;
+    }
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(50_000_000);
+    expect(talk.core.openStreams).toBe(0);
+    alive(talk);
+  });
+
+  test("a page of a hundred requests, cancelled and asked for again, twice in a second", () => {
+    const talk = new Conversation(() => {}).feed(HELLO);
+    let id = 1;
+    for (let round = 0; round < 4; round++, talk.now += 250) {
+      const ids = Array.from({ length: 100 }, () => (id += 2));
+      talk.feed(Buffer.concat(ids.map((one) => headers(one, GET))));
+      talk.feed(Buffer.concat(ids.map((one) => reset(one))));
+    }
     talk.take();
     alive(talk);
   });

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { getField } from "../../src/http/fields.ts";
 import type { Http2Connection } from "../../src/http2/connection.ts";
 import type { Http2Event } from "../../src/http2/events.ts";
-import type { Stream } from "../../src/http2/stream.ts";
+import type { Stream } from "../../src/http2/streams/stream.ts";
 import { readAll } from "./conversation.ts";
 import { answering, exchange, Oracle } from "./oracle.ts";
 

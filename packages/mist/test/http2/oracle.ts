@@ -5,7 +5,7 @@ import http2 from "node:http2";
 import { Duplex } from "node:stream";
 import { Http2Connection, type Http2Options } from "../../src/http2/connection.ts";
 import type { Http2Event } from "../../src/http2/events.ts";
-import type { Stream } from "../../src/http2/stream.ts";
+import type { Stream } from "../../src/http2/streams/stream.ts";
 
 type Handler = (stream: Stream, core: Http2Connection) => void;
 

@@ -7,35 +7,34 @@ import { Conversation, type Outcome, outcome } from "./conversation.ts";
 import {
   ACK,
   block,
+  COMPRESSION_ERROR,
   data,
   END_HEADERS,
   END_STREAM,
   type FieldList,
+  FLOW_CONTROL_ERROR,
+  FRAME_SIZE_ERROR,
   frame,
   GET,
   HELLO,
   headers,
+  NO_ERROR,
   PADDED,
   PING,
   POST,
   PREFACE,
   PRIORITY,
+  PROTOCOL_ERROR,
+  REFUSED_STREAM,
   reset,
   SETTINGS_ACK,
+  STREAM_CLOSED,
   settings,
   TYPE,
   text,
   uint32,
   windowUpdate,
 } from "./frames.ts";
-
-const NO_ERROR = 0;
-const PROTOCOL_ERROR = 1;
-const FLOW_CONTROL_ERROR = 3;
-const STREAM_CLOSED = 5;
-const FRAME_SIZE_ERROR = 6;
-const REFUSED_STREAM = 7;
-const COMPRESSION_ERROR = 9;
 
 /** The connection lives, and these streams were answered 200, with that behind `ok`. */
 const answered = (...ids: readonly number[]) => ({
@@ -82,6 +81,11 @@ describe("§3.4 the preface", () => {
     ],
     Buffer.alloc(0),
   );
+
+  test("is answered with SETTINGS before anything else", () => {
+    const talk = new Conversation().feed(Buffer.concat([PREFACE, settings(), PING, get]));
+    expect(talk.sent[0]).toMatchObject({ type: TYPE.SETTINGS, flags: 0, id: 0 });
+  });
 });
 
 describe("§4.1 the frame format", () => {
@@ -163,15 +167,17 @@ describe("§5.1 stream states", () => {
     ["DATA", data(1, "test"), STREAM_CLOSED],
     ["empty DATA", data(1, ""), STREAM_CLOSED],
     ["HEADERS", headers(1, GET), STREAM_CLOSED],
+    ["CONTINUATION", frame(TYPE.CONTINUATION, END_HEADERS, 1, block(GET)), "connection"],
     ["WINDOW_UPDATE", windowUpdate(1, 10), undefined],
     ["PRIORITY", frame(TYPE.PRIORITY, 0, 1, DEPENDS_ON(0)), undefined],
     ["RST_STREAM", reset(1), undefined],
   ])("half-closed (remote): %s", (_, bytes, code) => {
     const conversation = new Conversation(() => {}).feed(Buffer.concat([HELLO, get, bytes, PING]));
+    const over = code === "connection";
     expect(outcome(conversation)).toMatchObject({
-      goaway: undefined,
-      pongs: 1,
-      resets: code === undefined ? {} : { 1: code },
+      goaway: over ? PROTOCOL_ERROR : undefined,
+      pongs: over ? 0 : 1,
+      resets: typeof code === "number" ? { 1: code } : {},
     });
   });
 });
@@ -181,6 +187,11 @@ describe("§5.1.1 stream identifiers", () => {
     ["are odd", headers(2, GET), goaway(PROTOCOL_ERROR)],
     ["grow", [headers(5, GET), headers(3, GET)], goaway(PROTOCOL_ERROR)],
     ["grow from the first on", [headers(3, GET), headers(1, GET)], goaway(PROTOCOL_ERROR)],
+    [
+      "end with the highest",
+      [headers(0x7fff_ffff, GET), windowUpdate(0x7fff_ffff, 1)],
+      answered(0x7fff_ffff),
+    ],
     ["may leave gaps", [headers(3, GET), headers(9, GET)], answered(3, 9)],
   ]);
 });
@@ -207,6 +218,15 @@ describe("§5.3 priorities of RFC 7540", () => {
       frame(TYPE.PRIORITY, 0, 1, DEPENDS_ON(1)),
       goaway(PROTOCOL_ERROR),
     ],
+    ["PRIORITY with the least weight", [frame(TYPE.PRIORITY, 0, 1, DEPENDS_ON(0, 0)), get], answered(1)],
+    ["PRIORITY with the greatest weight", [frame(TYPE.PRIORITY, 0, 1, DEPENDS_ON(0, 255)), get], answered(1)],
+    ["PRIORITY with a dependency", [frame(TYPE.PRIORITY, 0, 3, DEPENDS_ON(1)), get], answered(1)],
+    ["PRIORITY, exclusive", [frame(TYPE.PRIORITY, 0, 3, DEPENDS_ON(0x8000_0001)), get], answered(1)],
+    [
+      "PRIORITY of an idle stream leaves those below it idle",
+      [frame(TYPE.PRIORITY, 0, 7, DEPENDS_ON(0)), headers(3, GET), headers(5, GET)],
+      answered(3, 5),
+    ],
     ["HEADERS too short for a priority", frame(TYPE.HEADERS, 0x25, 1, [0, 0, 0]), goaway(FRAME_SIZE_ERROR)],
   ]);
 });
@@ -225,6 +245,15 @@ describe("§5.4, §5.5 errors and extensions", () => {
       { goaway: 1, answers: {} },
     ],
   ]);
+
+  test("GOAWAY names the last stream", () => {
+    const talk = new Conversation().feed(
+      Buffer.concat([HELLO, get, headers(5, GET), frame(TYPE.PING, 0, 0)]),
+    );
+    const last = talk.sent.at(-1);
+    expect([last?.type, last?.payload.readUInt32BE(0)]).toEqual([TYPE.GOAWAY, 5]);
+    expect(talk.core.next().type).toBe("closed");
+  });
 });
 
 describe("§6.1 DATA", () => {
@@ -298,6 +327,13 @@ describe("§6.5 SETTINGS", () => {
     ["SETTINGS_ENABLE_CONNECT_PROTOCOL of 2", settings([8, 2]), goaway(PROTOCOL_ERROR)],
     ["an unknown setting is ignored", settings([0xff, 1]), { settingsAcks: 2 }],
   ]);
+
+  test("are taken in the order in which they stand (§6.5.3)", () => {
+    const talk = new Conversation().feed(Buffer.concat([HELLO, settings([4, 100], [4, 1]), get]));
+    expect(talk.sent.filter(({ type }) => type === TYPE.DATA).map(({ payload }) => payload.length)).toEqual([
+      1,
+    ]);
+  });
 });
 
 describe("§6.6, §8.4 PUSH_PROMISE", () => {
@@ -311,6 +347,12 @@ describe("§6.7 PING", () => {
     ["not on a stream", frame(TYPE.PING, 0, 1, "12345678"), goaway(PROTOCOL_ERROR)],
     ["of the wrong size", frame(TYPE.PING, 0, 0, "123456"), goaway(FRAME_SIZE_ERROR)],
   ]);
+
+  test("is answered with the same eight octets", () => {
+    const talk = new Conversation().feed(Buffer.concat([HELLO, frame(TYPE.PING, 0, 0, "h2spec\0\xff")]));
+    expect(talk.sent.at(-1)).toMatchObject({ type: TYPE.PING, flags: ACK, id: 0 });
+    expect(talk.sent.at(-1)?.payload.toString("latin1")).toBe("h2spec\0\xff");
+  });
 });
 
 describe("§6.8 GOAWAY", () => {
@@ -328,6 +370,8 @@ describe("§6.8 GOAWAY", () => {
 
 describe("§6.9 WINDOW_UPDATE", () => {
   check([
+    ["on the connection", [windowUpdate(0, 1), get], answered(1)],
+    ["on a stream", [open, windowUpdate(1, 1), data(1, "", END_STREAM)], answered(1)],
     ["of 0 on the connection", windowUpdate(0, 0), goaway(PROTOCOL_ERROR)],
     ["of 0 on a stream", [open, windowUpdate(1, 0)], rst(1, PROTOCOL_ERROR)],
     ["of the wrong size", frame(TYPE.WINDOW_UPDATE, 0, 0, [0, 0, 1]), goaway(FRAME_SIZE_ERROR)],
@@ -337,6 +381,11 @@ describe("§6.9 WINDOW_UPDATE", () => {
       goaway(FLOW_CONTROL_ERROR),
     ],
     ["too much for a stream", [open, windowUpdate(1, 0x7fff_ffff)], rst(1, FLOW_CONTROL_ERROR)],
+    [
+      "too much for a stream, bit by bit",
+      [open, windowUpdate(1, 0x7fff_0000), windowUpdate(1, 1)],
+      rst(1, FLOW_CONTROL_ERROR),
+    ],
     ["SETTINGS too much for a stream", [open, windowUpdate(1, 1), settings([4, 0x7fff_ffff])], goaway(3)],
     [
       "more data than the stream's window",
@@ -373,6 +422,13 @@ describe("§6.10 CONTINUATION", () => {
 describe("§8.1 messages", () => {
   const length = (value: string): FieldList => [...POST, ["content-length", value]];
   check([
+    ["GET", get, answered(1)],
+    [
+      "HEAD is answered without content",
+      headers(1, [[":method", "HEAD"], ...GET.slice(1)]),
+      { answers: { 1: "200" } },
+    ],
+    ["POST", [open, data(1, "test", END_STREAM)], { answers: { 1: "200 oktest" } }],
     [
       "a HEADERS frame without END_STREAM in the middle",
       [open, headers(1, [["x", "y"]], 4)],
@@ -464,6 +520,9 @@ describe("§8.3 pseudo-fields", () => {
     ["an empty :path", but(replaced(":path", "")), rst(1, PROTOCOL_ERROR)],
     ["a relative :path", but(replaced(":path", "x")), rst(1, PROTOCOL_ERROR)],
     ["a :path with a space", but(replaced(":path", "/ x")), rst(1, PROTOCOL_ERROR)],
+    ["a :path with a backslash", but(replaced(":path", "/a\\b")), rst(1, PROTOCOL_ERROR)],
+    ["a :path with a % that encodes nothing", but(replaced(":path", "/%zz")), rst(1, PROTOCOL_ERROR)],
+    ["a query with such a %", but(replaced(":path", "/%7E?q=100%")), answered(1)],
     ["a :path with a fragment", but(replaced(":path", "/#x")), rst(1, PROTOCOL_ERROR)],
     [":path * of a GET", but(replaced(":path", "*")), rst(1, PROTOCOL_ERROR)],
     [

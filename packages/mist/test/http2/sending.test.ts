@@ -4,7 +4,8 @@ import { Buffer } from "node:buffer";
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../src/errors.ts";
 import type { Fields } from "../../src/http/fields.ts";
-import type { Stream } from "../../src/http2/stream.ts";
+import { DEFAULT_LIMITS } from "../../src/http2/limits.ts";
+import type { Stream } from "../../src/http2/streams/stream.ts";
 import { answerComplete, Conversation, outcome, readAll } from "./conversation.ts";
 import {
   ACK,
@@ -204,6 +205,14 @@ describe("the head", () => {
     expect(new Map(fields).get("x")).toBe(value);
   });
 
+  test("sizes of the table in one SETTINGS frame are all taken, in order (RFC 7541 §4.2)", () => {
+    const { talk, stream } = requested(GET, settings([1, 0], [1, 4096]));
+    talk.core.sendHead(stream, respond(200, [], 0), "");
+    talk.turn();
+    const [head] = only(talk.take(), TYPE.HEADERS);
+    expect(head?.payload.subarray(0, 4).toString("hex")).toBe("203fe11f");
+  });
+
   test("informational responses come first", () => {
     const { talk, stream } = requested();
     talk.core.sendInformational(stream, 103, [["link", "</a>"]]);
@@ -309,6 +318,18 @@ describe("the body", () => {
     talk.turn();
     expect(outcome(talk).resets).toEqual({ 1: 2 });
     expect(talk.core.openStreams).toBe(0);
+  });
+
+  test("trailers that wait are those that were given", () => {
+    const { talk, stream } = requested(GET, settings([4, 0]));
+    talk.core.sendHead(stream, respond(200), "");
+    talk.core.sendData(stream, "x");
+    const list: [string, string][] = [["X-Sum", "1"]];
+    talk.core.sendEnd(stream, list);
+    list[0] = ["x-sum", "1\r\nx-split: yes"];
+    talk.feed(windowUpdate(1, 1));
+    const trailers = talk.take().at(-1) as Frame;
+    expect([...trailers.payload.subarray(-1)]).toEqual(["1".charCodeAt(0)]);
   });
 
   test("a field that may not stand in trailers resets the stream", () => {
@@ -557,6 +578,39 @@ describe("flow control", () => {
     expect(talk.core.sendData(stream, "x")).toBe(true);
   });
 
+  test("what the windows let out at once may be more than `maxQueued`, up to 256 KiB on the connection", () => {
+    const chunk = Buffer.alloc(64 * 1024);
+    const accepted = (window: number, streams: number): number => {
+      const talk = new Conversation(() => {});
+      talk.feed(Buffer.concat([PREFACE, settings([4, window]), SETTINGS_ACK, windowUpdate(0, 0x7000_0000)]));
+      for (let i = 0; i < streams; i++) talk.feed(headers(i * 2 + 1, GET));
+      let chunks = 0;
+      for (const stream of talk.core.streams()) {
+        talk.core.sendHead(stream, respond(200), "");
+        do chunks++;
+        while (talk.core.sendData(stream, chunk));
+      }
+      return chunks;
+    };
+    expect(accepted(0, 2)).toBe(2);
+    expect(accepted(65_535, 2)).toBe(2);
+    expect(accepted(100_000, 2)).toBe(4);
+    expect(accepted(1_000_000, 1)).toBe(4);
+    expect(accepted(1_000_000, 8)).toBe(4 + 7);
+  });
+
+  test("many tiny pieces are bounded, however far the windows are open", () => {
+    const talk = new Conversation(() => {});
+    const wide = [PREFACE, settings([4, 0x7000_0000]), SETTINGS_ACK, windowUpdate(0, 0x7000_0000)];
+    talk.feed(Buffer.concat([...wide, headers(1, GET)])).take();
+    const stream = talk.stream(1);
+    talk.core.sendHead(stream, respond(200), "");
+    let pieces = 1;
+    talk.core.sendData(stream, Buffer.alloc(64 * 1024));
+    while (talk.core.sendData(stream, "x")) pieces++;
+    expect(pieces).toBeLessThan(600);
+  });
+
   test("frames are as large as the peer allows", () => {
     const talk = new Conversation(() => {});
     const wide = [PREFACE, settings([5, 32_768], [4, 1_000_000]), SETTINGS_ACK, windowUpdate(0, 1_000_000)];
@@ -627,6 +681,15 @@ describe("scheduling (RFC 9218)", () => {
       Buffer.concat([HELLO, update, headers(1, [...GET, ["priority", "u=7"]])]),
     );
     expect(talk.stream(1).priority).toEqual({ urgency: 1, incremental: true });
+  });
+
+  test("a priority too long to make sense is not looked at: an octet of HPACK can stand for thousands", () => {
+    const long = "u=1,".repeat(70);
+    const update = frame(TYPE.PRIORITY_UPDATE, 0, 0, Buffer.concat([uint32(3), Buffer.from(long)]));
+    const requests = [headers(1, [...GET, ["priority", long]]), headers(3, [...GET, ["priority", "u=5"]])];
+    const talk = new Conversation(() => {}).feed(Buffer.concat([HELLO, ...requests, update]));
+    expect(talk.stream(1).priority.urgency).toBe(3);
+    expect(talk.stream(3).priority.urgency).toBe(3);
   });
 
   test.each([
@@ -764,6 +827,68 @@ describe("deadlines", () => {
     expect(late(talk, 31_000)).toMatchObject({ goaway: undefined, resets: { 1: 8 } });
     expect(talk.events.at(-1)).toMatchObject({ type: "reset", by: "core" });
     expect(talk.core.openStreams).toBe(1);
+  });
+});
+
+describe("a slow client", () => {
+  /** As many streams as there may be, each with a whole window of data for a client with the usual windows. */
+  const queued = (count: number, fields: FieldList = GET) => {
+    const talk = new Conversation(() => {}).feed(HELLO);
+    for (let id = 1; id < count * 2; id += 2) {
+      talk.feed(headers(id, fields));
+      talk.core.sendHead(talk.stream(id), respond(200), "");
+      talk.core.sendData(talk.stream(id), Buffer.alloc(65_535));
+      talk.core.sendEnd(talk.stream(id));
+    }
+    talk.turn().take();
+    return talk;
+  };
+  /** Opens the connection's window by `bytes` every second until everything has left. */
+  const trickle = (talk: Conversation, bytes: number, seconds: number) => {
+    for (let second = 0; second < seconds && talk.core.queuedBytes > 0; second++) {
+      talk.now += 1000;
+      if (talk.now >= talk.core.nextDeadline()) talk.core.late(talk.now);
+      talk.feed(windowUpdate(0, bytes));
+    }
+    return outcome(talk);
+  };
+
+  test("is given all that waits for its turn, however long that takes", () => {
+    const talk = queued(100);
+    const { resets, goaway } = trickle(talk, 32_768, 1000);
+    expect({ resets, goaway }).toEqual({ resets: {}, goaway: undefined });
+    expect(talk.core.openStreams).toBe(0);
+    expect(talk.now).toBeGreaterThan(DEFAULT_LIMITS.sendMs * 2);
+  });
+
+  test("that takes single bytes of the connection's window is not waited for", () => {
+    const talk = queued(100);
+    expect(Object.keys(trickle(talk, 100, 1000).resets).length).toBe(99);
+    expect(talk.now).toBe(DEFAULT_LIMITS.sendMs);
+  });
+
+  test("is not to blame when it has opened its windows and the socket is full", () => {
+    const talk = queued(2);
+    const [first] = [...talk.core.streams()] as [Stream];
+    talk.core.receive(Buffer.concat([windowUpdate(0, 100_000), windowUpdate(first.id, 100_000)]), 1000);
+    expect(talk.core.next().type).toBe("need-data");
+    expect(talk.core.nextDeadline()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("may leave what is less urgent for later", () => {
+    const talk = queued(1);
+    talk.feed(headers(3, [...GET, ["priority", "u=7"]]));
+    talk.core.sendHead(talk.stream(3), respond(200), "");
+    talk.core.sendData(talk.stream(3), Buffer.alloc(1000));
+    talk.core.sendHead(talk.feed(headers(5, GET)).stream(5), respond(200), "");
+    for (let second = 0; second < 100; second++) {
+      talk.core.sendData(talk.stream(5), Buffer.alloc(5000));
+      talk.now += 1000;
+      if (talk.now >= talk.core.nextDeadline()) talk.core.late(talk.now);
+      talk.feed(Buffer.concat([windowUpdate(0, 5000), windowUpdate(5, 5000)]));
+    }
+    expect(outcome(talk).resets).toEqual({});
+    expect(talk.stream(3).queuedBytes).toBe(1000);
   });
 });
 

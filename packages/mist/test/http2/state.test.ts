@@ -1,9 +1,9 @@
 // The tables: no step leads out of an end, and nothing is allowed that the theory does not tell.
 
 import { expect, test } from "vitest";
-import { recognisePreface } from "../../src/http2/frame.ts";
-import { parsePriority } from "../../src/http2/priority.ts";
-import * as state from "../../src/http2/state.ts";
+import { parsePriority } from "../../src/http2/flow/priority.ts";
+import { recognisePreface } from "../../src/http2/frames/frame.ts";
+import * as state from "../../src/http2/streams/state.ts";
 import { PREFACE } from "./frames.ts";
 
 function allowed<S, T extends number>(after: (state: S, step: T) => S, from: S, steps: number): T[] {

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { joinsFlush, scheduleFlush } from "../../src/server/websocket/flush-schedule.ts";
+import { joinsFlush, scheduleFlush } from "../../src/server/flush-schedule.ts";
 
 /** A broadcast's worth. */
 const crowd = 100;

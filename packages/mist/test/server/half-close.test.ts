@@ -1,7 +1,9 @@
 // A client that half-closes while its response is streamed has gone: its producer is let go of, the connection ends,
 // every hook is called once. A response that is all there is still sent.
 
+import { once } from "node:events";
 import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import * as mug from "@x/mug";
 import { Hono } from "hono";
 import { streamSSE } from "hono/streaming";
@@ -9,6 +11,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { fromFetch } from "../../src/fetch/index.ts";
 import * as mist from "../../src/index.ts";
 import { certificate } from "../conformance/certificate.ts";
+import { expectAbortError } from "./abort-error.ts";
 import { fileRequestFolder } from "./half-close-file.ts";
 import { serve } from "./serve.ts";
 
@@ -202,6 +205,58 @@ describe("half-closed with the request, as by printf … | nc", () => {
   it("a response to HEAD is delivered, whatever its body would have been", async () => {
     const { ask } = await serve(() => page().setBody(mist.chunked(["a"])));
     expect(await ask(get().replace("GET", "HEAD"))).toContain("HTTP/1.1 200 OK");
+  });
+
+  it.each<[string, (signal: AbortSignal, upstream: string) => Promise<unknown>]>([
+    ["passes its signal on to fetch", (signal, upstream) => fetch(upstream, { signal })],
+    ["waits with its signal", (signal) => sleep(3_600_000, undefined, { signal })],
+    ["rejects with its reason", (signal) => once(signal, "abort").then(() => Promise.reject(signal.reason))],
+    [
+      "rejects with the cause of its reason",
+      (signal) => once(signal, "abort").then(() => Promise.reject(signal.reason.cause)),
+    ],
+    [
+      "wraps what was told with its reason",
+      async (signal) => {
+        const told = await sleep(3_600_000, undefined, { signal }).catch((error: unknown) => error);
+        throw new Error("gave up", { cause: told });
+      },
+    ],
+  ])("a handler that %s gives up, and no failure is made of it", async (_, wait) => {
+    let waiting = 0;
+    const upstream = await serve(() => silence);
+    const { connect, server, reports } = await serve(async ({ signal }) => {
+      waiting += 1;
+      await wait(signal, upstream.url);
+      return page();
+    });
+    const socket = await connect();
+    await socket.send(get());
+    await expect.poll(() => waiting).toBe(1);
+    await socket.halfClose();
+    expect(String(await socket.receiveToEnd({ timeout: 5000 }))).toBe("");
+    await expect.poll(() => server.info().connections).toBe(0);
+    expect(reports).toEqual([]);
+  });
+
+  it("the reason of the signal is an AbortError", async () => {
+    const reasons: unknown[] = [];
+    const { ask } = await serve(async ({ signal }) => {
+      if (!signal.aborted) await once(signal, "abort");
+      reasons.push(signal.reason);
+      return page();
+    });
+    expect(await ask(get())).toContain("HTTP/1.1 200 OK");
+    expectAbortError(reasons[0]);
+  });
+
+  it("a failure of its own is answered all the same", async () => {
+    const { ask, reports } = await serve(async ({ signal }) => {
+      if (!signal.aborted) await once(signal, "abort");
+      throw new Error("of its own");
+    });
+    expect(await ask(get())).toContain("HTTP/1.1 500 ");
+    expect(reports).toHaveLength(1);
   });
 
   it("nothing is produced for it that takes time, and the producer is let go of", async () => {

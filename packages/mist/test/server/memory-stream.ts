@@ -4,6 +4,7 @@
 import { Buffer } from "node:buffer";
 import type { ConnectionInfo, Protocol, Sendable } from "@x/glisten";
 import * as mist from "../../src/index.ts";
+import { serverEvents } from "../../src/server/events.ts";
 import type { ByteStream } from "../../src/server/exchange/byte-stream.ts";
 import { readServerFrames, type ServerFrame } from "../websocket/client-frames.ts";
 import { fakeRequest } from "./file-request.ts";
@@ -97,13 +98,10 @@ export function openOnStream<State = unknown, Message = never>(
   if (answer.body.kind !== "upgrade") throw new Error(`refused with ${answer.status}`);
   const stream = new MemoryStream();
   const errors: unknown[] = [];
-  const protocol = answer.body.start(
-    stream as never,
-    onError ??
-      ((error) => {
-        errors.push(error);
-      }),
-  );
+  const protocol = answer.body.start(stream as never, {
+    onError: onError ?? ((error) => void errors.push(error)),
+    events: serverEvents(() => {}),
+  });
   const feed = async (...bytes: Uint8Array[]): Promise<void> => {
     // Memory of its own, as a socket reads it: payloads are unmasked in place.
     await protocol.data(Buffer.from(Buffer.concat(bytes)));

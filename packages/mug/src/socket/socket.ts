@@ -4,6 +4,7 @@
 import type { Duplex } from "node:stream";
 import type { PeerCertificate } from "node:tls";
 import { checkInteger, checkOptions, isBytes, isFunction, isTimeout, refuse } from "../checks.ts";
+import { clock } from "../clock.ts";
 import { MugError, UsageError } from "../errors.ts";
 import {
   type CollectOptions,
@@ -214,7 +215,7 @@ export class Socket implements AsyncIterable<Buffer>, AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return clock.until(this.close());
   }
 
   // ---- TLS

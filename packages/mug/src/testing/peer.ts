@@ -276,7 +276,7 @@ export class Peer implements AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return clock.until(this.close());
   }
 
   // ---- inside

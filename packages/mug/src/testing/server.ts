@@ -14,6 +14,7 @@ import {
   isText,
   isTimeout,
 } from "../checks.ts";
+import { clock } from "../clock.ts";
 import { Deadline } from "../deadline.ts";
 import { toMugError, UsageError } from "../errors.ts";
 import { Socket } from "../socket/socket.ts";
@@ -150,7 +151,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    return clock.until(this.close());
   }
 
   /** @internal */

@@ -155,7 +155,7 @@ export class DynamicSupervisor<Arg, C extends Child> implements FactorySuperviso
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await clock.until(this.stop());
   }
 
   async #startOne(argument: Arg): Promise<C> {

@@ -137,7 +137,7 @@ export class StaticSupervisor implements Supervisor {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await clock.until(this.stop());
   }
 
   /** Starts all children; on failure ends those that run, and rejects. */

@@ -98,7 +98,7 @@ export class Outbound {
 
   /** The connection is gone: nothing will be taken any more. */
   abandon(): void {
-    this.#flow.abandon(new TransportError("closed"));
+    this.#flow.abandon(closedError);
     this.#heldBytes = 0;
     for (const { onSent } of this.#held.splice(0)) onSent?.();
   }
@@ -138,4 +138,8 @@ export class Outbound {
 
 function sizeOf(data: string | Uint8Array, encoding: "utf8" | "latin1"): number {
   return typeof data === "string" ? Buffer.byteLength(data, encoding) : data.byteLength;
+}
+
+function closedError(): TransportError {
+  return new TransportError("closed");
 }

@@ -113,8 +113,8 @@ export class CrosswsPeer implements Shape {
 
   /** Ends the connection now, without a closing handshake. */
   terminate(): void {
-    const { context } = this.#parts.origin;
-    if (context instanceof Exchange) context.channel.connection.destroy();
+    const { exchange } = this.#parts.origin;
+    if (exchange instanceof Exchange) exchange.channel.connection.destroy();
   }
 
   /** Pings; an invalid payload is told to the `error` hook. */

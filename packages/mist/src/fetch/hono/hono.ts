@@ -53,8 +53,8 @@ export const upgradeWebSocket: UpgradeWebSocket<WebSocket, UpgradeOptions> = def
 });
 
 /**
- * Hono's `getConnInfo`: the client's address, the real client's where the PROXY protocol is on; nothing on a unix
- * socket.
+ * Hono's `getConnInfo`: the client's address, the real client's where the PROXY protocol is on or a trusted proxy
+ * tells it; nothing on a unix socket.
  *
  * @throws UsageError if the server is none made with `fromFetch`.
  */

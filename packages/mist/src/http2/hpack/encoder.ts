@@ -7,7 +7,7 @@
 // - without indexing: what is different in every response, such as `etag`
 // - in the table: anything else, from the second time it is met on
 
-import type { ByteSink } from "../byte-sink.ts";
+import type { ByteSink } from "../frames/byte-sink.ts";
 import { DynamicTable } from "./dynamic-table.ts";
 import { writeInteger } from "./integer.ts";
 import { type RememberedField, rememberedField, writeName, writeText } from "./remembered-fields.ts";

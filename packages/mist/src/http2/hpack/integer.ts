@@ -1,7 +1,7 @@
 // Integers of HPACK (RFC 7541 §5.1): a prefix of 1 to 8 bits, then seven bits to an octet.
 
-import type { ByteSink } from "../byte-sink.ts";
 import { compressionFault } from "../errors.ts";
+import type { ByteSink } from "../frames/byte-sink.ts";
 
 /** Octets behind the prefix. Five hold 35 bits, more than anything in HTTP/2 counts. */
 const MAX_OCTETS = 5;

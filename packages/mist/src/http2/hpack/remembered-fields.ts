@@ -4,7 +4,7 @@
 // A field is remembered when it is met a second time: a value nobody repeats is not worth a place in a table.
 
 import { Buffer } from "node:buffer";
-import { ByteSink } from "../byte-sink.ts";
+import { ByteSink } from "../frames/byte-sink.ts";
 import { Entry } from "./entry.ts";
 import { encodeHuffman, huffmanLength } from "./huffman.ts";
 import { writeInteger } from "./integer.ts";

@@ -65,10 +65,12 @@ vary
 via
 www-authenticate`;
 
-/** By index; 0 is none. */
+/** By index; 0 is none. All connections hand out these very fields, hence frozen. */
 export const STATIC_TABLE: readonly Entry[] = LINES.split("\n").map((line) => {
   const space = line.indexOf(" ");
-  return space === -1 ? new Entry(line, "") : new Entry(line.slice(0, space), line.slice(space + 1));
+  const entry = space === -1 ? new Entry(line, "") : new Entry(line.slice(0, space), line.slice(space + 1));
+  Object.freeze(entry.field);
+  return entry;
 });
 
 /** The last index of the static table; the dynamic one starts behind it. */

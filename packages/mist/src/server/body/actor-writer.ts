@@ -102,6 +102,7 @@ export class ActorWriter implements BodyWriter, ResponseStream {
   }
 }
 
-function responseOver(): TransportError {
+/** What a send to an ended response is told. */
+export function responseOver(): TransportError {
   return new TransportError("closed", "the response is over");
 }

@@ -24,7 +24,7 @@ export interface BodySink {
   fail(error: unknown): void;
   /** Breaks the response off; nobody is to blame. `"reset"`: without what the client has not taken yet. */
   breakOff(how?: "close" | "reset"): void;
-  /** Reports a failure of the user's code that the response does not suffer from. */
+  /** Reports a failure of the user's code that the response does not suffer from, unless it is that the client has gone. */
   report(error: unknown): void;
   /** Has the writer's `deadline` called in `ms` milliseconds; 0 clears. One slot. */
   setDeadline(ms: number): void;

@@ -38,12 +38,11 @@ export class IterableWriter implements BodyWriter {
   deadline(): void {}
 
   close(): void {
-    const sink = this.#sink;
-    // Rejecting with the abort reason is not a failure of the producer.
-    const report = (error: unknown): void => {
-      if (error !== sink.gone) sink.report(error);
-    };
-    void callUser(() => this.#reader.release(), undefined, report);
+    void callUser(
+      () => this.#reader.release(),
+      undefined,
+      (error) => this.#sink.report(error),
+    );
   }
 
   async #run(): Promise<void> {

@@ -4,10 +4,12 @@
 // and WebSockets (`upgrade`) are made beside their features.
 
 import { Buffer } from "node:buffer";
-import type { Connection, Protocol } from "@x/glisten";
+import type { Protocol } from "@x/glisten";
 import { shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import type { BytesBody, EmptyBody, Response } from "../../http/response.ts";
+import type { ServerEvents } from "../events.ts";
+import type { ByteStream } from "../exchange/byte-stream.ts";
 import type { BodySource } from "./body-source.ts";
 import { type Chunks, isChunks } from "./chunk-reader.ts";
 import type { ResponseStream } from "./response-stream.ts";
@@ -52,11 +54,21 @@ export interface ActorBodyWriter {
   closed(error?: unknown): void;
 }
 
-/** The connection goes on in another protocol behind a 101 (RFC 9110 §7.8). */
+/** The connection, or the stream of an extended CONNECT, goes on in another protocol (RFC 9110 §7.8, RFC 8441 §5). */
 export interface UpgradeBody {
   readonly kind: "upgrade";
-  /** Called when the 101 is on its way; `onError` reports a failure of the user's code. Bytes that came behind the request head follow by `data`. */
-  start(connection: Connection, onError: (error: unknown) => void): Protocol;
+  /**
+   * Called when the head that accepts is on its way. Bytes that came behind the request head follow by `data`.
+   */
+  start(stream: ByteStream, host: UpgradeHost): Protocol;
+}
+
+/** The server behind an {@link UpgradeBody}. */
+export interface UpgradeHost {
+  /** Reports a failure of the user's code. */
+  readonly onError: (error: unknown) => void;
+  /** @internal */
+  readonly events: ServerEvents;
 }
 
 export type { BytesBody };

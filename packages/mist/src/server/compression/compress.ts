@@ -6,15 +6,17 @@
 // length of the compressed response (BREACH). Send such pages with `cache-control: no-transform`, or outside `compress`.
 
 import { Buffer } from "node:buffer";
-import { checkFunction, checkNames, shown } from "@x/glisten/kit";
+import { checkNames, shown } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
-import { acceptableCodings, type ContentCoding, mergeVary } from "../../http/content-negotiation.ts";
+import { acceptableCodings, type ContentCoding, withVary } from "../../http/content-negotiation.ts";
 import { parseEntityTag, serializeEntityTag } from "../../http/entity-tag.ts";
 import { type Field, type Fields, getField } from "../../http/fields.ts";
 import { isCompressibleType, mediaTypeEssence } from "../../http/media-type.ts";
 import type { Request } from "../../http/request.ts";
 import { Response } from "../../http/response.ts";
 import type { ResponseBody, ServerResponse } from "../body/response-body.ts";
+import type { Handler } from "../exchange/service.ts";
+import { wrapHandler } from "../wrappers/wrap-handler.ts";
 import { compressedActor, compressedIterable, compressedSource } from "./compressed-body.ts";
 import { codingLevels, encode, encodeSync, toBytes } from "./content-coder.ts";
 
@@ -62,16 +64,13 @@ interface Settings {
  * @example `mist.new(mist.compress(handler, { codings: ["gzip"] }))`
  */
 export function compress<Body = unknown>(
-  handler: (request: Request<Body>) => ServerResponse | Promise<ServerResponse>,
+  handler: Handler<Body>,
   options: CompressOptions = {},
-): (request: Request<Body>) => ServerResponse | Promise<ServerResponse> {
-  checkFunction("the handler given to compress", handler);
+): Handler<Body> {
   const settings = settingsOf(options);
-  return (request) => {
-    const result = handler(request);
-    if (result instanceof Response) return compressResponse(request, result, settings);
-    return Promise.resolve(result).then((response) => compressResponse(request, response, settings));
-  };
+  return wrapHandler("compress", handler, (request, response) =>
+    compressResponse(request, response, settings),
+  );
 }
 
 const defaultLevels = { br: 4, deflate: 6, gzip: 6, zstd: 3 } as const;
@@ -128,8 +127,6 @@ function compressResponse(
   response: ServerResponse,
   settings: Settings,
 ): ServerResponse | Promise<ServerResponse> {
-  // Not a response at all: the server reports it.
-  if (!(response instanceof Response)) return response;
   const isUpdate = response.status === 304;
   if (!isUpdate && !isCandidate(response, settings)) return response;
   const accepted = acceptableCodings(getField(request.headers, "accept-encoding"), settings.codings);
@@ -220,12 +217,7 @@ function withFields(response: ServerResponse, fields: Fields): ServerResponse {
 }
 
 function varied(fields: Fields): Field[] {
-  let vary: string | undefined;
-  for (const field of fields) {
-    if (field[0] === "vary") vary = vary === undefined ? field[1] : `${vary}, ${field[1]}`;
-  }
-  const others = fields.filter((field) => field[0] !== "vary");
-  return [...others, ["vary", mergeVary(vary, "accept-encoding")]];
+  return withVary(fields, "accept-encoding");
 }
 
 // RFC 9110 §8.8.3.3: a strong tag belongs to one coding of the content only.

@@ -4,10 +4,9 @@
 // producer has nothing more to give at the moment, so that no piece waits in the coder for the next one.
 // A coder is made when the body is begun; one that is never sent costs nothing.
 
-import { TransportError } from "@x/glisten";
 import { Flow, oneTurn, quietRejection } from "@x/glisten/kit";
 import type { ContentCoding } from "../../http/content-negotiation.ts";
-import { defaultMaxBufferedBytes } from "../body/actor-writer.ts";
+import { defaultMaxBufferedBytes, responseOver } from "../body/actor-writer.ts";
 import type { BodySource } from "../body/body-source.ts";
 import { ChunkReader, type Chunks } from "../body/chunk-reader.ts";
 import type { ActorBody, ActorBodyWriter, IterableBody, SourceBody } from "../body/response-body.ts";
@@ -265,7 +264,7 @@ class CompressedStream implements ResponseStream {
   close(): void {
     this.#coder.close();
     this.#queue = [];
-    this.#room.abandon(responseOver());
+    this.#room.abandon(responseOver);
   }
 
   #pump(): void {
@@ -300,8 +299,4 @@ class CompressedStream implements ResponseStream {
       await this.#stream.send(coded);
     }
   }
-}
-
-function responseOver(): TransportError {
-  return new TransportError("closed", "the response is over");
 }

@@ -6,7 +6,7 @@
 import type { Connection } from "@x/glisten";
 import type { Flow } from "@x/glisten/kit";
 import type { Fields } from "../../http/fields.ts";
-import type { UpgradeBody } from "../body/response-body.ts";
+import type { UpgradeBody, UpgradeHost } from "../body/response-body.ts";
 import type { BodyProvider } from "./request-body.ts";
 import type { Service } from "./service.ts";
 
@@ -51,10 +51,10 @@ export interface Channel extends BodyProvider {
    * taken yet, which frees the memory.
    */
   abort(how: "close" | "reset"): void;
-  /** Accepts the upgrade that the request asked for; `handOver` follows. */
-  upgrade(response: ResponseParts): void;
-  /** The exchange is over: the connection goes on in the protocol that `body` starts. */
-  handOver(body: UpgradeBody, onError: (error: unknown) => void): void;
+  /** Accepts the upgrade that the request asked for; `handOver` follows. Returns the status that says so. */
+  upgrade(response: ResponseParts): number;
+  /** The exchange is over: what carried it goes on in the protocol that `body` starts. */
+  handOver(body: UpgradeBody, host: UpgradeHost): void;
   /** Has the exchange's `deadline` called in `ms` milliseconds; 0 clears. One slot. */
   setDeadline(ms: number): void;
 }

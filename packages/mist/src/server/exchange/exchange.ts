@@ -7,39 +7,54 @@
 //   body fails, head already sent     the message is broken off, reported
 //   peer breaks its body              the reader's pull rejects; uncaught, that is answered 400, 408 or 413
 //   peer leaves                       `request.signal` aborts, body producers are let go of, nobody is blamed
-//   peer half-closes                  the same for a response that is streamed; one that is there is still sent
+//   peer half-closes                  `request.signal` aborts, as closing begins with the same FIN; a handler that gives
+//                                     up, or streams, sends nothing more; a response that is there is still sent
 
 import { Buffer } from "node:buffer";
-import { TransportError } from "@x/glisten";
-import { clock, type Flow, isPromiseLike } from "@x/glisten/kit";
+import { type ConnectionInfo, ipAddressToString, TransportError } from "@x/glisten";
+import { callUser, clock, type Flow, isPromiseLike } from "@x/glisten/kit";
 import { UsageError } from "../../errors.ts";
 import { type Fields, fieldLines, NO_FIELDS } from "../../http/fields.ts";
-import { Request, type RequestContext, type RequestParts } from "../../http/request.ts";
+import { Request, type RequestExchange, type RequestParts } from "../../http/request.ts";
+import type { RequestContext } from "../../http/request-context.ts";
 import { Response, type Trailers } from "../../http/response.ts";
 import { isBodyless } from "../../http/status.ts";
 import type { BodySink } from "../body/body-sink.ts";
 import type { BodyWriter } from "../body/body-writer.ts";
 import { noResponse, type ServerResponse, sourceOf, type UpgradeBody } from "../body/response-body.ts";
 import { bodyWriter, discardBody } from "../body/writers.ts";
+import { currentContext, type Enter, leave, within } from "./async-context.ts";
 import type { Channel } from "./channel.ts";
-import { answerFailure, isPeersFault } from "./failure.ts";
+import { abortReason, answerFailure, isOrComesFrom, isPeersFault } from "./failure.ts";
+import { type Forwarded, readForwarded } from "./forwarded.ts";
 import { type BodyProvider, IncomingBody } from "./request-body.ts";
-import { type ErrorReport, report, upgradeReporter } from "./service.ts";
-import {
-  type RequestEndEvent,
-  type RequestErrorEvent,
-  type RequestStartEvent,
-  requestEnd,
-  requestError,
-  requestStart,
-} from "./telemetry.ts";
+import { requestId } from "./request-id.ts";
+import { type ErrorReport, report, upgradeHost } from "./service.ts";
+import { type RequestEndEvent, requestTracing } from "./telemetry.ts";
+import { tracedHandler } from "./traced-handler.ts";
 
 const noProvider: BodyProvider = { pull: () => null };
 // Requests without content share one body: it is at its end from the start and holds nothing.
 const noBody = new IncomingBody(noProvider, 0);
 
+/** What few handlers ask for. An exchange has none of it before. */
+interface Extras {
+  forwarded: Forwarded | undefined;
+  context: RequestContext | undefined;
+  id: string | undefined;
+}
+
+/** Somebody who wants to hear how a request ends, and its asynchronous context to be kept until then. */
+interface Observation {
+  readonly onOver: (event: RequestEndEvent) => void;
+  /** The context of the handler. */
+  inside: Enter;
+  /** Whoever observed before, further out. */
+  readonly outer: Observation | undefined;
+}
+
 /** A request that is being answered. */
-export class Exchange implements RequestContext, BodySink {
+export class Exchange implements RequestExchange, BodySink {
   readonly channel: Channel;
   readonly body: IncomingBody;
   readonly request: Request<IncomingBody>;
@@ -54,6 +69,10 @@ export class Exchange implements RequestContext, BodySink {
   #abort: AbortController | undefined = undefined;
   #gone: unknown = undefined;
   #startedAt = 0;
+  #extras: Extras | undefined = undefined;
+  /** What the response failed with. */
+  #error: unknown = undefined;
+  #observation: Observation | undefined = undefined;
 
   /** @param length bytes of the request's content; 0: it has none, undefined: not known beforehand. */
   constructor(channel: Channel, head: RequestParts, length: number | undefined) {
@@ -68,10 +87,50 @@ export class Exchange implements RequestContext, BodySink {
     return this.channel.scheme;
   }
 
+  get forwarded(): Forwarded | undefined {
+    const { service, connection } = this.channel;
+    if (service.forwarded === undefined) return undefined;
+    const extras = this.#extra();
+    extras.forwarded ??= readForwarded(service.forwarded, connection, this.request.headers);
+    return extras.forwarded;
+  }
+
+  get ownAuthority(): string | undefined {
+    try {
+      const { ipAddress, port } = this.channel.connection.info().local;
+      const address = ipAddressToString(ipAddress);
+      return ipAddress.type === "ipv6" ? `[${address}]:${port}` : `${address}:${port}`;
+    } catch {
+      return undefined;
+    }
+  }
+
+  get context(): RequestContext {
+    const extras = this.#extra();
+    extras.context ??= {};
+    return extras.context;
+  }
+
+  get id(): string {
+    const extras = this.#extra();
+    extras.id ??= requestId(this.channel.service.requestId, this.request.headers);
+    return extras.id;
+  }
+
+  #extra(): Extras {
+    this.#extras ??= { forwarded: undefined, context: undefined, id: undefined };
+    return this.#extras;
+  }
+
+  /** Both ends: the client that trusted proxies tell of, or the peer. Throws as `Connection.info` does. */
+  connectionInfo(): ConnectionInfo {
+    return this.forwarded?.info ?? this.channel.connection.info();
+  }
+
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
-      if (this.#gone !== undefined) this.#abort.abort(this.#gone);
+      if (this.#gone !== undefined) this.#abort.abort(abortReason(this.#gone));
     }
     return this.#abort.signal;
   }
@@ -96,13 +155,13 @@ export class Exchange implements RequestContext, BodySink {
 
   /** Calls the handler. Answers before it returns if the handler does. */
   run(): void {
-    if (requestEnd.hasSubscribers) this.#startedAt = clock.now();
-    if (requestStart.hasSubscribers)
-      requestStart.publish({ request: this.request } satisfies RequestStartEvent);
+    const { handler, events } = this.channel.service;
+    if (events["request:end"].wanted) this.#startedAt = clock.now();
+    if (events["request:start"].wanted) events["request:start"].publish({ request: this.request });
     let result: ServerResponse | Promise<ServerResponse>;
     let pending: boolean;
     try {
-      result = this.channel.service.handler(this.request);
+      result = requestTracing.hasSubscribers ? tracedHandler(handler, this) : handler(this.request);
       pending = !(result instanceof Response) && isPromiseLike(result);
     } catch (error) {
       this.fail(error);
@@ -123,11 +182,26 @@ export class Exchange implements RequestContext, BodySink {
     else if (this.over || this.#status !== undefined) this.#discard(response);
     else {
       try {
-        this.#send(response);
+        if (this.#observation === undefined) this.#send(response);
+        else this.#inContext(() => this.#send(response));
       } catch (error) {
         this.fail(error);
       }
     }
+  }
+
+  /**
+   * Tells `onOver` how this request ends. What comes of it, loops and producers included, runs in the asynchronous
+   * context in which the function that is returned is called.
+   */
+  observe(onOver: (event: RequestEndEvent) => void): () => void {
+    if (this.#startedAt === 0) this.#startedAt = clock.now();
+    const observation = { onOver, inside: currentContext(), outer: this.#observation };
+    this.#observation = observation;
+    if (this.over) this.#tell(observation, this.#endEvent(false));
+    return () => {
+      observation.inside = currentContext();
+    };
   }
 
   #send(response: ServerResponse): void {
@@ -150,10 +224,9 @@ export class Exchange implements RequestContext, BodySink {
   #respond(response: ServerResponse, content: string | Uint8Array): void {
     this.channel.respond(response, content);
     this.#status = response.status;
-    if (requestEnd.hasSubscribers && this.#hasContent(response.status))
-      this.#sent = Buffer.byteLength(content);
+    if (this.#endWanted && this.#hasContent(response.status)) this.#sent = Buffer.byteLength(content);
     this.#finish(true);
-    this.channel.finished();
+    this.#goOn();
   }
 
   #stream(response: ServerResponse): void {
@@ -188,10 +261,9 @@ export class Exchange implements RequestContext, BodySink {
 
   #upgrade(response: ServerResponse, body: UpgradeBody): void {
     if (this.body.length !== 0) throw new UsageError("a request with content cannot be upgraded");
-    this.channel.upgrade(response);
-    this.#status = response.status;
+    this.#status = this.channel.upgrade(response);
     this.#finish(true);
-    this.channel.handOver(body, upgradeReporter(this.channel.service));
+    this.channel.handOver(body, upgradeHost(this.channel.service));
   }
 
   #discard(response: ServerResponse): void {
@@ -258,18 +330,24 @@ export class Exchange implements RequestContext, BodySink {
       return;
     }
     this.#finish(true);
-    this.channel.finished();
+    this.#goOn();
   }
 
   /** The handler, or what produces the body, has failed. */
   fail(error: unknown): void {
     if (this.over) return;
     const during = this.#status === undefined ? "handler" : "body";
-    // Rejecting with the abort reason is not a failure.
-    const gaveUp = this.#gone !== undefined && error === this.#gone;
-    if (!isPeersFault(error) && !gaveUp) this.#report(error, during);
+    // Giving up because the client has gone is not a failure, and a 500 would say that it was.
+    if (this.#gaveUp(error)) {
+      this.#leave(this.#gone);
+      return;
+    }
+    if (!isPeersFault(error)) this.#report(error, during);
     if (this.#status !== undefined) this.breakOff();
-    else answerFailure(this.channel.service, error, this.request, (response) => this.#send(response));
+    else
+      this.#inContext(() =>
+        answerFailure(this.channel.service, error, this.request, (response) => this.#send(response)),
+      );
   }
 
   breakOff(how: "close" | "reset" = "close"): void {
@@ -279,8 +357,13 @@ export class Exchange implements RequestContext, BodySink {
     this.channel.abort(how);
   }
 
+  /** Giving up because the client has gone is not a failure: it is not reported. */
   report(error: unknown): void {
-    this.#report(error, "body");
+    if (!this.#gaveUp(error)) this.#report(error, "body");
+  }
+
+  #gaveUp(error: unknown): boolean {
+    return this.#gone !== undefined && isOrComesFrom(error, this.#gone);
   }
 
   setDeadline(ms: number): void {
@@ -320,35 +403,70 @@ export class Exchange implements RequestContext, BodySink {
 
   // ── the end ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  #leave(gone: TransportError): void {
+  #leave(gone: unknown): void {
     this.abandon(gone);
     this.channel.abort("close");
   }
 
   #finish(complete: boolean): void {
     this.over = true;
-    this.#writer?.close();
-    if (!requestEnd.hasSubscribers) return;
-    requestEnd.publish({
+    const writer = this.#writer;
+    if (writer !== undefined) this.#inContext(() => writer.close());
+    if (!this.#endWanted) return;
+    const event = this.#endEvent(complete);
+    for (let observation = this.#observation; observation !== undefined; observation = observation.outer)
+      this.#tell(observation, event);
+    const ended = this.channel.service.events["request:end"];
+    if (ended.wanted) this.#inContext(() => ended.publish(event));
+  }
+
+  get #endWanted(): boolean {
+    return this.#observation !== undefined || this.channel.service.events["request:end"].wanted;
+  }
+
+  #endEvent(complete: boolean): RequestEndEvent {
+    return {
       request: this.request,
       status: this.#status,
       durationMs: clock.now() - this.#startedAt,
       bytesRead: this.body.received,
       bytesWritten: this.#sent,
       complete,
-    } satisfies RequestEndEvent);
+      error: this.#error,
+    };
+  }
+
+  #tell({ onOver, inside }: Observation, event: RequestEndEvent): void {
+    void callUser(() => inside(onOver, event), undefined);
+  }
+
+  /** Calls what is the user's in the context that an observer wants kept. */
+  #inContext(run: () => void): void {
+    if (this.#observation === undefined) run();
+    else within(this.#observation.inside, run);
+  }
+
+  /** The channel goes on to the next request, which does not belong to this one's context. */
+  #goOn(): void {
+    if (this.#observation === undefined) this.channel.finished();
+    else leave(this.channel.service.outside, () => this.channel.finished());
   }
 
   #abortSignal(reason: unknown): void {
     if (this.#gone !== undefined) return;
     this.#gone = reason;
-    this.#abort?.abort(reason);
+    const abort = this.#abort;
+    if (abort !== undefined) this.#inContext(() => abort.abort(abortReason(reason)));
   }
 
   #report(error: unknown, during: ErrorReport["during"]): void {
-    if (requestError.hasSubscribers)
-      requestError.publish({ request: this.request, error } satisfies RequestErrorEvent);
-    report(this.channel.service, { error, request: this.request, during });
+    if (during !== "background") this.#error ??= error;
+    const { service } = this.channel;
+    const failed = service.events["request:error"];
+    this.#inContext(() => {
+      if (failed.wanted) failed.publish({ request: this.request, error });
+      report(service, { error, request: this.request, during });
+    });
   }
 }
 

@@ -29,6 +29,32 @@ export function statusOfError(error: unknown): number {
   return error instanceof ProtocolError ? 400 : 500;
 }
 
+/** The reason of `request.signal`: an `AbortError`, as fetch has it and frameworks look for it; its cause is `gone`. */
+export function abortReason(gone: unknown): DOMException {
+  const message = gone instanceof Error ? gone.message : "the client has gone";
+  const reason = new DOMException(message, "AbortError");
+  // Node's constructor takes a cause, others do not.
+  return Object.defineProperty(reason, "cause", { value: gone, writable: true, configurable: true });
+}
+
+// The reason of the signal is one step from its cause; functions that are given a signal wrap its reason, and
+// theirs is wrapped at times. A chain that leads back to itself ends here, too.
+const maxCauses = 4;
+
+/** Whether `error` is `reason`, or has it among its causes. */
+export function isOrComesFrom(error: unknown, reason: unknown): boolean {
+  try {
+    let cause = error;
+    for (let steps = 0; steps <= maxCauses; steps++) {
+      if (cause === reason) return true;
+      cause = (cause as { readonly cause?: unknown } | null | undefined)?.cause;
+    }
+    return false;
+  } catch {
+    return false; // a getter of the user's, or a proxy
+  }
+}
+
 /** True if the client caused it, so that nobody here need hear of it. */
 export function isPeersFault(error: unknown): boolean {
   return statusOfError(error) < 500;

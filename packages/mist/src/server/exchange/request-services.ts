@@ -6,6 +6,7 @@ import { UsageError } from "../../errors.ts";
 import { type FieldsOption, fieldLines } from "../../http/fields.ts";
 import type { Request } from "../../http/request.ts";
 import { Exchange } from "./exchange.ts";
+import type { RequestEndEvent } from "./telemetry.ts";
 
 /**
  * Sends an informational response, such as 103 Early Hints (RFC 8297), ahead of the final one. An HTTP/1.0 client
@@ -29,12 +30,26 @@ export function waitUntil(request: Request<unknown>, work: Promise<unknown>): vo
   exchangeOf(request).waitUntil(work);
 }
 
-/** The client's address and port: the real client's, where the PROXY protocol is on. */
+/**
+ * The client's address and port: the real client's, where the PROXY protocol is on, or a trusted proxy tells it with
+ * `withForwarded`. Most proxies do not tell the client's port: it is 0 then. `local` is the end of the connection here.
+ *
+ * @throws TransportError (`enotconn`) for a unix socket, unless a proxy behind it tells the client, and for a peer that was
+ *   gone before it was first asked about. The `local` of a unix socket is 0.0.0.0, port 0.
+ */
 export function getConnectionInfo(request: Request<unknown>): ConnectionInfo {
-  return exchangeOf(request).channel.connection.info();
+  return exchangeOf(request).connectionInfo();
+}
+
+/**
+ * Tells `onOver` how the request ends. What comes of it runs in the asynchronous context in which the function that is
+ * returned is called.
+ */
+export function observe(request: Request<unknown>, onOver: (event: RequestEndEvent) => void): () => void {
+  return exchangeOf(request).observe(onOver);
 }
 
 function exchangeOf(request: Request<unknown>): Exchange {
-  if (request?.context instanceof Exchange) return request.context;
+  if (request?.exchange instanceof Exchange) return request.exchange;
   throw new UsageError(`the request must be one that a handler was called with, got ${shown(request)}`);
 }

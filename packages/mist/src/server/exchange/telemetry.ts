@@ -1,8 +1,8 @@
 // Request events on node:diagnostics_channel. With no subscriber an event costs one property read.
 
 import diagnostics_channel from "node:diagnostics_channel";
-import type { Connection, ConnectionInfo } from "@x/glisten";
-import { ProtocolError, type RequestTimeoutError } from "../../errors.ts";
+import type { ConnectionInfo } from "@x/glisten";
+import type { ProtocolError, RequestTimeoutError } from "../../errors.ts";
 import type { Request } from "../../http/request.ts";
 
 /** Published on `mist:request:start` when a head has been parsed. */
@@ -25,6 +25,17 @@ export interface RequestEndEvent {
   readonly bytesWritten: number;
   /** False if the response was broken off or the client left. */
   readonly complete: boolean;
+  /** What the server failed with, and told `onError`; undefined if it did not fail. */
+  readonly error: unknown;
+}
+
+/**
+ * The one message of all channels of `tracing:mist:request` for a request; subscribers may put properties of their own on
+ * it. What a {@link RequestEndEvent} tells stands in it from `error` and `asyncStart` on.
+ */
+export interface RequestTrace extends Partial<Omit<RequestEndEvent, "request">> {
+  /** The request, as the handler gets it. */
+  readonly request: Request<unknown>;
 }
 
 /** Published on `mist:request:error` when a handler or a body producer fails. */
@@ -59,30 +70,9 @@ export const requestError: diagnostics_channel.Channel = diagnostics_channel.cha
 /** `mist:request:refused` */
 export const requestRefused: diagnostics_channel.Channel =
   diagnostics_channel.channel("mist:request:refused");
-
-/** Counts, and tells of, bytes on `connection` that never became a request. */
-export function noteRefusal(
-  refusedBy: Record<string, number>,
-  connection: Connection,
-  error: ProtocolError | RequestTimeoutError,
-  status: number | undefined,
-): void {
-  const by = status ?? "connection";
-  refusedBy[by] = (refusedBy[by] ?? 0) + 1;
-  if (!requestRefused.hasSubscribers) return;
-  const section = error instanceof ProtocolError ? error.section : undefined;
-  requestRefused.publish({
-    status,
-    section,
-    error,
-    address: addressOf(connection),
-  } satisfies RequestRefusedEvent);
-}
-
-function addressOf(connection: Connection): ConnectionInfo | undefined {
-  try {
-    return connection.info();
-  } catch {
-    return undefined; // a unix socket, or a peer that was gone before it was asked about
-  }
-}
+/**
+ * `tracing:mist:request:start`, `:end`, `:asyncStart`, `:asyncEnd`, `:error`. Stores that are bound to `start` hold for the
+ * handler and all that comes of it.
+ */
+export const requestTracing: diagnostics_channel.TracingChannel<unknown, RequestTrace> =
+  diagnostics_channel.tracingChannel("mist:request");

@@ -92,7 +92,7 @@ const maxInline = 64 * 1024;
  * @example `return mist.sendFile(request.path, { root: "public", request });`
  */
 export async function sendFile(path: string, options: SendFileOptions = {}): Promise<ServerResponse> {
-  checkNames("sendFile", options, optionNames);
+  checkNames("sendFile", options, sendFileNames);
   const { request, root, dotfiles, offset, limit, maxRanges } = options;
   if (typeof path !== "string") throw new UsageError(`sendFile takes a path, got ${shown(path)}`);
   checkRoot(root);
@@ -111,7 +111,16 @@ export async function sendFile(path: string, options: SendFileOptions = {}): Pro
   return answerWithFile(file, { path: filePath, request, contentType, offset, limit, maxRanges });
 }
 
-const optionNames = ["offset", "limit", "request", "root", "dotfiles", "contentType", "maxRanges"];
+/** The names of {@link SendFileOptions}. */
+export const sendFileNames: readonly string[] = [
+  "offset",
+  "limit",
+  "request",
+  "root",
+  "dotfiles",
+  "contentType",
+  "maxRanges",
+];
 
 /** @throws UsageError unless it is an integer of at least 0, or undefined. */
 export function checkCount(name: string, value: number | undefined): void {

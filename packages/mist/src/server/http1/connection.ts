@@ -23,15 +23,14 @@ import type { Fields } from "../../http/fields.ts";
 import { Http1Connection } from "../../http1/connection.ts";
 import type { Http1Event, SendEvent } from "../../http1/events.ts";
 import type { RequestHead } from "../../http1/request-head.ts";
-import type { UpgradeBody } from "../body/response-body.ts";
+import type { UpgradeBody, UpgradeHost } from "../body/response-body.ts";
 import type { Channel, ResponseParts } from "../exchange/channel.ts";
 import { ContentWait } from "../exchange/content-wait.ts";
 import { currentDate } from "../exchange/current-date.ts";
 import { Exchange } from "../exchange/exchange.ts";
 import { answerFailure, clientGone, type FailureResponse } from "../exchange/failure.ts";
 import type { IncomingBody } from "../exchange/request-body.ts";
-import type { Service } from "../exchange/service.ts";
-import { noteRefusal } from "../exchange/telemetry.ts";
+import { noteRefusal, type Service } from "../exchange/service.ts";
 import { switchProtocol } from "../switch-protocol.ts";
 import { ConnectionDeadlines, type DeadlineKind } from "./deadlines.ts";
 import { Output } from "./output.ts";
@@ -125,7 +124,7 @@ export class HttpConnection implements Protocol, Channel {
     this.#exchange = undefined;
     const gone = clientGone(reason);
     exchange.abandon(gone);
-    this.#out.room.abandon(gone);
+    this.#out.room.abandon(() => gone);
   }
 
   // ── requests ────────────────────────────────────────────────────────────────────────────────────────────
@@ -231,7 +230,7 @@ export class HttpConnection implements Protocol, Channel {
       close: true,
       date: currentDate(),
     });
-    noteRefusal(this.service.refusedBy, this.connection, error, status);
+    noteRefusal(this.service, this.connection, error, status);
   }
 
   // ── content ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -384,11 +383,12 @@ export class HttpConnection implements Protocol, Channel {
     else this.connection.close();
   }
 
-  upgrade(response: ResponseParts): void {
+  upgrade(response: ResponseParts): number {
     this.#send({ type: "upgrade", fields: response.headers });
+    return response.status;
   }
 
-  handOver(body: UpgradeBody, onError: (error: unknown) => void): void {
+  handOver(body: UpgradeBody, host: UpgradeHost): void {
     this.#exchange = undefined;
     this.#phase = "upgraded";
     this.#deadlines.clear(); // the slot is the new protocol's
@@ -398,7 +398,7 @@ export class HttpConnection implements Protocol, Channel {
     // The 101 goes first: the new protocol may speak as soon as it starts.
     this.#out.flush();
     try {
-      const next = body.start(this.connection, onError);
+      const next = body.start(this.connection, host);
       this.connection.resume();
       const shutdownDeadlineMs = this.#shutdownDeadlineMs;
       switchProtocol(this.connection, next, { leftover, ended, shutdownDeadlineMs });

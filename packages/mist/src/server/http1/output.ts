@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer";
 import type { Connection } from "@x/glisten";
 import { Flow } from "@x/glisten/kit";
 import type { Pieces } from "../../http1/events.ts";
+import { joinsFlush, scheduleFlush } from "../flush-schedule.ts";
 
 // Text is gathered up to this size before it is written within a turn.
 const maxGathered = 64 * 1024;
@@ -51,11 +52,14 @@ export class Output {
     if (text !== "" && !this.#connection.write(text, "latin1")) this.room.block();
   }
 
-  /** Flushes before the event loop goes on. */
+  /** Flushes before the event loop goes on; with a crowd of others, when it has brought what there was. */
   flushSoon(): void {
-    if (this.#flushScheduled) return;
+    if (this.#flushScheduled) {
+      joinsFlush();
+      return;
+    }
     this.#flushScheduled = true;
-    process.nextTick(flushScheduled, this);
+    scheduleFlush(this);
   }
 
   /** @internal */
@@ -81,10 +85,6 @@ export class Output {
     const parts = alone ? data : [text, data, suffix].filter((part) => part.length > 0);
     if (!this.#connection.write(parts, "latin1", onSent)) this.room.block();
   }
-}
-
-function flushScheduled(output: Output): void {
-  output.runScheduledFlush();
 }
 
 function latin1(data: Uint8Array): string {

@@ -1,49 +1,31 @@
 // One HTTP/2 stream as the channel of an exchange.
 
 import { Buffer } from "node:buffer";
-import type { Connection } from "@x/glisten";
+import type { CloseReason, Connection } from "@x/glisten";
 import { clock, Flow } from "@x/glisten/kit";
-import { BodyError, RequestTimeoutError, UsageError } from "../../errors.ts";
+import { BodyError, ProtocolError, RequestTimeoutError, UsageError } from "../../errors.ts";
 import { type Fields, NO_FIELDS } from "../../http/fields.ts";
-import type { Http2Connection } from "../../http2/connection.ts";
-import { CANCEL, INTERNAL_ERROR } from "../../http2/errors.ts";
-import type { RequestHead } from "../../http2/request-head.ts";
-import type { Stream } from "../../http2/stream.ts";
+import type { RequestParts } from "../../http/request.ts";
+import { CANCEL } from "../../http2/errors.ts";
+import type { RequestHead } from "../../http2/messages/request-head.ts";
+import type { Stream } from "../../http2/streams/stream.ts";
+import type { UpgradeBody, UpgradeHost } from "../body/response-body.ts";
 import type { Channel, ResponseParts } from "../exchange/channel.ts";
 import { ContentWait } from "../exchange/content-wait.ts";
 import { currentDate } from "../exchange/current-date.ts";
 import { Exchange } from "../exchange/exchange.ts";
 import type { IncomingBody } from "../exchange/request-body.ts";
 import type { Service } from "../exchange/service.ts";
+import type { Core, StreamHost, StreamOwner } from "./stream-host.ts";
+import { Http2Tunnel } from "./tunnel.ts";
 
 const never = Number.POSITIVE_INFINITY;
 
-/** The core of one connection; a stream is owned by its channel. */
-export type Core = Http2Connection<Http2Channel>;
-
-/** What a channel needs of the connection it is a part of. */
-export interface StreamHost {
-  readonly service: Service;
-  readonly scheme: "http" | "https";
-  readonly connection: Connection;
-  readonly core: Core;
-  /** The connection has been told to shut down. */
-  readonly shuttingDown: boolean;
-  /** The client has half-closed the connection: it will send no more, windows included. */
-  readonly peerEnded: boolean;
-  /** The exchange of `channel` is over. */
-  done(channel: Http2Channel): void;
-  /** Has `late` called by that instant. */
-  arm(instant: number, now: number): void;
-  /** Has what was sent leave before the event loop goes on, together with what else is sent in this turn. */
-  flushSoon(): void;
-}
-
 /** A request and its response on one stream of an HTTP/2 connection. */
-export class Http2Channel implements Channel {
+export class Http2Channel implements Channel, StreamOwner {
   readonly exchange: Exchange;
   readonly #host: StreamHost;
-  readonly #stream: Stream<Http2Channel>;
+  readonly #stream: Stream<StreamOwner>;
   /** Made for responses that are streamed. */
   #room: Flow | undefined = undefined;
   /** Once the request's content had to be waited for. */
@@ -53,12 +35,16 @@ export class Http2Channel implements Channel {
   #contentUntil = never;
   #actorAt = never;
 
-  constructor(host: StreamHost, stream: Stream<Http2Channel>, head: RequestHead) {
+  constructor(host: StreamHost, stream: Stream<StreamOwner>, head: RequestHead) {
     this.#host = host;
     this.#stream = stream;
-    const { framing } = head;
-    const length = framing === "none" ? 0 : framing === "until-end" ? undefined : framing.length;
-    this.exchange = new Exchange(this, head, length);
+    // What comes behind an extended CONNECT is the tunnel's, and no content.
+    if (head.protocol !== undefined) this.exchange = new Exchange(this, handshakeOf(head), 0);
+    else {
+      const { framing } = head;
+      const length = framing === "none" ? 0 : framing === "until-end" ? undefined : framing.length;
+      this.exchange = new Exchange(this, head, length);
+    }
   }
 
   get service(): Service {
@@ -74,7 +60,7 @@ export class Http2Channel implements Channel {
   }
 
   get shuttingDown(): boolean {
-    return this.#host.shuttingDown;
+    return this.#host.shutdownDeadlineMs >= 0;
   }
 
   get peerEnded(): boolean {
@@ -116,7 +102,7 @@ export class Http2Channel implements Channel {
     if (stream.head?.expectContinue === true) this.inform(100, NO_FIELDS);
   }
 
-  /** Content came, or its end, while a reader may wait for it: enough, or too little for the time it took. */
+  // A reader may wait for it: it is enough, or too little for the time it took.
   feed(): void {
     const { body } = this.exchange;
     const wait = this.#wait;
@@ -129,7 +115,10 @@ export class Http2Channel implements Channel {
 
   // ── what the connection tells ───────────────────────────────────────────────────────────────────────────
 
-  /** The first instant at which `late` has something to do. */
+  hasRoom(): void {
+    this.#room?.open();
+  }
+
   get due(): number {
     return Math.min(this.#contentUntil, this.#actorAt);
   }
@@ -149,16 +138,17 @@ export class Http2Channel implements Channel {
     this.exchange.shutdown(deadlineMs);
   }
 
-  /** The client has half-closed the connection. */
   leftByPeer(): void {
     const { body } = this.exchange;
-    if (!this.#stream.requestComplete) body.fail(cutOff());
+    if (!body.ended && !this.#stream.requestComplete) body.fail(cutOff());
     this.exchange.peerEnded();
   }
 
-  abandon(error: unknown): void {
+  abandon(error: unknown, reason: CloseReason): void {
+    if (this.exchange.over) return;
     this.exchange.abandon(error);
-    this.#room?.abandon(error);
+    this.#room?.abandon(() => error);
+    this.#host.done(this, reason.type === "killed");
   }
 
   // ── responses ───────────────────────────────────────────────────────────────────────────────────────────
@@ -178,10 +168,12 @@ export class Http2Channel implements Channel {
   }
 
   respond(response: ResponseParts, body: string | Uint8Array): void {
+    this.#checkStatus(response.status);
     sendWhole(this.#host.core, this.#stream, response, body);
   }
 
   sendHead(response: ResponseParts, length: number | undefined): void {
+    this.#checkStatus(response.status);
     // An echo reads on behind the head, and a 100 cannot follow it.
     if (this.exchange.body.taken) this.#continue();
     const { status, headers: fields } = response;
@@ -208,16 +200,34 @@ export class Http2Channel implements Channel {
   }
 
   abort(how: "close" | "reset"): void {
-    this.#host.core.reset(this.#stream, how === "reset" ? CANCEL : INTERNAL_ERROR);
+    if (how === "reset") this.#host.core.reset(this.#stream, CANCEL);
+    else this.#host.breakOff(this.#stream);
     this.#host.done(this);
   }
 
-  upgrade(): void {
-    throw new UsageError("HTTP/2 has no upgrade (RFC 9113 §8.6)");
+  // Any 2xx accepts an extended CONNECT (RFC 8441 §5): the client would take the content for what comes in the tunnel.
+  #checkStatus(status: number): void {
+    if (status < 300 && this.#isTunnel) {
+      throw new ProtocolError("there is no WebSocket here", { status: 400, section: "RFC 8441 §5" });
+    }
   }
 
-  handOver(): void {
-    this.upgrade();
+  get #isTunnel(): boolean {
+    return this.#stream.head?.protocol !== undefined;
+  }
+
+  upgrade({ headers: fields }: ResponseParts): number {
+    if (!this.#isTunnel) throw new UsageError("HTTP/2 has no Upgrade (RFC 9113 §8.6)");
+    this.#host.core.sendHead(this.#stream, { status: 200, fields, length: undefined }, currentDate());
+    this.flush();
+    return 200;
+  }
+
+  handOver(body: UpgradeBody, host: UpgradeHost): void {
+    const tunnel = new Http2Tunnel(this.#host, this.#stream, host);
+    this.#stream.owner = tunnel;
+    this.#host.handOver(this, tunnel);
+    tunnel.start(body);
   }
 
   setDeadline(ms: number): void {
@@ -234,7 +244,7 @@ export class Http2Channel implements Channel {
 /** Sends a response that is all there. */
 export function sendWhole(
   core: Core,
-  stream: Stream<Http2Channel>,
+  stream: Stream<StreamOwner>,
   response: ResponseParts,
   body: string | Uint8Array,
 ): void {
@@ -243,6 +253,16 @@ export function sendWhole(
   core.sendHead(stream, { status, fields, length }, currentDate());
   if (length > 0) core.sendData(stream, body);
   core.sendEnd(stream);
+}
+
+/**
+ * An extended CONNECT as the handshake that it is in HTTP/1.1: handlers, routers and frameworks look for that (RFC 8441 §5
+ * calls the fields obsolete, not the request).
+ */
+function handshakeOf(head: RequestHead): RequestParts {
+  const { target, version, host, port, path, query } = head;
+  const fields: Fields = [...head.fields, ["connection", "Upgrade"], ["upgrade", "websocket"]];
+  return { method: "GET", target, version, host, port, path, query, fields };
 }
 
 function cutOff(): BodyError {

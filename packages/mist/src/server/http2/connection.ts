@@ -11,22 +11,28 @@ import { type CloseReason, type Connection, type Protocol, TransportError } from
 import { clock } from "@x/glisten/kit";
 import { LimitError, type ProtocolError } from "../../errors.ts";
 import { Http2Connection } from "../../http2/connection.ts";
-import { errorCodeName, SETTINGS_TIMEOUT } from "../../http2/errors.ts";
+import { CANCEL, errorCodeName, INTERNAL_ERROR, SETTINGS_TIMEOUT } from "../../http2/errors.ts";
 import type { FailedEvent, ResetEvent } from "../../http2/events.ts";
 import type { Http2Limits } from "../../http2/limits.ts";
-import type { RequestHead } from "../../http2/request-head.ts";
-import type { Stream } from "../../http2/stream.ts";
+import type { RequestHead } from "../../http2/messages/request-head.ts";
+import type { Stream } from "../../http2/streams/stream.ts";
 import { orNever } from "../../options.ts";
 import { answerFailure, clientGone } from "../exchange/failure.ts";
-import type { Service } from "../exchange/service.ts";
-import { noteRefusal } from "../exchange/telemetry.ts";
-import { type Core, Http2Channel, type StreamHost, sendWhole } from "./channel.ts";
+import { noteRefusal, type Service } from "../exchange/service.ts";
+import { scheduleFlush } from "../flush-schedule.ts";
+import { Http2Channel, sendWhole } from "./channel.ts";
+import type { Core, StreamHost, StreamOwner } from "./stream-host.ts";
 
-/** Bytes of data handed to the socket at a time: what is urgent waits behind no more. */
-const maxOutput = 128 * 1024;
-/** Bytes that may wait for a client that does not read before its requests are not read either. */
+/**
+ * Bytes of data handed to the socket at a time: what is urgent waits behind no more. With its frame headers such a write
+ * stays below the 128 KiB that glisten, and TCP over the loopback, take in one piece; 128 KiB of data cost a fifth more.
+ */
+const maxOutput = 120 * 1024;
+/** Bytes of heads that may wait for a client that does not read before its requests are not read either. */
 const maxUntaken = 64 * 1024;
 const noBytes = Buffer.alloc(0);
+const resetByPeer: CloseReason = Object.freeze({ type: "reset", code: "econnreset" });
+const sendDeadline: CloseReason = Object.freeze({ type: "deadline", deadline: "send" });
 const never = Number.POSITIVE_INFINITY;
 
 /** One HTTP/2 connection, as glisten's protocol. */
@@ -37,8 +43,13 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   readonly scheme: "http" | "https";
   readonly core: Core;
   peerEnded = false;
-  /** Those whose exchange goes on behind the handler's call. */
-  readonly #channels = new Set<Http2Channel>();
+  shutdownDeadlineMs = -1;
+  /** Those whose stream goes on behind the handler's call. */
+  readonly #owners = new Set<StreamOwner>();
+  /** Streams to be reset behind what can leave now. */
+  readonly #brokenOff: Stream<StreamOwner>[] = [];
+  /** Called when the last owner is done. */
+  #onDone: (() => void) | undefined = undefined;
   #running = false;
   /** A handler called in this run has not answered yet. */
   #answersDue = false;
@@ -46,9 +57,10 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   #scheduleFlush: (() => void) | undefined = undefined;
   /** The socket holds more than it should, and has not drained since. */
   #blocked = false;
+  /** The socket is not read until it drains: what the client must do in time cannot be seen. */
+  #paused = false;
   /** Nothing more is read: what is written is the last. */
   #closing = false;
-  #stopping = false;
   // Instants; `never` for none.
   #armedFor = never;
   #idleUntil = never;
@@ -59,7 +71,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     this.connection = connection;
     this.scheme = connection.transport === "tls" ? "https" : "http";
     const now = clock.now();
-    this.core = new Http2Connection<Http2Channel>(now, { limits, extendedConnect: false });
+    this.core = new Http2Connection<StreamOwner>(now, { limits });
     this.#rest(now);
   }
 
@@ -75,20 +87,25 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   end(): void {
     this.peerEnded = true;
     this.core.receiveEnd();
-    for (const channel of [...this.#channels]) channel.leftByPeer();
+    for (const owner of [...this.#owners]) owner.leftByPeer();
     this.#run(clock.now());
   }
 
   drain(): void {
+    const now = clock.now();
     this.#blocked = false;
-    this.connection.resume();
-    this.#run(clock.now());
+    if (this.#paused) {
+      this.#paused = false;
+      this.core.resumed(now);
+      this.connection.resume();
+    }
+    this.#run(now);
   }
 
   shutdown(deadlineMs: number): void {
-    this.#stopping = true;
+    this.shutdownDeadlineMs = deadlineMs;
     this.core.startDrain();
-    for (const channel of [...this.#channels]) channel.shutdown(deadlineMs);
+    for (const owner of [...this.#owners]) owner.shutdown(deadlineMs);
     const now = clock.now();
     this.#drainUntil = now + this.service.deadlines.stopGraceMs;
     this.#run(now);
@@ -98,8 +115,8 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     // The slot is coarse and may come a moment early for an instant set by another clock reading.
     const now = clock.now() + 1;
     this.#armedFor = never;
-    if (now >= this.core.nextDeadline()) this.core.late(now);
-    for (const channel of [...this.#channels]) channel.late(now);
+    if (!this.#paused && now >= this.core.nextDeadline()) this.core.late(now);
+    for (const owner of [...this.#owners]) owner.late(now);
     if (now >= this.#drainUntil) {
       this.#drainUntil = never;
       this.core.finishDrain();
@@ -109,19 +126,21 @@ export class Http2ServerConnection implements Protocol, StreamHost {
       this.core.finishDrain();
       this.#run(now, "keepAliveMs");
     } else this.#run(now);
-    for (const channel of this.#channels) this.arm(channel.due, now);
+    for (const owner of this.#owners) this.arm(owner.due, now);
   }
 
-  closed(reason: CloseReason): void {
+  closed(reason: CloseReason): void | Promise<void> {
     this.#closing = true;
-    if (this.#channels.size > 0) this.#abandonAll(clientGone(reason), reason.type === "killed");
+    if (this.#owners.size === 0) return;
+    this.#abandonAll(clientGone(reason), reason);
+    if (this.#owners.size === 0) return;
+    return new Promise((resolve) => {
+      this.#onDone = resolve;
+    });
   }
 
-  #abandonAll(error: TransportError, killed: boolean): void {
-    for (const channel of [...this.#channels]) {
-      channel.abandon(error);
-      this.done(channel, killed);
-    }
+  #abandonAll(error: TransportError, reason: CloseReason): void {
+    for (const owner of [...this.#owners]) owner.abandon(error, reason);
   }
 
   // ── events ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -147,7 +166,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
           event.stream.owner?.feed();
           break;
         case "room":
-          event.stream.owner?.room.open();
+          event.stream.owner?.hasRoom();
           break;
         case "refused":
           this.#refuse(event.stream, event.error);
@@ -166,7 +185,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     }
   }
 
-  #begin(stream: Stream<Http2Channel>, head: RequestHead): void {
+  #begin(stream: Stream<StreamOwner>, head: RequestHead): void {
     this.#idleUntil = never;
     const channel = new Http2Channel(this, stream, head);
     stream.owner = channel;
@@ -174,31 +193,30 @@ export class Http2ServerConnection implements Protocol, StreamHost {
     streams.open += 1;
     channel.exchange.run();
     if (channel.exchange.over) return;
-    this.#channels.add(channel);
+    this.#owners.add(channel);
     this.#answersDue = true;
   }
 
   // A head that cannot become a request is answered; the connection goes on.
-  #refuse(stream: Stream<Http2Channel>, error: ProtocolError): void {
+  #refuse(stream: Stream<StreamOwner>, error: ProtocolError): void {
     answerFailure(this.service, error, undefined, (response) => {
       const { body } = response;
       sendWhole(this.core, stream, response, body.kind === "bytes" ? body.data : "");
-      noteRefusal(this.service.refusedBy, this.connection, error, response.status);
+      noteRefusal(this.service, this.connection, error, response.status);
     });
     this.core.stopReading(stream);
   }
 
-  #reset({ stream, code, by, reason }: ResetEvent<Http2Channel>): void {
-    const channel = stream.owner;
-    if (channel === undefined || channel.exchange.over) return;
+  #reset({ stream, code, by, reason }: ResetEvent<StreamOwner>): void {
     const message = by === "peer" ? `the client reset the stream (${errorCodeName(code)})` : reason;
-    channel.abandon(new TransportError("closed", message));
-    this.done(channel);
+    // The core gives a stream up that takes nothing; else the client is to blame.
+    const stalled = by === "core" && code === CANCEL;
+    stream.owner?.abandon(new TransportError("closed", message), stalled ? sendDeadline : resetByPeer);
   }
 
   #fail({ code, error }: FailedEvent): void {
-    noteRefusal(this.service.refusedBy, this.connection, error, undefined);
-    this.#abandonAll(new TransportError("closed", `the connection ended: ${error.message}`), false);
+    noteRefusal(this.service, this.connection, error, undefined);
+    this.#abandonAll(new TransportError("closed", `the connection ended: ${error.message}`), resetByPeer);
     this.#closing = true;
     this.#running = false;
     this.#flush(clock.now());
@@ -208,14 +226,20 @@ export class Http2ServerConnection implements Protocol, StreamHost {
 
   // ── what channels ask ───────────────────────────────────────────────────────────────────────────────────
 
-  get shuttingDown(): boolean {
-    return this.#stopping;
+  done(owner: StreamOwner, killed = false): void {
+    this.#owners.delete(owner);
+    this.service.streams.end(this.shutdownDeadlineMs >= 0, killed);
+    if (this.#owners.size === 0) this.#onDone?.();
+    this.flushSoon();
   }
 
-  done(channel: Http2Channel, killed = false): void {
-    this.#channels.delete(channel);
-    this.service.streams.end(this.#stopping, killed);
-    this.flushSoon();
+  handOver(owner: StreamOwner, heir: StreamOwner): void {
+    this.#owners.delete(owner);
+    this.#owners.add(heir);
+  }
+
+  breakOff(stream: Stream<StreamOwner>): void {
+    this.#brokenOff.push(stream);
   }
 
   arm(instant: number, now: number): void {
@@ -227,7 +251,7 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   flushSoon(): void {
     if (this.#flushScheduled || this.#running) return;
     this.#flushScheduled = true;
-    process.nextTick(flushScheduled, this);
+    scheduleFlush(this);
   }
 
   /** The promises that are settled come first: what they send shares the write. */
@@ -253,6 +277,18 @@ export class Http2ServerConnection implements Protocol, StreamHost {
   // ── output ──────────────────────────────────────────────────────────────────────────────────────────────
 
   #flush(now: number): void {
+    this.#write(now);
+    while (this.#brokenOff.length > 0) {
+      for (const stream of this.#brokenOff.splice(0)) this.core.reset(stream, INTERNAL_ERROR);
+      this.#write(now);
+    }
+    // Heads are under no flow control: requests of a client that does not take its answers are not read.
+    if (!this.#blocked || this.#paused || this.core.bufferedBytes <= maxUntaken) return;
+    this.#paused = true;
+    this.connection.pause();
+  }
+
+  #write(now: number): void {
     while (!this.#blocked) {
       const { pieces, onSent } = this.core.output(maxOutput, now);
       if (pieces.length === 0 && onSent.length === 0) break;
@@ -262,8 +298,6 @@ export class Http2ServerConnection implements Protocol, StreamHost {
       if (!this.connection.write(bytes, "latin1", sent)) this.#blocked = true;
       this.#takeEvents(); // streams have got room
     }
-    // Heads are under no flow control: requests of a client that does not take its answers are not read.
-    if (this.#blocked && this.core.queuedBytes > maxUntaken) this.connection.pause();
   }
 
   /** A turn is over: what is waited for now? */
@@ -276,15 +310,16 @@ export class Http2ServerConnection implements Protocol, StreamHost {
       this.connection.close(deadline);
       return;
     }
-    if (core.openStreams === 0 && this.#idleUntil === never && !this.#stopping)
+    if (core.openStreams === 0 && this.#idleUntil === never && this.shutdownDeadlineMs < 0)
       this.#idleUntil = now + orNever(this.service.deadlines.keepAliveMs);
-    this.arm(Math.min(core.nextDeadline(), this.#idleUntil, this.#drainUntil), now);
+    const due = this.#paused ? never : core.nextDeadline();
+    this.arm(Math.min(due, this.#idleUntil, this.#drainUntil), now);
   }
 
   /** Nothing is left to be said, or to be waited for. */
   #isOver(): boolean {
     const { core } = this;
-    if (this.#blocked || this.#channels.size > 0) return false;
+    if (this.#blocked || this.#owners.size > 0) return false;
     // Without its windows a client that has half-closed gets no more than it has got.
     if (this.peerEnded) return !this.#flushScheduled;
     return core.drained && core.queuedBytes === 0;

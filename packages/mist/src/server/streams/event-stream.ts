@@ -46,6 +46,11 @@ export class EventStream<Message = never, State = unknown> extends StreamActor<S
     return this.#send(encodeComment(comment));
   }
 
+  /** Sends events that were encoded before, for others too. @internal */
+  sendEncoded(events: Uint8Array): Promise<void> {
+    return this.#send(events);
+  }
+
   /** @internal */
   deadline(): void {
     if (!this.open) return;
@@ -60,9 +65,9 @@ export class EventStream<Message = never, State = unknown> extends StreamActor<S
     this.stream.end();
   }
 
-  #send(text: string): Promise<void> {
+  #send(data: string | Uint8Array): Promise<void> {
     this.#sentAt = clock.now();
-    return this.put(text);
+    return this.put(data);
   }
 
   #silence(): number {

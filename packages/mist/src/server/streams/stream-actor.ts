@@ -18,6 +18,7 @@ import { UsageError } from "../../errors.ts";
 import { checkRequest } from "../../http/request.ts";
 import { defaultMaxMailbox } from "../../options.ts";
 import type { ResponseStream } from "../body/response-stream.ts";
+import { inEnteredContext } from "../exchange/async-context.ts";
 
 /** The user's half of a streamed response. `Writer` is what it sends with, `First` what `init` is given. */
 export interface StreamHandler<State, Message, Writer, First = Writer> extends MailboxLimits {
@@ -94,6 +95,16 @@ export abstract class StreamActor<State, Message> {
     return this.stream.open;
   }
 
+  /** True while the client takes less than it is sent. The promise of the last send resolves when it has caught up. */
+  get blocked(): boolean {
+    return this.stream.blocked;
+  }
+
+  /** Breaks the response off. @internal */
+  breakOff(): void {
+    this.stream.abort();
+  }
+
   /** Whether the loop has yet to end. */
   protected get running(): boolean {
     return this.#user.alive;
@@ -101,8 +112,8 @@ export abstract class StreamActor<State, Message> {
 
   /** Calls `init`. */
   protected run(handler: StreamHandler<State, Message, this>): void {
-    this.#handler = handler;
-    void this.#user.start(handler.init, this);
+    this.#handler = inEnteredContext(handler, ["init", "loop", "onShutdown", "onClose"]);
+    void this.#user.start(this.#handler.init, this);
   }
 
   /** Sends, and remembers if the client does not keep up. */

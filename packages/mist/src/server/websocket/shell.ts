@@ -1,4 +1,4 @@
-// A WebSocket on its byte stream: the protocol that takes over from HTTP behind a 101.
+// A WebSocket on its byte stream: the protocol that takes over from HTTP behind the handshake.
 //
 // Moves bytes between the stream and the core (websocket/connection.ts), messages from the core to the session, one at
 // a time, and tells the core what time has done. While a handler's promise is open, or the peer takes less than it is
@@ -6,18 +6,25 @@
 
 import { Buffer } from "node:buffer";
 import { type CloseReason, type Protocol, TransportError } from "@x/glisten";
-import { GOING_AWAY, INTERNAL_ERROR, INVALID_PAYLOAD, NORMAL_CLOSURE } from "../../websocket/close-code.ts";
+import { ignore } from "@x/glisten/kit";
+import {
+  type CloseStatus,
+  GOING_AWAY,
+  INTERNAL_ERROR,
+  INVALID_PAYLOAD,
+  NORMAL_CLOSURE,
+} from "../../websocket/close-code.ts";
 import { WebSocketConnection } from "../../websocket/connection.ts";
 import { isFailure, protocolFailure } from "../../websocket/failure.ts";
 import type { CompressedMessage } from "../../websocket/message.ts";
 import { decodeUtf8 } from "../../websocket/utf8.ts";
+import type { UpgradeHost } from "../body/response-body.ts";
 import type { ByteStream } from "../exchange/byte-stream.ts";
-import type { WebSocketHandler, WebSocketMessage } from "./handler.ts";
+import type { WebSocket, WebSocketHandler, WebSocketMessage } from "./handler.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { WebSocketSettings } from "./options.ts";
 import type { PermessageDeflate } from "./permessage-deflate.ts";
 import { type SessionHost, WebSocketSession } from "./session.ts";
-import { websocketClose, websocketError, websocketOpen } from "./telemetry.ts";
 import { WebSocketWriter, type WriterHost } from "./writer.ts";
 
 /** What the handshake agreed upon. */
@@ -34,7 +41,7 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
   readonly core: WebSocketConnection;
   readonly writer: WebSocketWriter;
   readonly #session: WebSocketSession<S, M>;
-  readonly #onError: (error: unknown) => void;
+  readonly #server: UpgradeHost;
   /** Somebody is waited for before the core is asked for more. */
   #pumping: Promise<void> | undefined;
   /** It is the user's code. */
@@ -47,15 +54,20 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
     handler: Pick<WebSocketHandler<S, M>, "handler" | "onClose">,
     settings: WebSocketSettings,
     { subprotocol, deflate }: Agreement,
-    onError: (error: unknown) => void,
+    server: UpgradeHost,
   ) {
     super();
     this.stream = stream;
     this.settings = settings;
     this.core = new WebSocketConnection(settings, deflate !== undefined);
     this.writer = new WebSocketWriter(this, deflate);
-    this.#onError = onError;
+    this.#server = server;
     this.#session = new WebSocketSession(this, handler, subprotocol);
+  }
+
+  /** As the events show it, to listeners that know nothing of its messages. */
+  get #websocket(): WebSocket<never> {
+    return this.#session as unknown as WebSocket<never>;
   }
 
   get kind(): string {
@@ -64,7 +76,8 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
 
   /** Begins: `onInit` is called. */
   start(onInit: WebSocketHandler<S, M>["onInit"]): void {
-    if (websocketOpen.hasSubscribers) websocketOpen.publish({ websocket: this.#session });
+    const opened = this.#server.events["websocket:open"];
+    if (opened.wanted) opened.publish({ websocket: this.#websocket });
     this.watch();
     const opening = this.#session.start(onInit);
     if (opening !== undefined) this.#pumping = this.#pumpLater(opening);
@@ -116,8 +129,9 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
     this.writer.abandon();
     this.core.lose(lossOf(reason));
     this.#settle();
-    if (websocketClose.hasSubscribers)
-      websocketClose.publish({ websocket: this.#session, ...this.core.status });
+    const gone = this.#server.events["websocket:close"];
+    // `core.lose` has settled the status.
+    if (gone.wanted) gone.publish({ websocket: this.#websocket, ...(this.core.status as CloseStatus) });
     return this.#session.ended();
   }
 
@@ -272,11 +286,12 @@ export class WebSocketShell<S, M> extends Heartbeat implements Protocol, WriterH
 
   report(error: unknown): void {
     this.#publish(error);
-    this.#onError(error);
+    this.#server.onError(error);
   }
 
   #publish(error: unknown): void {
-    if (websocketError.hasSubscribers) websocketError.publish({ websocket: this.#session, error });
+    const failed = this.#server.events["websocket:error"];
+    if (failed.wanted) failed.publish({ websocket: this.#websocket, error });
   }
 
   // ── what the writer tells ─────────────────────────────────────────────────────────────────────────────────
@@ -296,5 +311,3 @@ function lossOf(reason: CloseReason): string {
   if (reason.type === "reset") return reason.code;
   return reason.type === "deadline" ? "the client takes nothing" : "the connection was lost";
 }
-
-function ignore(): void {}

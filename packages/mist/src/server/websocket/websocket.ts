@@ -1,7 +1,7 @@
 // `websocket({ request, onInit, handler, onClose })`: a response that turns its connection into a WebSocket.
 //
 // Owns its options and the response. What the handler sees is in `handler.ts`; the handshake is judged in
-// `websocket/handshake.ts`; behind the 101 `shell.ts` takes over.
+// `websocket/handshake.ts`; behind the acceptance (101, over HTTP/2 200) `shell.ts` takes over.
 
 import type { Protocol } from "@x/glisten";
 import type { AnyIfUnknown } from "@x/glisten/actor";
@@ -13,7 +13,8 @@ import { type Fields, type FieldsOption, fieldLines } from "../../http/fields.ts
 import { checkRequest, type Request } from "../../http/request.ts";
 import { Response, response } from "../../http/response.ts";
 import { type HandshakeAccepted, type HandshakeRejected, judgeHandshake } from "../../websocket/handshake.ts";
-import { bytes, type ServerResponse, type UpgradeBody } from "../body/response-body.ts";
+import { bytes, type ServerResponse, type UpgradeBody, type UpgradeHost } from "../body/response-body.ts";
+import { inEnteredContext } from "../exchange/async-context.ts";
 import type { ByteStream } from "../exchange/byte-stream.ts";
 import type { WebSocketHandler } from "./handler.ts";
 import { tuningNames, type WebSocketSettings, type WebSocketTuning, websocketSettings } from "./options.ts";
@@ -42,12 +43,13 @@ export interface WebSocketOptions<State, Message = never, Self = Message>
    * their name.
    */
   readonly checkOrigin?: readonly string[] | ((origin: string | undefined) => boolean) | undefined;
-  /** Further fields of the 101 response, such as `set-cookie`. */
+  /** Further fields of the accepting response, such as `set-cookie`. */
   readonly headers?: FieldsOption | undefined;
 }
 
 /**
- * Answers a WebSocket handshake (RFC 6455 §4.2) with a response that turns the connection into a WebSocket; a
+ * Answers a WebSocket handshake (RFC 6455 §4.2, RFC 8441) with a response that turns the connection into a WebSocket, or
+ * over HTTP/2 the stream; a
  * malformed one with 400, another version with 426, an unwelcome origin with 403.
  *
  * @throws UsageError for options that make no sense
@@ -95,12 +97,12 @@ function upgradeBody<State, Message>(
   const { subprotocol } = handshake;
   return {
     kind: "upgrade",
-    start(stream: ByteStream, onError: (error: unknown) => void): Protocol {
+    start(stream: ByteStream, host: UpgradeHost): Protocol {
       const deflate = compression(settings, handshake);
       const agreement = { subprotocol, deflate };
-      const user = { handler, onClose };
-      const shell = new WebSocketShell<State, Message>(stream, user, settings, agreement, onError);
-      shell.start(onInit);
+      const user = inEnteredContext({ onInit, handler, onClose }, ["onInit", "handler", "onClose"]);
+      const shell = new WebSocketShell<State, Message>(stream, user, settings, agreement, host);
+      shell.start(user.onInit);
       return shell;
     },
   };

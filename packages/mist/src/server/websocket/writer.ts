@@ -12,7 +12,7 @@ import type { WebSocketConnection } from "../../websocket/connection.ts";
 import { BINARY, FIN, RSV1, TEXT } from "../../websocket/frame.ts";
 import { maxCopiedBytes } from "../../websocket/outbox.ts";
 import type { ByteStream } from "../exchange/byte-stream.ts";
-import { joinsFlush, scheduleFlush } from "./flush-schedule.ts";
+import { joinsFlush, scheduleFlush } from "../flush-schedule.ts";
 import type { PermessageDeflate } from "./permessage-deflate.ts";
 import type { PreparedFrame } from "./prepared-frame.ts";
 
@@ -132,7 +132,7 @@ export class WebSocketWriter {
   /** Nothing will leave any more. */
   abandon(): void {
     this.#backlog = undefined;
-    this.flow.abandon(new TransportError("closed", "the WebSocket is closed"));
+    this.flow.abandon(socketClosed);
   }
 
   /** Writes what waits. Ends the stream when all has been said. */
@@ -249,5 +249,9 @@ export class WebSocketWriter {
 }
 
 function closed(): Promise<void> {
-  return quietRejection(new TransportError("closed", "the WebSocket is closed"));
+  return quietRejection(socketClosed());
+}
+
+function socketClosed(): TransportError {
+  return new TransportError("closed", "the WebSocket is closed");
 }

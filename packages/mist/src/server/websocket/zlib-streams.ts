@@ -2,6 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { constants, createDeflateRaw, createInflateRaw, type DeflateRaw, type InflateRaw } from "node:zlib";
+import { ignore } from "@x/glisten/kit";
 import { stepOf, type ZlibStep } from "../../performance/zlib-step.ts";
 
 /** What a deflater is made for. */
@@ -84,8 +85,6 @@ function newContext<Stream extends ZlibStream>(stream: Stream, synchronous: bool
   stream.on("error", ignore);
   return { kind: "", stream, step: synchronous ? stepOf(stream) : undefined, close: () => stream.close() };
 }
-
-function ignore(): void {}
 
 /** Counts output; thrown when there is too much. */
 export class OutputLimit {
