@@ -193,7 +193,11 @@ export class TcpClientRun implements LinkOwner {
     if (this.#closes > 1) this.#world.fail("one onClose per init", `${this.name}: called again`);
     this.#judgeReason(reason);
     const { drainAt = now } = this.#facts;
-    const isDeaf = reason.type === "killed" && this.plan.server.onShutdown === "stop" && !this.#toldToStop;
+    const isDeaf =
+      reason.type === "killed" &&
+      this.plan.server.onShutdown === "stop" &&
+      !this.#toldToStop &&
+      this.#link?.finAt === undefined;
     if (isDeaf && !this.#busy && now > Math.max(drainAt, this.#restsSince) + 300)
       this.#world.fail("connections hear of the stop", this.name);
     const { closeMs, closeFails } = this.plan.server;
