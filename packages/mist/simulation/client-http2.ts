@@ -570,25 +570,26 @@ export class Http2ClientRun implements LinkOwner {
 
   /** The handler waits for content, and the client for a window. */
   #isStarved({ record, waiting, sendWindow }: Stream): boolean {
-    if (
-      this.#facts.killedAt !== undefined ||
-      this.#isLate() ||
-      record.waits !== "content" ||
-      waiting.length === 0
-    )
-      return false;
+    const since = this.#facts.deadlineAt - 2 * coarseMs;
+    const { handler } = record.step;
+    const asks = handler.pauseMs === 0 && (handler.read === "all" || handler.read === "stream");
+    const { network } = this.plan;
+    const isSlow =
+      (this.#link as Link).stalledMs > 0 || network.readEveryMs > 0 || network.segmentBytes < 200;
+    if (this.#facts.killedAt !== undefined || isSlow || !asks || waiting.length === 0) return false;
+    const askedAt = (record.calledAt ?? since) + Math.max(0, handler.waitMs);
     const isShut = sendWindow <= 0 || this.#sendWindow <= 0;
-    return isShut && (this.#link as Link).lastDeliveredAt < this.#facts.deadlineAt - 2 * coarseMs;
+    return isShut && askedAt < since && (this.#link as Link).lastDeliveredAt < since;
   }
 
   /** The handler has answered, and nothing came of it. */
   #isStuck(record: RequestRecord): boolean {
     const since = this.#facts.deadlineAt - 2 * coarseMs;
     if (this.#facts.killedAt !== undefined || this.#isLate() || record.calls === 0) return false;
-    const { waits, waitsSince, deliveredAt } = record;
-    if (deliveredAt === undefined || deliveredAt >= since || waitsSince >= since) return false;
+    const { waits, waitsSince, deliveredAt, returnedAt, step } = record;
+    if (deliveredAt === undefined || deliveredAt >= since) return false;
     // Event streams end when they are told of the stop, whatever they wait for.
-    if (record.step.handler.answer.type === "events" && (record.returnedAt ?? since) < since) return true;
-    return waits !== "ever" && waits !== "time";
+    if (step.handler.answer.type === "events" && (returnedAt ?? since) < since) return true;
+    return waitsSince < since && waits !== "ever" && waits !== "time";
   }
 }

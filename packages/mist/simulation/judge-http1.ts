@@ -121,7 +121,13 @@ function judgeClose(client: PlainClientRun, record: RequestRecord, status: numbe
     (answer.type === "echo" || !record.readEnded || record.readEndedAt > answeredAt)
   )
     return;
-  const held = (client.link?.delivered ?? 0) - (client.all[index - 1]?.endsAtByte ?? 0);
+  // A client that sends much while the server stops may never cease to ask.
+  if ((client.link?.delivered ?? 0) - next.endsAtByte > facts.limit("maxBuffered")) return;
+  // Those that were unanswered when it came stand before it; behind more than the server holds nobody reads.
+  const first = client.all.findIndex(
+    ({ wholeAt }) => wholeAt === undefined || wholeAt >= (next.deliveredAt ?? 0),
+  );
+  const held = next.endsAtByte - (client.all[first - 1]?.endsAtByte ?? 0);
   if (held <= facts.limit("maxBuffered"))
     world.fail(
       "a stop forgets no request",
@@ -158,8 +164,7 @@ function excuseFor(client: PlainClientRun, asked: Asked): string | undefined {
   const isSlow = slowReader(client, now);
   if (isSlow) return "the client took nothing";
   if (lostToReset(client, now)) return "the client went on sending";
-  // What is broken off takes with it what was sent before and has not left yet.
-  if (client.all.some(({ failures }) => failures.length > 0)) return "a producer failed";
+  if (isBehindFailure(client, asked)) return "a producer failed";
   if (!("record" in asked)) return garbageExcuse(client, asked.garbage);
   const { record } = asked;
   const before = client.all[client.all.indexOf(record) - 1];
@@ -191,6 +196,19 @@ function killedExcuse(
   return undefined;
 }
 
+/** A producer failed, of this answer or of one before it; behind it only if a reset had to tell of that. */
+function isBehindFailure({ all, link }: PlainClientRun, asked: Asked): boolean {
+  if (!("record" in asked) || link === undefined) return all.some(({ failures }) => failures.length > 0);
+  const at = all.indexOf(asked.record);
+  const { answer } = asked.record.step.handler;
+  // What a client does not take is not waited for.
+  const isLarge = asked.record.produced > 50_000 || (answer.type === "bytes" && answer.size > 50_000);
+  const mayLose = isLarge || link.isSlow || link.stalledMs > 0;
+  return all.some(
+    ({ failures, step }, index) => failures.length > 0 && (index <= at || mayLose || step.version === "1.0"),
+  );
+}
+
 /** The client has said that nothing comes behind this request. */
 export function isLast({ version, connection }: RequestStep): boolean {
   return version === "1.0" ? connection !== "keep-alive" : connection === "close";
@@ -206,6 +224,8 @@ function garbageExcuse(
   statuses: readonly number[],
 ): string | undefined {
   if (link?.finAt !== undefined) return "the client hung up";
+  // Who reads slowly learns late that the server has let go.
+  if (link?.isSlow === true || (link?.stalledMs ?? 0) > 0) return "late";
   const before = all.at(-1);
   if (before !== undefined && (isLast(before.step) || leftUnread(before)))
     return "behind a request that ends the connection";

@@ -472,11 +472,4 @@ export const mutants = [
     search: "    for (const channel of [...this.#channels]) channel.shutdown(deadlineMs);\n",
     replace: "    void deadlineMs;\n",
   },
-  {
-    name: "a stream that the client resets is not let go of",
-    file: "mist/src/http2/frames/control-frames.ts",
-    search: '    session.tell({\n      type: "reset",\n      stream,\n      code,\n      by: "peer",',
-    replace:
-      '    if (code === 0) session.tell({\n      type: "reset",\n      stream,\n      code,\n      by: "peer",',
-  },
 ];

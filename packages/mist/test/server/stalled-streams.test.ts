@@ -81,7 +81,8 @@ describe.each(streams)("%s that keeps sending to a client that takes nothing", (
     const socket = await connect();
     await socket.send(get.replace("\r\n\r\n", `\r\n${coding}\r\n`));
     await expect.poll(() => seen.closes, { timeout: 20_000 }).toBe(1);
-    await expect.poll(() => server.info().connections).toBe(0);
+    // A response that is broken off lingers, in case the client takes what was sent before.
+    await expect.poll(() => server.info().connections, { timeout: 10_000 }).toBe(0);
     expect(seen.most).toBeLessThan(1_000_000 + 2 * piece.length);
     expect(reports).toEqual([]);
     await socket.close();

@@ -378,7 +378,9 @@ export class HttpConnection implements Protocol, Channel {
     this.#out.flush();
     // Without a length or a coding, a FIN would look like the end of the message (RFC 9112 §8): only a reset tells.
     if (how === "reset" || this.#core.bodyMode === "until-close") this.connection.reset();
-    else this.connection.destroy();
+    else if (this.#out.room.blocked) this.connection.destroy();
+    // What was sent before, such as the answers to earlier requests, still leaves: the client takes it.
+    else this.connection.close();
   }
 
   upgrade(response: ResponseParts): number {
