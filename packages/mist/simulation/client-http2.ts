@@ -299,6 +299,7 @@ export class Http2ClientRun implements LinkOwner {
     for (const stream of this.#streams.values()) if (!stream.ended) this.#judgeSilence(stream);
     const link = this.#link as Link;
     const isWhole =
+      !this.#isLate() &&
       this.#settled &&
       link.brokenAt === undefined &&
       link.finAt === undefined &&

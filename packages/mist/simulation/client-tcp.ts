@@ -208,7 +208,7 @@ export class TcpClientRun implements LinkOwner {
       switch (reason.type) {
         case "normal":
           return (
-            !facts.drains((link?.endSeenAt ?? now) - 1) &&
+            !facts.drains((link?.finAt ?? link?.endSeenAt ?? now) - 1) &&
             (this.#reasons.has("normal") || link?.finAt !== undefined || link?.brokenAt !== undefined)
           );
         case "handler":

@@ -498,7 +498,12 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   /** Both Close frames were exchanged: then the server ends the connection, at once. */
   #judgeEnd(): void {
     const now = this.#world.time.elapsed;
-    if (this.#closedBothAt === undefined || now <= this.#closedBothAt + coarseMs || this.#isSlow()) return;
+    if (
+      this.#closedBothAt === undefined ||
+      now <= this.#closedBothAt + coarseMs + 2 * Math.max(0, this.plan.server.answerMs) ||
+      this.#isSlow()
+    )
+      return;
     this.#world.fail(
       "a closed WebSocket ends",
       `${this.name}: ${now - this.#closedBothAt} ms behind the Close frames`,

@@ -133,7 +133,12 @@ export function drawRequest(
   budget: { readonly up: number; readonly down: number },
 ): RequestStep {
   const hasBody = random.chance(0.35);
-  const body = hasBody ? drawContent(random.split("content"), budget.up) : undefined;
+  const body = hasBody
+    ? drawContent(
+        random.split("content"),
+        Math.min(budget.up, budget.down < 300_000 ? budget.down : budget.up),
+      )
+    : undefined;
   const version = random.chance(0.94) ? "1.1" : "1.0";
   const edges = random.split("edges");
   const { maxHead, maxTarget, maxFields } = limits;

@@ -122,7 +122,9 @@ function judgeClose(client: PlainClientRun, record: RequestRecord, status: numbe
   )
     return;
   // A client that sends much while the server stops may never cease to ask.
-  if ((client.link?.delivered ?? 0) - next.endsAtByte > facts.limit("maxBuffered")) return;
+  const sinceStop = client.all.findIndex(({ deliveredAt = now }) => deliveredAt >= (facts.drainAt ?? now));
+  const cameStopping = (client.link?.delivered ?? 0) - (client.all[sinceStop - 1]?.endsAtByte ?? 0);
+  if (sinceStop >= 0 && cameStopping > facts.limit("maxBuffered")) return;
   // Those that were unanswered when it came stand before it; behind more than the server holds nobody reads.
   const first = client.all.findIndex(
     ({ wholeAt }) => wholeAt === undefined || wholeAt >= (next.deliveredAt ?? 0),

@@ -121,7 +121,12 @@ export function stopServer(
       });
       void server.stop({ delayMs, deadlineMs }).then(judge);
     }
-    if (!server.stopping.aborted) world.fail("stop reports the truth", "`stopping` is not aborted");
+    const isTold = (): void => {
+      if (!server.stopping.aborted) world.fail("stop reports the truth", "`stopping` is not aborted");
+    };
+    // Disposing of a server ends its own client first.
+    if (how === "dispose") world.after(0, isTold);
+    else isTold();
   };
   world.after(stop.atMs, () => {
     begin(stop.how, stop.delayMs, stop.deadlineMs);

@@ -17,7 +17,7 @@ const realTurn: typeof setImmediate = globalThis.setImmediate;
 /** Not 0, which much code takes for "never"; a whole second, so that what looks at the time of day is even. */
 const startsAt = 1_000_000;
 /** More events at one instant than any scenario needs: something runs for ever. */
-const mostAtOnce = 20_000;
+const mostAtOnce = 100_000;
 /** How many turns of the real loop are asked for at once. */
 const turnsAtOnce = 16;
 

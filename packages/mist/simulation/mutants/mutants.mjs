@@ -81,7 +81,7 @@ export const mutants = [
   {
     name: "an acceptor is lost with every asynchronous init",
     file: "glisten/src/server/acceptor.ts",
-    search: "if (this.#alive) this.#queue.ready(this);",
+    search: "if (this.alive) this.#queue.ready(this);",
     replace: "",
   },
   {
@@ -328,8 +328,8 @@ export const mutants = [
   {
     name: "a client that is gone is not told to the handler's stream",
     file: "mist/src/server/exchange/exchange.ts",
-    search: "    this.over = true;\n    this.#writer?.close();",
-    replace: "    this.over = true;\n    if (complete) this.#writer?.close();",
+    search: "if (writer !== undefined) this.#inContext(() => writer.close());",
+    replace: "if (writer !== undefined && complete) this.#inContext(() => writer.close());",
   },
   {
     name: "an iterable is pulled while the client takes nothing",
@@ -346,8 +346,8 @@ export const mutants = [
   {
     name: "a request that is abandoned makes no end in telemetry",
     file: "mist/src/server/exchange/exchange.ts",
-    search: "if (!requestEnd.hasSubscribers) return;",
-    replace: "if (!requestEnd.hasSubscribers || !complete) return;",
+    search: "if (!this.#endWanted) return;",
+    replace: "if (!this.#endWanted || !complete) return;",
   },
   // ── mist: event streams and WebSockets ────────────────────────────────────────────────────────────────────
   {
@@ -469,7 +469,7 @@ export const mutants = [
   {
     name: "streams are not told that the server stops",
     file: "mist/src/server/http2/connection.ts",
-    search: "    for (const channel of [...this.#channels]) channel.shutdown(deadlineMs);\n",
+    search: "    for (const owner of [...this.#owners]) owner.shutdown(deadlineMs);\n",
     replace: "    void deadlineMs;\n",
   },
 ];
