@@ -42,6 +42,7 @@ export class TcpClientRun implements LinkOwner {
   #created = 0;
   #inits = 0;
   #closes = 0;
+  #toldAt: number = Number.NEGATIVE_INFINITY;
   #handled = 0;
   #packets = 0;
   #userHandled = 0;
@@ -187,11 +188,16 @@ export class TcpClientRun implements LinkOwner {
   onClose(reason: glisten.CloseReason): unknown {
     const now = this.#world.time.elapsed;
     this.#closes += 1;
+    this.#toldAt = this.#world.time.elapsed;
     this.#world.log(this.name, `onClose: ${JSON.stringify({ ...reason, error: undefined })}`);
     if (this.#closes > 1) this.#world.fail("one onClose per init", `${this.name}: called again`);
     this.#judgeReason(reason);
     const { drainAt = now } = this.#facts;
-    const isDeaf = reason.type === "killed" && this.plan.server.onShutdown === "stop" && !this.#toldToStop;
+    const isDeaf =
+      reason.type === "killed" &&
+      this.plan.server.onShutdown === "stop" &&
+      !this.#toldToStop &&
+      this.#link?.finAt === undefined;
     if (isDeaf && !this.#busy && now > Math.max(drainAt, this.#restsSince) + 300)
       this.#world.fail("connections hear of the stop", this.name);
     const { closeMs, closeFails } = this.plan.server;
@@ -243,7 +249,8 @@ export class TcpClientRun implements LinkOwner {
   /** Whether the server may still have this connection at that instant. */
   mayLive(at: number): boolean {
     const { server } = this.plan;
-    // It has yet to handle what came.
+    // Its onClose takes its time, or it has yet to handle what came.
+    if (this.#toldAt + Math.max(0, server.closeMs) + 1 >= at) return true;
     if (this.#handled < (this.#link?.delivered ?? 0)) return true;
     return mayLive(
       this.#link,

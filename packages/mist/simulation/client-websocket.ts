@@ -66,6 +66,7 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   // The handler's side.
   #inits = 0;
   #closes = 0;
+  #toldAt: number = Number.NEGATIVE_INFINITY;
   #handled = 0;
   #usersHandled = 0;
   #toldClosed = 0;
@@ -246,6 +247,7 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
 
   #onClose(code: number, reason: string): unknown {
     this.#closes += 1;
+    this.#toldAt = this.#world.time.elapsed;
     this.#world.log(this.name, `onClose ${code} ${reason}`);
     if (this.#closes > 1) this.#world.fail("one onClose per init", `${this.name}: called again`);
     this.#judgeCode("onClose", code);
@@ -286,7 +288,8 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   /** Whether the server may still have this connection at that instant. */
   mayLive(at: number): boolean {
     const { server } = this.plan;
-    // It has yet to handle what came.
+    // Its onClose takes its time, or it has yet to handle what came.
+    if (this.#toldAt + Math.max(0, server.closeMs) + 1 >= at) return true;
     if (this.#handled < this.#sent) return true;
     return mayLive(
       this.#link,

@@ -161,12 +161,12 @@ function excuseFor(client: PlainClientRun, asked: Asked): string | undefined {
   const said = client.all.findIndex(({ step }) => isLast(step));
   if (said >= 0 && (said < client.all.length - 1 || client.garbageSent))
     return "the client went on behind its last request";
+  if (isBehindFailure(client, asked)) return "a producer failed";
   if (facts.mayKill(now)) return killedExcuse(client, asked);
   if (facts.mayRefuse && link.received === 0) return "turned away";
   const isSlow = slowReader(client, now);
   if (isSlow) return "the client took nothing";
-  if (lostToReset(client, now)) return "the client went on sending";
-  if (isBehindFailure(client, asked)) return "a producer failed";
+  if (lostToReset(client, asked, now)) return "the client went on sending";
   if (!("record" in asked)) return garbageExcuse(client, asked.garbage);
   const { record } = asked;
   const before = client.all[client.all.indexOf(record) - 1];
@@ -249,9 +249,10 @@ function slowReader({ link, facts }: PlainClientRun, now: number): boolean {
 }
 
 /** A server that has lingered for long enough is gone, and what still comes for it is answered with a reset. */
-function lostToReset({ link, facts, idleSince }: PlainClientRun, now: number): boolean {
+function lostToReset({ link, facts, idleSince }: PlainClientRun, asked: Asked, now: number): boolean {
   if (link === undefined || link.code === undefined || !(link.isSlow || link.stalledMs > 0)) return false;
-  return now - Math.min(idleSince, facts.drainAt ?? now) >= lingerMs;
+  const cameAt = "record" in asked ? (asked.record.begunAt ?? now) : now;
+  return now - Math.min(idleSince, cameAt, facts.drainAt ?? now) >= lingerMs;
 }
 
 function requestExcuse(client: PlainClientRun, record: RequestRecord, now: number): string | undefined {
