@@ -2,7 +2,6 @@
 // for each failure. Lines of the handler carry the id of their request.
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { randomUUID } from "node:crypto";
 import { tracingChannel } from "node:diagnostics_channel";
 import * as mist from "@x/mist";
 import { type Logger, pino } from "pino";
@@ -12,7 +11,7 @@ const log = pino({ base: null });
 // Each request has a logger of its own. It holds in all that comes of the request: promises, streams, WebSockets, events.
 const store = new AsyncLocalStorage<Logger>();
 tracingChannel<Logger, mist.RequestTrace>("mist:request").start.bindStore(store, ({ request }) =>
-  log.child({ requestId: randomUUID(), client: clientOf(request) }),
+  log.child({ requestId: request.id, client: clientOf(request) }),
 );
 const current = (): Logger => store.getStore() ?? log;
 

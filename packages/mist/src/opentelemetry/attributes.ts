@@ -56,12 +56,16 @@ export function errorType({ error, status, complete }: RequestEndEvent): string 
   return complete ? undefined : "client_gone";
 }
 
-function clientOf(
-  request: Request<unknown>,
-): { readonly address: string; readonly port: number } | undefined {
+interface Client {
+  readonly address: string;
+  readonly port: number | undefined;
+}
+
+function clientOf(request: Request<unknown>): Client | undefined {
   try {
     const { ipAddress, port } = getConnectionInfo(request);
-    return { address: ipAddressToString(ipAddress), port };
+    // Most proxies do not tell the port: it is 0 then.
+    return { address: ipAddressToString(ipAddress), port: port === 0 ? undefined : port };
   } catch {
     return undefined; // a unix socket, or a client that has gone already
   }

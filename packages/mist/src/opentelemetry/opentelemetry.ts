@@ -43,7 +43,7 @@ interface Observed {
   route: string | undefined;
 }
 
-// By context, which is the same for every value that `setPath`, `setBody` and the like have made of a request.
+// By exchange, which is the same for every value that `setPath`, `setBody` and the like have made of a request.
 const observed = new WeakMap<RequestExchange, Observed>();
 
 const scope = "@x/mist";

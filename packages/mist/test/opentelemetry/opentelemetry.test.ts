@@ -170,6 +170,24 @@ describe("the span of a request", () => {
     expect(await it.points("http.server.active_requests")).toMatchObject([{ value: 0 }]);
   });
 
+  test("has the client that a trusted proxy tells, and no port that it does not tell", async () => {
+    const it = sdk();
+    const { ask } = await serve(
+      telemetry(() => mist.response(204), it.options),
+      (builder) => builder.withForwarded({ trustedPeers: ["127.0.0.1"], headers: "x-forwarded" }),
+    );
+    await ask(
+      "GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.7\r\nx-forwarded-proto: https\r\n\r\n",
+    );
+    const { attributes } = await onlySpan(it);
+    expect(attributes).toMatchObject({
+      "client.address": "203.0.113.7",
+      "url.scheme": "https",
+      "server.port": 443,
+    });
+    expect(attributes).not.toHaveProperty("client.port");
+  });
+
   test("is there over HTTP/2, and for a fetch app", async () => {
     const it = sdk();
     const app = fromFetch((_request, { mist: request }) => {
