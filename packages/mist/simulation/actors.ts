@@ -28,6 +28,8 @@ class Tree implements Siblings {
   /** When something happened that a restart follows, for certain, and perhaps. */
   readonly #certain: number[] = [];
   readonly #possible: number[] = [];
+  /** Children whose last start failed. */
+  readonly #retrying: Set<number> = new Set();
   readonly #arrived: Set<actor.Child> = new Set();
   #supervisor: actor.Supervisor | undefined = undefined;
   #gaveUp = false;
@@ -170,6 +172,7 @@ class Tree implements Siblings {
         if (restarts(child, event.reason)) this.#possible.push(world.time.elapsed);
         return;
       case "child-start-failed":
+        this.#retrying.add(index);
         this.#possible.push(world.time.elapsed);
         // The next attempt begins anew.
         this.#failed = index;
@@ -181,6 +184,8 @@ class Tree implements Siblings {
         this.#lastStopped = index;
         return;
       case "child-started":
+        // What comes behind a start that failed is a start of its own.
+        if (this.#retrying.delete(index)) this.#lastStarted = -1;
         if (index <= this.#lastStarted)
           world.fail("children start in order", `${this.#name}: ${index} behind ${this.#lastStarted}`);
         this.#lastStarted = index;
