@@ -589,6 +589,8 @@ export class Http2ClientRun implements LinkOwner {
     if (this.#facts.killedAt !== undefined || this.#isLate() || record.calls === 0) return false;
     const { waits, waitsSince, deliveredAt, returnedAt, step } = record;
     if (deliveredAt === undefined || deliveredAt >= since) return false;
+    // It is still taking what it is sent.
+    if ((this.#link as Link).lastReceivedAt >= since) return false;
     // Event streams end when they are told of the stop, whatever they wait for.
     if (step.handler.answer.type === "events" && (returnedAt ?? since) < since) return true;
     return waitsSince < since && waits !== "ever" && waits !== "time";

@@ -61,6 +61,7 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
   /** The client has sent Close, a frame that is malformed, or a message that is too big. */
   #ended: "close" | "bad" | undefined = undefined;
   #closeSeen: number | undefined = undefined;
+  #closeDelivered = false;
   #closedBothAt: number | undefined = undefined;
   #lostAt: number | undefined = undefined;
   // The handler's side.
@@ -393,7 +394,10 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     const payload = Buffer.alloc(code === undefined ? 0 : 2);
     if (code !== undefined) payload.writeUInt16BE(code);
     this.#world.log(this.name, `sends Close ${code}`);
-    link.send(this.#frame(8, payload));
+    link.send(this.#frame(8, payload), () => {
+      this.#closeDelivered = true;
+      if (this.#closeSeen !== undefined) this.#closedBothAt = this.#world.time.elapsed;
+    });
   }
 
   #contentOf({ id, text, size }: MessageStep): Buffer {
@@ -623,7 +627,7 @@ export class WebSocketClientRun implements LinkOwner, ResponseEvents, FrameEvent
     this.#world.log(this.name, `Close ${code} ${reason}`);
     this.#judgeCode("the client", code < 0 ? 1005 : code);
     if (this.#ended === "close") {
-      this.#closedBothAt = this.#world.time.elapsed;
+      if (this.#closeDelivered) this.#closedBothAt = this.#world.time.elapsed;
       this.#judgeComplete(code);
     } else if (this.plan.polite) {
       const payload = Buffer.alloc(code < 0 ? 0 : 2);

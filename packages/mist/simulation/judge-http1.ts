@@ -162,6 +162,7 @@ function excuseFor(client: PlainClientRun, asked: Asked): string | undefined {
   if (said >= 0 && (said < client.all.length - 1 || client.garbageSent))
     return "the client went on behind its last request";
   if (isBehindFailure(client, asked)) return "a producer failed";
+  if (isBehindTheEnd(client, asked)) return "behind a request that ends the connection";
   if (facts.mayKill(now)) return killedExcuse(client, asked);
   if (facts.mayRefuse && link.received === 0) return "turned away";
   const isSlow = slowReader(client, now);
@@ -169,9 +170,6 @@ function excuseFor(client: PlainClientRun, asked: Asked): string | undefined {
   if (lostToReset(client, asked, now)) return "the client went on sending";
   if (!("record" in asked)) return garbageExcuse(client, asked.garbage);
   const { record } = asked;
-  const before = client.all[client.all.indexOf(record) - 1];
-  if (before !== undefined && before.outcome === "whole" && (isLast(before.step) || leftUnread(before)))
-    return "behind a request that ends the connection";
   const first = client.asked.find((one) => !("record" in one) || one.record.outcome !== "whole");
   if (first !== asked) return "behind a request without an answer";
   return requestExcuse(client, record, now);
@@ -198,6 +196,12 @@ function killedExcuse(
   return undefined;
 }
 
+/** The request before it has ended the connection. */
+function isBehindTheEnd({ all }: PlainClientRun, asked: Asked): boolean {
+  const before = "record" in asked ? all[all.indexOf(asked.record) - 1] : undefined;
+  return before !== undefined && before.outcome === "whole" && (isLast(before.step) || leftUnread(before));
+}
+
 /** A producer failed, of this answer or of one before it; behind it only if a reset had to tell of that. */
 function isBehindFailure({ all, link }: PlainClientRun, asked: Asked): boolean {
   if (!("record" in asked) || link === undefined) return all.some(({ failures }) => failures.length > 0);
@@ -206,6 +210,9 @@ function isBehindFailure({ all, link }: PlainClientRun, asked: Asked): boolean {
   // What a client does not take is not waited for.
   const isLarge = asked.record.produced > 50_000 || (answer.type === "bytes" && answer.size > 50_000);
   const mayLose = isLarge || link.isSlow || link.stalledMs > 0;
+  // One that ends with its connection can be broken off by a reset only.
+  if (link.finAt !== undefined && all.some(({ step, calls }) => step.version === "1.0" && calls > 0))
+    return true;
   return all.some(
     ({ failures, step }, index) => failures.length > 0 && (index <= at || mayLose || step.version === "1.0"),
   );

@@ -34,6 +34,7 @@ export class Link {
   delivered = 0;
   received = 0;
   lastDeliveredAt = 0;
+  lastReceivedAt = 0;
   /** When the client's own side of the connection broke, through no fault of the server. */
   brokenAt: number | undefined = undefined;
   /** It broke, and the server need not notice: nothing came, or a FIN behind which an answer may still be sent. */
@@ -219,6 +220,7 @@ export class Link {
     const room = fault?.way === "down" ? fault.atByte - this.received : chunk.length;
     const bytes = room < chunk.length ? chunk.subarray(0, Math.max(0, room)) : chunk;
     this.received += bytes.length;
+    this.lastReceivedAt = this.#world.time.elapsed;
     if (bytes.length > 0) this.#owner.received(bytes);
     this.#checkFault();
   }
