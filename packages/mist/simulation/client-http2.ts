@@ -182,6 +182,7 @@ export class Http2ClientRun implements LinkOwner {
 
   #request(step: RequestStep, link: Link): void {
     const record = this.#records.requests.get(this.#keyOf(step)) as RequestRecord;
+    record.window = this.plan.window;
     const stream = new Stream(this.#nextId, record, this.#firstWindow, this.plan.window, !this.#settled);
     this.#nextId += 2;
     this.#streams.set(stream.id, stream);

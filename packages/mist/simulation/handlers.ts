@@ -258,7 +258,7 @@ export class Handlers {
   #piece(record: RequestRecord, size: number): Buffer {
     const piece = contentOf(record.downName, record.produced, record.produced + size);
     const held = record.produced - record.received;
-    if (held > heldBytes)
+    if (held > heldBytes + record.window)
       this.#world.fail(
         "held bytes stay within limits",
         `${record.key}: ${held} bytes were produced and not taken`,

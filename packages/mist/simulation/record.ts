@@ -20,6 +20,8 @@ export class RequestRecord {
   status: number | undefined = undefined;
   informational: number[] = [];
   received = 0;
+  /** What its client has let the server send before it takes any of it, over HTTP/2. */
+  window = 0;
   outcome: "none" | "begun" | "whole" | "broken" = "none";
   wholeAt: number | undefined = undefined;
   headAt: number | undefined = undefined;
